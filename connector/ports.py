@@ -1,0 +1,535 @@
+"""What the flow asks of the world, as small Protocols with their promises. Implemented elsewhere, passed in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from connector.core.model import (
+    CompanyRecord,
+    Engagement,
+    FieldWrite,
+    HeldBack,
+    JsonValue,
+    OpportunityRecord,
+    Page,
+    PersonRecord,
+    PlannedWrite,
+    Quarantined,
+    Receipt,
+    Ref,
+    Score,
+    StageDecision,
+    StageState,
+    Value,
+    VendorRecord,
+    Write,
+)
+
+Fields = Mapping[str, frozenset[str]]
+"""Which vendor fields are wanted, per vendor object: `{"contact": frozenset({"email", ...})}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One thing an adapter can pull. `kind` is `person`, `company`, `opportunity` or `engagement`.
+
+    `objects` names the vendor objects whose fields matter to it (keys of `Fields`).
+    """
+
+    name: str
+    kind: str
+    objects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldInfo:
+    """A field of the live schema. `kind`: text, number, boolean, date, datetime, enum, other."""
+
+    name: str
+    kind: str
+    label: str = ""
+    writable: bool = True
+    options: tuple[str, ...] = ()
+    restricted: bool = False  # only `options` are accepted
+    max_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who we are connected as. `id` binds a ledger to this portal or org."""
+
+    id: str
+    name: str = ""
+    timezone: str = "UTC"
+    currency: str | None = None
+    now: datetime | None = None  # the vendor's clock
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a call costs and how much may be sent at once."""
+
+    write_batch: int
+    read_batch: int
+
+
+class CrmSource(Protocol):
+    """Reads one CRM. Remembers nothing: cursor in, cursor out."""
+
+    crm: str
+
+    def streams(self) -> Sequence[Stream]:
+        """In the order in which they should be read: people before what refers to them."""
+        ...
+
+    def pull(
+        self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields
+    ) -> AsyncIterator[Page]:
+        """Every row changed after `since` (None: everything, a first load), oldest first where the vendor can.
+
+        Ends normally only when the stream was read to its end; then the last page's cursor is the new watermark.
+        Rows may come twice, none is left out. A cursor it cannot read raises StopRun.
+        """
+        ...
+
+    async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
+        """These person records as they stand now, by the ref asked for. What is missing no longer exists."""
+        ...
+
+    async def account(self) -> Account:
+        """One call that proves the credentials and names the account. Raises FixConfig."""
+        ...
+
+    async def schema(self, object: str) -> Mapping[str, FieldInfo]:
+        """The live fields of a vendor object, by name."""
+        ...
+
+    def calls(self) -> int:
+        """HTTP requests sent so far, refused ones included, token calls not."""
+        ...
+
+
+class CrmSink(Protocol):
+    """Writes to one CRM. Partial updates of known records only; it never creates a record."""
+
+    crm: str
+    limits: Limits
+
+    async def push(self, batch: Sequence[Write]) -> list[Receipt]:
+        """Write a batch (one object, each record once). One Receipt per Write, in order.
+
+        A bad record fails only itself. Raises OutcomeUnknown when nobody can tell whether the batch arrived,
+        RetryLater when the allowance is spent, FixConfig when no write can succeed.
+        """
+        ...
+
+
+class Adapter(CrmSource, CrmSink, Protocol):
+    """Both halves of a connected CRM, and its end."""
+
+    async def close(self) -> None:
+        """Give connections back."""
+        ...
+
+
+class Clock(Protocol):
+    """The time, passed in so that tests and sandboxes can move it."""
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        ...
+
+    async def sleep(self, span: timedelta) -> None:
+        """Wait this long by this clock."""
+        ...
+
+
+class TokenStore(Protocol):
+    """Keeps the one secret that may rest in the ledger: a rotated refresh token, sealed."""
+
+    async def load(self, crm: str) -> str | None: ...
+
+    async def save(self, crm: str, token: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Fetched:
+    """Per stream: rows on the wire, and what became of them."""
+
+    rows: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+
+
+@dataclass(slots=True)
+class CrmCounts:
+    """The sums of one CRM in one run (DESIGN 2), counted in target records."""
+
+    read: int = 0
+    unchanged: int = 0
+    planned: int = 0
+    held_back: int = 0
+    quarantined: int = 0
+    written: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    set_aside: int = 0
+    waiting: int = 0
+    calls: int = 0
+    fetched: dict[str, Fetched] = field(default_factory=dict)
+    error: str | None = None
+
+    def adds_up(self) -> bool:
+        """`read` and `planned` are each the sum of their parts."""
+        return (
+            self.read == self.quarantined + self.planned + self.held_back + self.unchanged
+            and self.planned == self.written + self.rejected + self.unknown + self.set_aside + self.waiting
+        )
+
+
+# ---------------------------------------------------------------------------------------------------- the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do one piece of work (`pull:hubspot`, `decide`, `push:salesforce`) until it expires."""
+
+    name: str
+    holder: str
+    epoch: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedPage:
+    """A page in our words, beside the vendor's own values, ready for one commit."""
+
+    crm: str
+    stream: str
+    cursor: Mapping[str, JsonValue]
+    people: tuple[tuple[VendorRecord, PersonRecord], ...] = ()
+    companies: tuple[tuple[VendorRecord, CompanyRecord], ...] = ()
+    opportunities: tuple[tuple[VendorRecord, OpportunityRecord], ...] = ()
+    engagement: tuple[Engagement, ...] = ()
+    readings: Mapping[tuple[Ref, str], float] = field(default_factory=dict)  # counters as read now
+    quarantined: tuple[Quarantined, ...] = ()
+    fetched: int = 0
+    first_load: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What keeping a page did. `touched` are the person records that became due by it."""
+
+    stored: int
+    duplicate: int
+    quarantined: int
+    touched: frozenset[Ref] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """All person records that might be one person with the ones asked for, and whom they belonged to so far."""
+
+    records: tuple[PersonRecord, ...]
+    person_of: Mapping[Ref, int]  # person ids of the last decision
+    first_load: frozenset[Ref] = frozenset()  # known only from a first load or backfill, never decided yet
+    decided: Mapping[tuple[Ref, Ref], str] = field(default_factory=dict)  # human answers: `join` or `split`
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEngagement:
+    """An engagement and when we came to know it."""
+
+    engagement: Engagement
+    known_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PastRecord:
+    """A record's normalized form as it stood until `known_until` (exclusive)."""
+
+    record: PersonRecord
+    known_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The last value we wrote to a field, and when."""
+
+    value: JsonValue
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A difference that was refused: `rejected`, `unknown` or `discarded`, for these wanted values."""
+
+    kind: str
+    wanted: Mapping[str, JsonValue]
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of one group of records that is (or becomes) one person."""
+
+    records: tuple[PersonRecord, ...]
+    companies: Mapping[Ref, CompanyRecord] = field(default_factory=dict)
+    opportunities: tuple[OpportunityRecord, ...] = ()
+    engagement: tuple[KnownEngagement, ...] = ()
+    past: tuple[PastRecord, ...] = ()
+    written: Mapping[tuple[Ref, str], Held] = field(default_factory=dict)
+    refused: Mapping[Ref, Refusal] = field(default_factory=dict)
+    person: int | None = None
+    state: StageState | None = None
+    score: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A pair of records that a human should look at: the same person, or not?"""
+
+    a: Ref
+    b: Ref
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One person's decision, for one commit with others. `person` None: somebody new."""
+
+    person: int | None
+    refs: tuple[Ref, ...]
+    fields: Mapping[str, Value]
+    score: Score
+    stage: StageDecision
+    plan: tuple[PlannedWrite, ...]  # one per target record that is not unchanged
+    decays: bool = False  # time alone can change its score
+    later: Mapping[Ref, datetime] = field(default_factory=dict)  # records to look at again, and when
+    pending: frozenset[str] = frozenset()  # CRMs not asked in this run that this decision still concerns
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A planned write as the ledger keeps it."""
+
+    id: int
+    plan: int
+    person: int
+    ref: Ref
+    writes: tuple[FieldWrite, ...]
+    held_back: tuple[HeldBack, ...]
+    because: str
+    status: str  # planned, held_back, sending, written, rejected, unknown, set_aside, waiting
+    reason: str = ""
+    read_at: datetime | None = None  # when the before-image was fetched from the CRM
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInfo:
+    """A plan in one line. `status`: open, applied, superseded, discarded, expired."""
+
+    id: int
+    run: int
+    crm: str
+    status: str
+    created_at: datetime
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run in one line, and the document that its `--json` printed."""
+
+    id: int
+    kind: str
+    status: str  # running, succeeded, partial, failed, cancelled
+    crms: tuple[str, ...]
+    started_at: datetime
+    finished_at: datetime | None
+    document: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One dated line of what happened to a person: an engagement, a stage change, a write, a review."""
+
+    at: datetime
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """A person as the last decision left them."""
+
+    id: int
+    refs: tuple[Ref, ...]
+    fields: Mapping[str, Value]
+    score: Score
+    state: StageState
+    decided_at: datetime
+    criteria_version: int
+
+
+class Ledger(Protocol):
+    """The only memory. Every method is one transaction; every writing one checks the epoch of its lease.
+
+    `at` is the moment by the caller's clock: the ledger has none of its own.
+    """
+
+    # runs
+    async def start_run(self, kind: str, crms: Sequence[str], at: datetime) -> int: ...
+    async def finish_run(
+        self, run: int, status: str, document: Mapping[str, JsonValue], at: datetime
+    ) -> None: ...
+    async def runs(self, limit: int = 20) -> list[RunInfo]: ...
+    async def run(self, run: int) -> RunInfo | None: ...
+
+    # leases
+    async def acquire(self, name: str, holder: str, at: datetime) -> Lease:
+        """Take or take over (expired) a lease, epoch + 1. Raises LeaseBusy while another holder is alive."""
+        ...
+
+    async def renew(self, lease: Lease, at: datetime) -> Lease:
+        """Extend by 45 s. Raises LeaseBusy when the epoch has moved on."""
+        ...
+
+    async def release(self, lease: Lease) -> None: ...
+
+    # configuration
+    async def bind(self, crm: str, account: str, at: datetime) -> None:
+        """Remember the account this ledger belongs to; FixConfig when it was another."""
+        ...
+
+    async def adopt_files(self, files: Mapping[str, str], at: datetime) -> int:
+        """The definition (name -> text) now in force. A new version, all people due, when it differs from the
+        last. Returns the version number."""
+        ...
+
+    # gather
+    async def cursor(self, crm: str, stream: str) -> Mapping[str, JsonValue] | None: ...
+
+    async def readings(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], float]:
+        """The last readings of these records' counters."""
+        ...
+
+    async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
+        """Rows, watermark and due marks in one commit. Only news makes people due (core/echo.py)."""
+        ...
+
+    # decide
+    async def due(
+        self, crms: Sequence[str], at: datetime, limit: int, *, after: Ref | None = None
+    ) -> list[Ref]:
+        """Person records that are due now, in order, after this one: marked ones whose time has come, people whose
+        `look_again_at` has passed, and (once per UTC day) those whose score decays."""
+        ...
+
+    async def neighbourhood(self, refs: Sequence[Ref]) -> Neighbourhood:
+        """The closure over explicit ids and shared addresses, dead records included."""
+        ...
+
+    async def facts(self, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
+        """Per group, in order. Engagement comes by record id and by address, oldest first, deleted left out."""
+        ...
+
+    async def open_plan(self, run: int, crm: str, lease: Lease, at: datetime) -> int:
+        """A new open plan. An older open one is superseded: its unsent rows' people become due again."""
+        ...
+
+    async def keep_decisions(
+        self,
+        run: int,
+        decisions: Sequence[Decided],
+        plans: Mapping[str, int],
+        reviews: Sequence[Review],
+        clear: Sequence[Ref],
+        lease: Lease,
+        at: datetime,
+    ) -> None:
+        """Identities, scores, stages, histories and plan rows in one commit; due marks of `clear` go."""
+        ...
+
+    # push
+    async def plan_rows(
+        self, plan: int, *, status: str | None = None, limit: int | None = None, after: int = 0
+    ) -> list[PlanRow]: ...
+
+    async def plans(self, limit: int = 20) -> list[PlanInfo]: ...
+
+    async def sending(self, crm: str) -> list[PlanRow]:
+        """Rows that were under way when a process died."""
+        ...
+
+    async def mark_sending(
+        self, rows: Sequence[PlanRow], aside: Sequence[tuple[PlanRow, str]], lease: Lease, at: datetime
+    ) -> None:
+        """Before a batch leaves: `rows` (with fresh before-images) become sending, `aside` become set_aside."""
+        ...
+
+    async def receive(
+        self, rows: Sequence[PlanRow], receipts: Sequence[Receipt], lease: Lease, at: datetime
+    ) -> None:
+        """Receipts, last written values, refusals (due again after 24 h) and redirected records in one commit."""
+        ...
+
+    async def wait(self, plan: int, reason: str, lease: Lease, at: datetime) -> int:
+        """All still planned rows of a plan become waiting, with the reason. Returns how many."""
+        ...
+
+    async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime) -> None: ...
+
+    # questions
+    async def find(self, who: str) -> list[int]:
+        """Person ids by e-mail address, record id, `crm:object:id` or `person:ID`."""
+        ...
+
+    async def person(self, person: int) -> PersonView | None: ...
+
+    async def story(self, person: int) -> list[StoryLine]: ...
+
+    async def people(self, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
+        """By score, highest first."""
+        ...
+
+    async def stage_counts(self) -> Mapping[str, int]:
+        """How many people stand in each stage now."""
+        ...
+
+    async def reviews(self) -> list[Review]: ...
+
+
+# -------------------------------------------------------------------------------------------------- a CRM's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable an adapter reads. Each also works as NAME_FILE, a path to a mounted secret."""
+
+    name: str
+    what: str
+    default: str | None = None
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """What a folder under `adapters/` exports as `PLUGIN`; found by scanning, never named by the core.
+
+    `connected` tells from the resolved variables whether credentials are there; `connect` raises FixConfig where they
+    do not make sense. `build_sandbox` imports its own server lazily (see connector/sandbox).
+    """
+
+    crm: str
+    title: str
+    variables: tuple[Variable, ...]
+    connected: Callable[[Mapping[str, str]], bool]
+    connect: Callable[[Mapping[str, str], Clock, TokenStore | None], Adapter]
+    build_sandbox: Callable[..., object]
