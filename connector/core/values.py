@@ -1,4 +1,4 @@
-"""Says whether two values mean the same, however a CRM spells them. Compares only; converts nothing for sending.
+"""Says whether two values mean the same, however a CRM spells them. Compares only; nothing here is sent.
 
 A CRM gives back what was written in its own spelling: the number 42 as the text "42", a time as epoch
 milliseconds, a blank as "". Such a difference is no change.
@@ -23,7 +23,7 @@ _EPOCH_MS = range(10**11, 10**13)
 
 
 def same_value(a: JsonValue, b: JsonValue) -> bool:
-    """Whether both mean the same: 42 and "42.0", None and "", true and "true", one instant in two spellings."""
+    """Whether both mean the same: 42 and "42.0", None and "", true and "true", one time in two spellings."""
     return canonical(a) == canonical(b)
 
 
@@ -31,7 +31,7 @@ def canonical(value: JsonValue) -> str | None:
     """One spelling per meaning; None for a blank. For comparing, not for sending.
 
     Text is trimmed and keeps its case. Numbers lose a needless fraction, a text with a leading zero or plus
-    stays a text (it is an id or a phone number). Dates, times (naive ones as UTC) and epoch milliseconds become
+    stays a text (an id or a phone number). Dates, times (naive ones as UTC) and epoch milliseconds become
     one instant in UTC, a date its midnight. Lists and objects become JSON of their canonical parts.
     """
     match value:
