@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 import respx
+import trustme
 
 from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater, StopRun
 from connector.testing.clock import HandClock
@@ -217,33 +218,35 @@ async def test_no_content_is_an_answer(crm):
     assert (answer.status, answer.json) == (204, None)
 
 
-@respx.mock
-@pytest.mark.parametrize("cause", [ConnectionRefusedError(111, "refused"), socket.gaierror(-2, "unknown")])
-async def test_an_unreachable_vendor_is_tried_a_few_times_then_said_with_a_next_step(crm, cause):
-    def refuse(request: httpx.Request) -> httpx.Response:
-        raise httpx.ConnectError("no") from cause
+async def test_an_unreachable_vendor_is_tried_a_few_times_then_said_with_a_next_step(clock, token):
+    began = clock.now()
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        base = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    crm = Transport(base, auth=token, limits={}, classify=classify, clock=clock, name="ACME CRM")
 
-    route = respx.post(f"{BASE}/things").mock(side_effect=refuse)
-
-    with pytest.raises(RetryLater) as caught:
+    with pytest.raises(RetryLater, match="refused the connection") as caught:
         await crm.send("POST", "/things", json={}, idempotent=False)
 
-    assert route.call_count == 4
+    assert clock.now() - began > timedelta(seconds=2)
     assert crm.calls == 0
     assert "Nothing was sent" in caught.value.next_step
+    await crm.close()
 
 
-@respx.mock
-async def test_an_untrusted_certificate_is_a_matter_of_configuration(crm):
-    def refuse(request: httpx.Request) -> httpx.Response:
-        error = ssl.SSLCertVerificationError(1, "failed")
-        error.verify_message = "self-signed certificate"
-        raise httpx.ConnectError("no") from error
+async def test_an_untrusted_certificate_is_a_matter_of_configuration(clock, token):
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(serving)
+    server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0, ssl=serving)
+    base = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    crm = Transport(base, auth=token, limits={}, classify=classify, clock=clock, name="ACME CRM")
 
-    respx.get(f"{BASE}/things").mock(side_effect=refuse)
-
-    with pytest.raises(FixConfig, match="self-signed certificate"):
+    with pytest.raises(FixConfig, match="not trusted") as caught:
         await crm.send("GET", "/things")
+
+    assert "SSL_CERT_FILE" in caught.value.next_step
+    await crm.close()
+    server.close()
 
 
 @respx.mock
