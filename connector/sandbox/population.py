@@ -1,220 +1,396 @@
-"""A made-up population, as messy as life, the same for every sandbox. Decides who there is and what they did;
-serves nothing.
+"""A made-up population, as messy as life and the same for every sandbox. Decides who there is; serves
+nothing.
 
-Deterministic: the same `people`, `seed` and `now` give the same population. All times are aware UTC.
+Deterministic: the same number of people, seed and `now` give the same population. What people did is decided
+in
+connector/sandbox/behaviour.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+import unicodedata
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import accumulate, count
+from operator import attrgetter
+from random import Random
+from typing import Generic, TypeVar
 
-_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
-_HUBSPOT_FIRST = 9_999_990_000  # crosses from 10 to 11 digits, so sorting ids as text goes wrong early
-_HUBSPOT_STEP = 101
+from connector.sandbox import words
+from connector.sandbox.behaviour import deal_of, engagements_of, strangers
+from connector.sandbox.cast import (
+    Population,
+    SandboxCompany,
+    SandboxDeal,
+    SandboxEngagement,
+    SandboxPerson,
+    SandboxRecord,
+    hubspot_id,
+    salesforce_id,
+)
 
+__all__ = [
+    "Population",
+    "SandboxCompany",
+    "SandboxDeal",
+    "SandboxEngagement",
+    "SandboxPerson",
+    "SandboxRecord",
+    "hubspot_id",
+    "make_population",
+    "salesforce_id",
+]
 
-def hubspot_id(n: int) -> str:
-    """The id of HubSpot's n-th record: text, beyond 2**31, ascending as numbers but not as text."""
-    return str(_HUBSPOT_FIRST + _HUBSPOT_STEP * n)
+IN_BOTH = 0.8235  # of the contacts of one CRM: then 70 % of all humans are in both
+TWICE = 0.01  # of Salesforce: a second Lead with an address that another record has
+COMPANY_IDS = 20_000_000  # numbers of companies' ids start here, so that they differ from people's
+HUGE = 20_000  # characters
+YEARS = 3
 
-
-def salesforce_id(prefix: str, n: int) -> str:
-    """The 18-character id of Salesforce's n-th record of an object, for example `salesforce_id("00Q", 7)`.
-
-    Three characters of prefix, three of instance, nine of counter (base 62, so ids may differ by case alone),
-    and the
-    checksum: per five characters one letter that says which of them are upper case.
-    """
-    digits = ""
-    left = n
-    while left:
-        left, digit = divmod(left, 62)
-        digits = _BASE62[digit] + digits
-    short = prefix + "gK0" + digits.rjust(9, "0")
-    return short + _checksum(short)
-
-
-def _checksum(short: str) -> str:
-    letters = ""
-    for start in (0, 5, 10):
-        bits = sum(1 << place for place, char in enumerate(short[start : start + 5]) if "A" <= char <= "Z")
-        letters += _CHECK[bits]
-    return letters
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxCompany:
-    """An organisation.
-
-    Lives in HubSpot as a company and in Salesforce as an Account where it has an id there.
-    """
-
-    index: int
-    name: str
-    domain: str
-    country: str  # as typed
-    city: str
-    industry: str  # one of words.INDUSTRIES
-    employees: int | None
-    revenue: float | None
-    currency: str
-    phone: str
-    created_at: datetime
-    modified_at: datetime
-    hubspot_id: str | None
-    salesforce_id: str | None
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxRecord:
-    """One person's record in one CRM, as somebody typed it. None: never set; "": set once and cleared since.
+class _Wheel(Generic[T]):
+    """Picks by weight, with one random number and one bisect."""
 
-    `object` is `contact` in HubSpot, `Lead` or `Contact` in Salesforce. `stage` and `stages` (history, oldest
-    first)
-    use our ladder's words, or words.CUSTOM_STAGE. `status` is one of new, open, working, attempted,
-    connected,
-    unqualified, bad_timing. `state`: live, archived, merged, converted, deleted; `moved_to` is the id of the
-    survivor
-    or of the Contact a Lead became. `counterpart` is the Salesforce id that a HubSpot contact is linked to.
-    """
+    def __init__(self, *weighted: tuple[T, int]) -> None:
+        self._values = [value for value, _ in weighted]
+        self._edges = list(accumulate(weight for _, weight in weighted))
 
-    crm: str
-    object: str
-    id: str
-    person: int
-    first_name: str | None
-    last_name: str | None
-    emails: tuple[str, ...]
-    title: str | None
-    phone: str | None
-    company_name: str | None
-    country: str | None
-    city: str | None
-    language: str
-    source: str
-    stage: str | None
-    stages: tuple[tuple[str, datetime], ...]
-    status: str | None
-    status_at: datetime | None
-    opted_out: bool
-    company: int | None
-    owner: int | None  # index into words.USERS
-    note: str | None
-    created_at: datetime
-    modified_at: datetime
-    state: str = "live"
-    moved_to: str | None = None
-    counterpart: str | None = None
+    def spin(self, rng: Random) -> T:
+        return self._values[bisect(self._edges, rng.random() * self._edges[-1])]
 
 
-@dataclass(frozen=True, slots=True)
-class SandboxPerson:
-    """One human. `kind`: buyer, evaluator, tyre_kicker, student, competitor, staff, customer, open_deal,
-    lost_deal,
-    dormant, subscriber. `seniority` is one of words.SENIORITIES."""
-
-    index: int
-    kind: str
-    first_name: str
-    last_name: str
-    language: str
-    seniority: str
-    company: int | None
-    records: tuple[SandboxRecord, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxEngagement:
-    """Something a person did, and through which channel it shows.
-
-    `type` is one of our engagement types; `channel` one of hubspot_form, hubspot_email, hubspot_meeting,
-    hubspot_call,
-    hubspot_aggregate, salesforce_campaign, salesforce_task, salesforce_event. `email` is the address that was
-    used, as
-    typed; `person` is None when nobody in either CRM has it. `filtered`: a machine did it, not a human.
-    `copied`: a
-    Salesforce activity that HubSpot's own integration copied. `record` is the id of the record it hangs on,
-    where the
-    channel hangs on a record.
-    """
-
-    n: int
-    type: str
-    channel: str
-    occurred_at: datetime
-    person: int | None
-    record: str | None = None
-    email: str | None = None
-    name: str | None = None
-    url: str | None = None
-    campaign: str | None = None
-    status: str | None = None
-    value: float | None = None
-    filtered: bool = False
-    copied: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SandboxDeal:
-    """An opportunity of the Account of `company`. `people` holds person indices; `contacts` their Salesforce
-    Contact ids,
-    in the same order. `stage` is open, won or lost."""
-
-    n: int
-    id: str
-    name: str
-    company: int
-    people: tuple[int, ...]
-    contacts: tuple[str, ...]
-    stage: str
-    amount: float
-    currency: str
-    created_at: datetime
-    closed_at: datetime  # or, while open, when it is expected to
-    modified_at: datetime
-
-    @property
-    def is_won(self) -> bool:
-        return self.stage == "won"
-
-    @property
-    def is_closed(self) -> bool:
-        return self.stage != "open"
-
-
-@dataclass(frozen=True, slots=True)
-class Population:
-    """Everybody, and everything they did. Engagements are in order of time; `people[i].index == i`."""
-
-    people: tuple[SandboxPerson, ...]
-    companies: tuple[SandboxCompany, ...]
-    engagements: tuple[SandboxEngagement, ...]
-    deals: tuple[SandboxDeal, ...]
-    now: datetime
-    seed: int
-
-    def records(self, crm: str) -> Iterator[SandboxRecord]:
-        """All records of one CRM, dead ones included, person by person."""
-        for person in self.people:
-            for record in person.records:
-                if record.crm == crm:
-                    yield record
+_KINDS = _Wheel(
+    ("buyer", 35),
+    ("evaluator", 75),
+    ("tyre_kicker", 200),
+    ("student", 50),
+    ("competitor", 12),
+    ("staff", 8),
+    ("customer", 90),
+    ("open_deal", 40),
+    ("lost_deal", 30),
+    ("dormant", 310),
+    ("subscriber", 150),
+)
+_LOCALES = _Wheel(*((locale, weight) for weight, locale in words.LOCALES))
+_EMPLOYEES = _Wheel((3, 20), (15, 20), (60, 15), (180, 10), (450, 14), (2_000, 8), (20_000, 3), (0, 10))
+_SENIORITY = {  # kind -> places in words.SENIORITIES
+    "buyer": _Wheel((0, 25), (1, 25), (2, 50)),
+    "student": _Wheel((6, 1)),
+    "customer": _Wheel((0, 10), (1, 10), (2, 25), (3, 30), (4, 15), (5, 10)),
+    "open_deal": _Wheel((0, 15), (1, 15), (2, 35), (3, 35)),
+    "tyre_kicker": _Wheel((3, 15), (4, 35), (5, 50)),
+}
+_ANY_SENIORITY = _Wheel((0, 5), (1, 5), (2, 12), (3, 25), (4, 18), (5, 30), (6, 5))
+_STAGES = {
+    "customer": ("lead", "mql", "sql", "opportunity", "customer"),
+    "open_deal": ("lead", "mql", "sql", "opportunity"),
+    "lost_deal": ("lead", "mql", "sql"),
+    "subscriber": ("subscriber",),
+    "buyer": ("subscriber", "lead"),
+    "competitor": ("other",),
+    "staff": ("other",),
+}
+_STATUSES: dict[str, tuple[str | None, ...]] = {
+    "customer": ("connected",),
+    "open_deal": ("connected", "working"),
+    "lost_deal": ("unqualified", "bad_timing"),
+    "tyre_kicker": (None, "new", "open", "attempted", "unqualified"),
+    "student": (None, "unqualified"),
+    "dormant": (None, None, "new", "attempted", "bad_timing", "unqualified"),
+}
+_ANY_STATUS: tuple[str | None, ...] = (None, "new", "open")
+_CURRENCY = {"US": "USD", "GB": "GBP", "JP": "JPY", "BR": "BRL", "AE": "AED", "PL": "PLN"}
+_NOTE = 'Met at the fair; sent the long catalogue. Ünïcödé, "quotes", commas, and\nline breaks. '
 
 
 def make_population(people: int, seed: int, now: datetime) -> Population:
     """So many live HubSpot contacts, and as many live Leads and Contacts in Salesforce; dead records come on
     top.
 
-    About 70 % of the humans are in both CRMs. Raises ValueError on a naive `now` or a negative number.
+    About 70 % of the humans are in both CRMs. `people[i].index == i`. Raises ValueError on a naive `now` or a
+    negative number.
     """
     if now.tzinfo is None:
         raise ValueError("make_population needs a time with a zone.")
     if people < 0:
         raise ValueError("A population cannot be negative.")
-    # The generator needs the types above, so it is imported when it is called.
-    from connector.sandbox.generate import generate
+    rng = Random(seed)
+    companies = _companies(max(1, people // 4), rng, now)
+    doubles = int(people * TWICE)
+    both = min(people, max(round(people * IN_BOTH), doubles))
+    one = people - both
+    doubles = min(doubles, one)
+    places = ["both"] * both + ["hubspot"] * one + ["salesforce"] * (one - doubles)
+    places += ["archived"] * (people // 100) + ["deleted"] * (people // 200)
+    rng.shuffle(places)
+    doubled = set(rng.sample([i for i, place in enumerate(places) if place == "both"], doubles))
 
-    return generate(people, seed, now)
+    made: list[SandboxPerson] = []
+    done: list[SandboxEngagement] = []
+    deals: list[SandboxDeal] = []
+    maker = _Maker(companies, rng, now)
+    number = count()
+    for index, place in enumerate(places):
+        kind = _KINDS.spin(rng) if place in ("both", "hubspot", "salesforce") else "dormant"
+        person = maker.person(index, kind, place, twice=index in doubled)
+        made.append(person)
+        done += engagements_of(person, rng, now, number)
+        deal = deal_of(person, companies, len(deals), rng, now)
+        if deal is not None:
+            deals.append(deal)
+    done += strangers(people // 100, rng, now, number)
+    done.sort(key=attrgetter("occurred_at"))
+    return Population(tuple(made), tuple(companies), tuple(done), tuple(deals), now, seed)
+
+
+def _companies(many: int, rng: Random, now: datetime) -> list[SandboxCompany]:
+    made = []
+    for index in range(many):
+        locale = _LOCALES.spin(rng)
+        word = rng.choice(words.COMPANY_WORDS)
+        slug = _ascii(word).lower().replace(" ", "-")
+        employees = _EMPLOYEES.spin(rng)
+        size = max(1, int(employees * rng.uniform(0.7, 1.6))) if employees else None
+        created = now - timedelta(days=rng.uniform(30, 365 * YEARS))
+        made.append(
+            SandboxCompany(
+                index=index,
+                name=f"{word} {rng.choice(words.COMPANY_ENDS)}",
+                domain=f"{slug}-{index}.example",
+                country=rng.choice(locale.spellings),
+                city=rng.choice(locale.cities),
+                industry=rng.choice(words.INDUSTRIES),
+                employees=size,
+                revenue=round(size * rng.uniform(60_000, 250_000), 2)
+                if size and rng.random() < 0.8
+                else None,
+                currency=_CURRENCY.get(locale.country, "EUR"),
+                phone=f"{locale.phone}{rng.randrange(1000):03d}",
+                created_at=created,
+                modified_at=created + (now - created) * rng.uniform(0.1, 0.99),
+                hubspot_id=hubspot_id(COMPANY_IDS + index) if rng.random() < 0.95 else None,
+                salesforce_id=salesforce_id("001", index) if rng.random() < 0.95 else None,
+            )
+        )
+    return made
+
+
+class _Maker:
+    """Makes people one after the other. Holds what must not repeat: record numbers and addresses."""
+
+    def __init__(self, companies: Sequence[SandboxCompany], rng: Random, now: datetime) -> None:
+        self._companies = companies
+        self._large = [company.index for company in companies if (company.employees or 0) >= 200]
+        self._rng = rng
+        self._now = now
+        self._next = {"contact": 0, "Lead": 0, "Contact": 0}
+        self._taken: set[str] = set()
+
+    def person(self, index: int, kind: str, place: str, *, twice: bool) -> SandboxPerson:
+        rng = self._rng
+        locale = _LOCALES.spin(rng)
+        first, last = rng.choice(locale.first), rng.choice(locale.last)
+        seniority = words.SENIORITIES[_SENIORITY.get(kind, _ANY_SENIORITY).spin(rng)]
+        company = self._company(kind)
+        emails = self._emails(index, kind, locale, (first[1].lower(), last[1].lower()), company)
+        titles = words.TITLES.get(locale.language, words.TITLES["en"])
+        created = self._now - timedelta(days=rng.uniform(10, 365 * YEARS))
+        stages = self._stages(kind, created)
+        status = rng.choice(_STATUSES.get(kind, _ANY_STATUS))
+        sample = SandboxRecord(
+            crm="",
+            object="",
+            id="",
+            person=index,
+            first_name=first[0],
+            last_name=last[0],
+            emails=emails,
+            title="Student" if kind == "student" and rng.random() < 0.6 else rng.choice(titles[seniority]),
+            phone=f"{locale.phone}{rng.randrange(1000):03d}" if rng.random() < 0.7 else None,
+            company_name=self._companies[company].name if company is not None else None,
+            country=rng.choice(locale.spellings) if rng.random() < 0.9 else None,
+            city=rng.choice(locale.cities) if rng.random() < 0.6 else None,
+            language=locale.language,
+            source=rng.choice(words.SOURCES),
+            stage=stages[-1][0] if stages else None,
+            stages=stages,
+            status=status,
+            status_at=created + (self._now - created) * rng.uniform(0.3, 0.98) if status else None,
+            opted_out=rng.random() < 0.03,
+            company=company,
+            owner=rng.randrange(len(words.USERS)) if rng.random() < 0.7 else None,
+            note=None,
+            created_at=created,
+            modified_at=created + (self._now - created) * rng.uniform(0.2, 0.999),
+        )
+        records: list[SandboxRecord] = []
+        if place in ("both", "salesforce", "deleted"):
+            records += self._salesforce(sample, kind, locale, place, twice)
+        if place in ("both", "hubspot", "archived"):
+            records += self._hubspot(sample, place, records)
+        return SandboxPerson(
+            index, kind, first[0], last[0], locale.language, seniority, company, tuple(records)
+        )
+
+    def _company(self, kind: str) -> int | None:
+        if kind == "student" or self._rng.random() < 0.06:
+            return None
+        if kind == "buyer" and self._large:
+            return self._rng.choice(self._large)
+        # Squared: a few companies are known to many people, most to one or two.
+        return int(len(self._companies) * self._rng.random() ** 2)
+
+    def _emails(
+        self, index: int, kind: str, locale: words.Locale, name: tuple[str, str], company: int | None
+    ) -> tuple[str, ...]:
+        rng = self._rng
+        local = f"{name[0]}.{name[1]}".replace("'", "").replace(" ", "")
+        if kind == "staff":
+            found = [f"{local}@{words.OWN_DOMAIN}"]
+        elif kind == "competitor":
+            found = [f"{local}@{rng.choice(words.COMPETITOR_DOMAINS)}"]
+        elif kind == "student":
+            found = [f"{local}{index}@student.campus-{index % 40}.example"]
+        else:
+            chance = rng.random()
+            domain = self._companies[company].domain if company is not None else None
+            if chance < 0.04:
+                return ()
+            if domain is not None and chance < 0.06:
+                found = [f"{rng.choice(words.ROLES)}@{domain}"]
+            elif domain is not None and (kind == "buyer" or chance < 0.8):
+                found = [f"{local}@{domain}"]
+            elif chance < 0.82:
+                found = [f"{local}.{index}@{rng.choice(words.DISPOSABLE)}"]
+            else:
+                hosts = words.FREE_MAIL.get(locale.language, words.FREE_MAIL["en"])
+                found = [f"{local}.madeup{index}@{rng.choice(hosts)}"]
+            if domain is not None and rng.random() < 0.05:
+                found.append(f"{name[0][0]}.{name[1].replace(' ', '')}+news@{domain}")
+        return tuple(self._unique(address, index) for address in found)
+
+    def _unique(self, address: str, index: int) -> str:
+        if address in self._taken:
+            local, _, host = address.partition("@")
+            address = f"{local}{index}@{host}"
+        self._taken.add(address)
+        return address
+
+    def _stages(self, kind: str, created: datetime) -> tuple[tuple[str, datetime], ...]:
+        rng = self._rng
+        path: tuple[str, ...] = _STAGES.get(kind, ("lead",))
+        chance = rng.random()
+        if chance < 0.03:
+            return ()
+        if chance < 0.035 and kind == "dormant":
+            path = (*path, words.CUSTOM_STAGE)
+        elif kind == "evaluator" and chance < 0.2:
+            path = (*path, "mql")
+        elif kind == "customer" and chance < 0.1:
+            path = (*path, "evangelist")
+        age = self._now - created
+        steps = sorted(rng.uniform(0.0, 0.95) for _ in path[1:])
+        return tuple((stage, created + age * step) for stage, step in zip(path, (0.0, *steps), strict=True))
+
+    def _id(self, object: str) -> str:
+        number = self._next[object]
+        self._next[object] += 1
+        if object == "contact":
+            return hubspot_id(number)
+        return salesforce_id("00Q" if object == "Lead" else "003", number)
+
+    def _salesforce(
+        self, sample: SandboxRecord, kind: str, locale: words.Locale, place: str, twice: bool
+    ) -> list[SandboxRecord]:
+        rng = self._rng
+        record = replace(
+            sample,
+            crm="salesforce",
+            object="Lead",
+            id="",
+            first_name=_respelled(sample.first_name or "", rng),
+            last_name=_respelled(sample.last_name or "", rng),
+            emails=tuple(_retyped(address, rng) for address in sample.emails[:1]),
+            country=rng.choice(locale.spellings) if rng.random() < 0.7 else None,
+            phone=sample.phone if rng.random() < 0.6 else None,
+            title=sample.title if rng.random() < 0.9 else "",
+            modified_at=sample.created_at + (self._now - sample.created_at) * rng.uniform(0.2, 0.999),
+        )
+        if place == "deleted":
+            return [replace(record, id=self._id("Lead"), state="deleted")]
+        as_contact = kind in ("customer", "open_deal") or (sample.company is not None and rng.random() < 0.3)
+        made = []
+        if as_contact:
+            contact = replace(record, object="Contact", id=self._id("Contact"))
+            made.append(contact)
+            if rng.random() < 0.6:
+                lead = replace(record, id=self._id("Lead"), state="converted", moved_to=contact.id)
+                made.append(replace(lead, status=None, status_at=None))
+        else:
+            made.append(replace(record, id=self._id("Lead")))
+        if rng.random() < 0.01:
+            loser = replace(made[0], id=self._id(made[0].object), state="merged", moved_to=made[0].id)
+            made.append(replace(loser, modified_at=made[0].modified_at))
+        if twice:
+            other = rng.choice(("", "Info", sample.last_name)) or sample.last_name
+            made.append(replace(record, id=self._id("Lead"), last_name=other, title=None, status="new"))
+        return made
+
+    def _hubspot(
+        self, sample: SandboxRecord, place: str, others: Sequence[SandboxRecord]
+    ) -> list[SandboxRecord]:
+        rng = self._rng
+        live = [other.id for other in others if other.state == "live"]
+        record = replace(
+            sample,
+            crm="hubspot",
+            object="contact",
+            id=self._id("contact"),
+            emails=tuple(address.strip().lower() for address in sample.emails),
+            counterpart=live[0] if live and rng.random() < 0.5 else None,
+            note=_NOTE * (HUGE // len(_NOTE)) if rng.random() < 0.002 else None,
+            city="" if rng.random() < 0.03 else sample.city,
+        )
+        if rng.random() < 0.02:
+            record = replace(record, title="", phone="")
+        if place == "archived":
+            return [replace(record, state="archived", counterpart=None)]
+        made = [record]
+        if rng.random() < 0.01:
+            lost = replace(record, id=self._id("contact"), state="merged", moved_to=record.id, emails=())
+            made.append(replace(lost, counterpart=None))
+        return made
+
+
+def _ascii(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return plain or "name"
+
+
+def _respelled(name: str, rng: Random) -> str:
+    """The same name as another hand types it."""
+    chance = rng.random()
+    if chance < 0.8:
+        return name
+    if chance < 0.85:
+        return name.upper()
+    if chance < 0.9:
+        return f" {name} "
+    if chance < 0.94:
+        return name.lower()
+    plain = unicodedata.normalize("NFKD", name)
+    return "".join(char for char in plain if not unicodedata.combining(char))
+
+
+def _retyped(address: str, rng: Random) -> str:
+    chance = rng.random()
+    if chance < 0.8:
+        return address
+    if chance < 0.9:
+        return address.title()
+    return address.upper()
