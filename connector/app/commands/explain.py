@@ -1,0 +1,83 @@
+"""`connector explain`: why somebody is an MQL or not yet, from the facts and decisions in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from connector.app.commands.runs import ask_ledger
+from connector.app.exits import OK
+from connector.app.output import out, print_json, when
+from connector.errors import FixConfig
+from connector.ledger import SqlLedger
+from connector.ports import PersonView, StoryLine
+
+
+def explain(who: str, *, json: bool) -> int:
+    """Print one person's qualification. FixConfig (exit 2) when nobody or several match."""
+
+    async def question(ledger: SqlLedger) -> tuple[PersonView, list[StoryLine]]:
+        found = await ledger.find(who)
+        if not found:
+            raise FixConfig("Nobody in the ledger has this address or record id.", next_step="Run `connector sync` first, or check the spelling.")
+        if len(found) > 1:
+            choices = ", ".join(f"person:{number}" for number in found)
+            raise FixConfig(f"{len(found)} people match.", next_step=f"Ask for one of {choices}.")
+        person = await ledger.person(found[0])
+        if person is None:
+            raise FixConfig("This person has not been decided yet.", next_step="Run `connector sync` first.")
+        return person, await ledger.story(found[0])
+
+    person, story = ask_ledger(question)
+    if json:
+        print_json(document(person, story))
+        return OK
+    state, score = person.state, person.score
+    out.print(f"Person {person.id}: {', '.join(str(ref) for ref in person.refs)}")
+    out.print(f"  stage {state.stage}, MQL status {state.status.value}" + (f", MQL since {when(state.mql_since)}" if state.mql_since else ""))
+    out.print(f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), band {score.band}, grade {score.grade}")
+    out.print(f"  {state.because}")
+    for line in reasons(person):
+        out.print(f"    {line}")
+    out.print(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}")
+    for entry in story:
+        out.print(f"  {when(entry.at)}  {entry.kind:<12} {entry.text}")
+    return OK
+
+
+def reasons(person: PersonView) -> list[str]:
+    """The rules that gave or took points, the strongest first."""
+    lines = [
+        f"{contribution.points:+6.1f}  {contribution.rule}"
+        for contribution in sorted(person.score.contributions, key=lambda c: -abs(c.points))
+    ]
+    if person.score.hand_raised:
+        lines.insert(0, f"raised a hand: {person.score.hand_raised}")
+    if person.score.disqualified:
+        lines.insert(0, f"disqualified: {person.score.disqualified}")
+    return lines
+
+
+def document(person: PersonView, story: list[StoryLine]) -> dict[str, Any]:
+    """The same as JSON."""
+    return {
+        "person": person.id,
+        "records": [str(ref) for ref in person.refs],
+        "stage": person.state.stage,
+        "mql_status": person.state.status.value,
+        "mql_since": person.state.mql_since,
+        "first_mql_at": person.state.first_mql_at,
+        "because": person.state.because,
+        "fit": person.score.fit,
+        "engagement": person.score.engagement,
+        "score": person.score.score,
+        "band": person.score.band,
+        "grade": person.score.grade,
+        "disqualified": person.score.disqualified,
+        "hand_raised": person.score.hand_raised,
+        "contributions": [asdict(contribution) for contribution in person.score.contributions],
+        "fields": dict(person.fields),
+        "decided_at": person.decided_at,
+        "criteria_version": person.criteria_version,
+        "story": [asdict(line) for line in story],
+    }

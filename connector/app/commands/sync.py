@@ -1,0 +1,104 @@
+"""`connector sync`: one incremental run, its questions and its report."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from connector import pipeline
+from connector.app import exits
+from connector.app.log import configure
+from connector.app.output import out, print_json
+from connector.app.progress import watching
+from connector.app.settings import load_settings
+from connector.app.wiring import Wired, wired
+from connector.errors import LeaseBusy
+from connector.pipeline import PlanSummary, RunResult
+
+PATIENCE = 60.0  # seconds a command waits for a lease that another process holds
+
+
+def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, json: bool) -> int:
+    """Run once and report. Exit codes as in docs/reference/commands.md."""
+    settings = load_settings()
+    configure(settings)
+
+    async def go() -> RunResult:
+        async with wired(settings, crms, mappings_dir=mappings) as parts:
+            for crm in parts.skipped:
+                sys.stderr.write(f"{crm} is not connected (no credentials): skipped.\n")
+            return await run_once(parts, plan_only=plan_only, yes=yes)
+
+    result = asyncio.run(go())
+    if json:
+        print_json(result.document())
+    else:
+        report(result)
+    return exit_code(result)
+
+
+async def run_once(parts: Wired, *, plan_only: bool = False, yes: bool = False, quiet: bool = False) -> RunResult:
+    """One run with what is wired. Waits up to a minute for another process to finish the same work."""
+
+    async def approve(plan: PlanSummary) -> bool:
+        if plan.limit is None or yes:
+            return True
+        return _ask(plan) if sys.stdin.isatty() and not quiet else False
+
+    waited = 0.0
+    while True:
+        try:
+            with watching(quiet=quiet) as told:
+                return await pipeline.sync(
+                    parts.adapters,
+                    parts.definition,
+                    parts.ledger,
+                    parts.clock,
+                    holder=parts.holder,
+                    approve=approve,
+                    plan_only=plan_only,
+                    watching=told,
+                )
+        except LeaseBusy:
+            if waited >= PATIENCE:
+                raise
+            waited += 2
+            await asyncio.sleep(2)
+
+
+def _ask(plan: PlanSummary) -> bool:
+    sys.stderr.write(
+        f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
+        f"already there: {plan.limit}. Apply it? [y/N] "
+    )
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def exit_code(result: RunResult) -> int:
+    """0 all accounted for, 1 failed, 3 somebody should look."""
+    if result.status == "failed":
+        return exits.FAILED
+    return exits.LOOK if result.needs_attention else exits.OK
+
+
+def report(result: RunResult) -> None:
+    """The sums per CRM, for people."""
+    from rich.table import Table
+
+    table = Table(title=f"Run {result.run}: {result.status} in {result.seconds:.1f} s")
+    table.add_column("records")
+    names = ("read", "unchanged", "planned", "held_back", "quarantined", "written", "rejected", "unknown", "set_aside", "waiting", "calls")
+    for crm in result.crms:
+        table.add_column(crm, justify="right")
+    for name in names:
+        table.add_row(name.replace("_", " "), *(f"{getattr(counts, name):,}" for counts in result.crms.values()))
+    out.print(table)
+    out.print(f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, {result.now:,} now.")
+    for crm, counts in result.crms.items():
+        if counts.error:
+            out.print(f"{crm}: {counts.error}")
+        if counts.waiting and crm in result.plans:
+            plan = result.plans[crm]
+            out.print(f"{crm}: plan {plan} waits. `connector plan show {plan}`, then `connector plan apply {plan}`.")

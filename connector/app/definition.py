@@ -1,0 +1,59 @@
+"""Load the files that admins edit into one typed definition. Reports the problems of all files at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from connector.app.files import in_document, load_criteria, load_document
+from connector.core.mapping import CrmMapping, parse_mapping
+from connector.errors import FixConfig, Problem
+from connector.phases.definition import Definition
+from connector.ports import Plugin
+
+CRITERIA = "criteria.yaml"
+
+
+def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
+    """`criteria.yaml` and one `<crm>.yaml` for each known CRM that has one. Raises FixConfig, all problems in it."""
+    if not (folder / CRITERIA).is_file():
+        raise FixConfig(
+            f"There is no {CRITERIA} in the mappings folder.",
+            where=str(folder),
+            next_step="Point CONNECTOR_MAPPINGS_DIR at your files, or write a starter with `connector init`.",
+        )
+    problems: list[Problem] = []
+    mappings: dict[str, CrmMapping] = {}
+    criteria = None
+    try:
+        criteria = load_criteria(folder / CRITERIA)
+    except FixConfig as error:
+        problems.extend(error.problems or [Problem((), str(error))])
+    for crm in known:
+        path = folder / f"{crm}.yaml"
+        if not path.is_file():
+            continue
+        try:
+            mappings[crm] = load_mapping(path)
+        except FixConfig as error:
+            problems.extend(error.problems or [Problem((), str(error))])
+    if problems or criteria is None:
+        raise FixConfig(
+            f"{len(problems)} problem(s) in the files of {folder}.",
+            next_step="Correct them; nothing was read or written, and the last good version stays in force.",
+            problems=problems,
+        )
+    return Definition(criteria, mappings, _texts(folder))
+
+
+def load_mapping(path: Path) -> CrmMapping:
+    """One mapping file. Raises FixConfig with file, line and column of each problem."""
+    document = load_document(path)
+    with in_document(document):
+        return parse_mapping(document.data)
+
+
+def _texts(folder: Path) -> dict[str, str]:
+    """All files that make the definition, lists included: what the ledger keeps as a version."""
+    paths = [*folder.glob("*.yaml"), *folder.glob("lists/*.csv"), *folder.glob("*.csv")]
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(paths)}

@@ -1,0 +1,39 @@
+"""What a command says: JSON on stdout, or text for people. Progress and logs go to stderr, never here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from rich.console import Console
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document, nothing else on stdout."""
+    sys.stdout.write(to_json(document) + "\n")
+    sys.stdout.flush()
+
+
+def to_json(document: object) -> str:
+    """Indented JSON; dataclasses as objects, times as ISO 8601 UTC."""
+    return orjson.dumps(document, default=_default, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _default(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, set | frozenset | tuple):
+        return sorted(value) if isinstance(value, set | frozenset) else list(value)
+    return str(value)
+
+
+def when(moment: datetime | None) -> str:
+    """A moment for people: to the minute, UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M") if moment else "-"

@@ -1,0 +1,151 @@
+"""Settings from the environment; each variable also works as `NAME_FILE`, a path to a mounted secret.
+
+Reads variables and files, decides nothing else. A bad value is a FixConfig that names the variable, never its value.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.sources import EnvSettingsSource
+
+from connector.core.durations import parse_duration
+from connector.errors import FixConfig
+from connector.ports import Variable
+
+SECRET_SUFFIX = "_FILE"  # noqa: S105 (a suffix, not a secret)
+
+
+class Settings(BaseSettings):
+    """The connector's own settings. Those of a CRM belong to its adapter (`Plugin.variables`)."""
+
+    model_config = SettingsConfigDict(env_prefix="CONNECTOR_", extra="ignore", frozen=True)
+
+    database_url: str = Field("sqlite:///connector.db", description="Where the ledger lives")
+    mappings_dir: Path = Field(Path("mappings"), description="Folder of the mapping and criteria files")
+    config_owner: Literal["files", "console"] = Field(
+        "files", description="Who publishes a changed definition: the files or the console"
+    )
+    bind: str = Field("127.0.0.1:8080", description="Address and port of the HTTP server")
+    sync_interval: str = Field("15m", description="Time between two scheduled syncs: a number and s, m, h, d or w")
+    timezone: str = Field("UTC", description="Zone of weeks, digests and working hours; storage is UTC")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
+    log_format: Literal["json", "text"] | None = Field(
+        None, description="Log lines as JSON or text; unset: text on a terminal, else JSON"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the environment (and mounted files), never a stray `.env`."""
+        return (init_settings, _MountedEnv(settings_cls))
+
+    @field_validator("sync_interval")
+    @classmethod
+    def _interval(cls, value: str) -> str:
+        parse_duration(value)
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError("is not a time zone such as Europe/Berlin") from error
+        return value
+
+    @field_validator("bind")
+    @classmethod
+    def _bind(cls, value: str) -> str:
+        if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}", value):
+            raise ValueError("is not host:port")
+        return value
+
+
+class _MountedEnv(EnvSettingsSource):
+    """The environment with every NAME_FILE already read."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        names = [f"CONNECTOR_{name.upper()}" for name in self.settings_cls.model_fields]
+        return {name.lower(): value for name, value in mounted(names).items()}
+
+
+def mounted(names: list[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables of these names that are set, each from itself or from the file that NAME_FILE names.
+
+    An empty variable counts as unset (compose files set them so). Raises FixConfig when both are set or the file
+    cannot be read.
+    """
+    env: Mapping[str, str] = os.environ if environ is None else environ
+    found: dict[str, str] = {}
+    for name in names:
+        direct, path = env.get(name), env.get(name + SECRET_SUFFIX)
+        if direct and path:
+            raise FixConfig(
+                f"Both {name} and {name}{SECRET_SUFFIX} are set.", next_step="Keep one of them.", where=name
+            )
+        if direct:
+            found[name] = direct
+        elif path:
+            try:
+                found[name] = Path(path).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise FixConfig(
+                    f"The file that {name}{SECRET_SUFFIX} names cannot be read ({type(error).__name__}).",
+                    next_step="Check that the secret is mounted and readable by the container's user.",
+                    where=name,
+                ) from error
+    return found
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force. Raises FixConfig with every bad variable at once."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"CONNECTOR_{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
+        raise FixConfig("; ".join(lines), next_step="See docs/reference/settings.md.") from None
+
+
+def variables_of(variables: tuple[Variable, ...], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An adapter's variables: what is set, defaults for the rest, nothing for what has neither."""
+    found = mounted([variable.name for variable in variables], environ)
+    for variable in variables:
+        if variable.default is not None:
+            found.setdefault(variable.name, variable.default)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Documented:
+    """One row of docs/reference/settings.md."""
+
+    name: str
+    default: str
+    what: str
+
+
+def documented_settings() -> list[Documented]:
+    """Every setting of the connector itself, for the reference and its test."""
+    return [
+        Documented(f"CONNECTOR_{name.upper()}", "" if field.default is None else str(field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    ]

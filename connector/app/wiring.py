@@ -1,0 +1,128 @@
+"""Put the parts together: scan the adapters, read their variables, open the ledger, load the definition.
+
+The one place that scans; no CRM is named here either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import pkgutil
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import adapters as adapters_package
+from connector.app.definition import load_definition
+from connector.app.settings import Settings, variables_of
+from connector.core.names import nearest
+from connector.errors import FixConfig
+from connector.ledger import SqlLedger, open_ledger
+from connector.phases.definition import Definition
+from connector.ports import Adapter, Plugin
+
+
+class SystemClock:
+    """The machine's clock, in UTC."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    async def sleep(self, span: timedelta) -> None:
+        await asyncio.sleep(span.total_seconds())
+
+
+@cache
+def plugins() -> Mapping[str, Plugin]:
+    """Every folder under `adapters/`, by CRM name. A new folder is found here, nothing else is edited."""
+    found: dict[str, Plugin] = {}
+    for info in pkgutil.iter_modules(adapters_package.__path__):
+        if info.ispkg:
+            plugin: Plugin = importlib.import_module(f"adapters.{info.name}").PLUGIN
+            found[plugin.crm] = plugin
+    return dict(sorted(found.items()))
+
+
+def chosen(names: Sequence[str]) -> list[Plugin]:
+    """The plugins of these names; all when none is named. FixConfig for an unknown one."""
+    known = plugins()
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known)
+            raise FixConfig(
+                f"There is no CRM called `{name}`.",
+                next_step=f"Did you mean `{hint}`?" if hint else f"Known: {', '.join(known)}.",
+            )
+    return [known[name] for name in (dict.fromkeys(names) or known)]
+
+
+def holder() -> str:
+    """Who holds our leases: this process on this host."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """Everything a run needs."""
+
+    adapters: Mapping[str, Adapter]
+    definition: Definition
+    ledger: SqlLedger
+    clock: SystemClock
+    holder: str
+    skipped: tuple[str, ...] = ()  # CRMs without credentials
+
+
+@asynccontextmanager
+async def wired(
+    settings: Settings,
+    names: Sequence[str] = (),
+    *,
+    environ: Mapping[str, str] | None = None,
+    mappings_dir: Path | None = None,
+) -> AsyncIterator[Wired]:
+    """Open the ledger and connect the named CRMs (all with credentials, when none is named); close them after.
+
+    Raises FixConfig when nothing is connected, a named CRM has no credentials, or a file is wrong.
+    """
+    clock = SystemClock()
+    definition = load_definition(mappings_dir or settings.mappings_dir, plugins())
+    connected: dict[str, Adapter] = {}
+    skipped: list[str] = []
+    ledger: SqlLedger | None = None
+    try:
+        for plugin in chosen(names):
+            variables = variables_of(plugin.variables, environ)
+            if not plugin.connected(variables):
+                if plugin.crm in names:
+                    raise _unconnected(plugin)
+                skipped.append(plugin.crm)
+                continue
+            if plugin.crm not in definition.mappings:
+                raise FixConfig(
+                    f"{plugin.title} has credentials but no mapping file.",
+                    next_step=f"Add {plugin.crm}.yaml to the mappings folder; `connector init` writes a starter.",
+                )
+            connected[plugin.crm] = plugin.connect(variables, clock, None)
+        if not connected:
+            raise FixConfig(
+                "No CRM is connected.",
+                next_step="Set the credentials of at least one (docs/how-to), or try `connector demo`.",
+            )
+        ledger = await open_ledger(settings.database_url)
+        yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped))
+    finally:
+        for adapter in connected.values():
+            await adapter.close()
+        if ledger is not None:
+            await ledger.close()
+
+
+def _unconnected(plugin: Plugin) -> FixConfig:
+    names = ", ".join(variable.name for variable in plugin.variables if variable.secret)
+    return FixConfig(f"{plugin.title} is not connected.", next_step=f"Set its credentials ({names}).")

@@ -1,0 +1,321 @@
+"""Decide: resolve, score, stage and plan all due people from the whole ledger, one commit a batch.
+
+Runs only after every stream has ended, so that nobody is judged on half of the facts. Sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.core.mapping import CrmMapping, ObjectMapping
+from connector.core.model import (
+    Engagement,
+    JsonValue,
+    PersonRecord,
+    PlannedWrite,
+    RecordState,
+    Ref,
+    Score,
+    Value,
+)
+from connector.core.normalize import count_once, person_fields
+from connector.core.resolve import Group, resolve
+from connector.core.score import score_people, score_person
+from connector.core.stage import StageEvidence, decide_stage
+from connector.core.values import same_value
+from connector.core.write_plan import plan_record, results
+from connector.phases.definition import Definition
+from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review
+
+BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
+
+Schemas = Mapping[str, Mapping[str, Mapping[str, FieldInfo]]]
+"""The live fields of the objects we write to: crm -> object -> field -> info."""
+
+
+@dataclass(slots=True)
+class CrmTally:
+    """What deciding meant for the target records of one CRM, each counted once."""
+
+    seen: set[Ref] = field(default_factory=set)
+    planned: int = 0
+    held_back: int = 0
+    unchanged: int = 0
+    holding: int = 0  # records that already hold a value in a field we write
+    overwriting: int = 0  # planned records that replace or clear such a value
+
+
+@dataclass(slots=True)
+class DecidedAll:
+    """What the phase came to."""
+
+    people: int = 0
+    entered: int = 0
+    left: int = 0
+    tallies: dict[str, CrmTally] = field(default_factory=dict)
+    plans: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """One group on its way through the phase."""
+
+    group: Group
+    facts: Facts
+    records: tuple[PersonRecord, ...]
+    fields: Mapping[str, Value]
+    engagement: tuple[Engagement, ...]
+
+
+async def decide(
+    ledger: Ledger,
+    definition: Definition,
+    clock: Clock,
+    *,
+    run: int,
+    crms: Sequence[str],
+    holder: str,
+    version: int,
+    schemas: Schemas,
+    may_leave: bool = True,
+    progress: Callable[[int], None] = lambda people: None,
+) -> DecidedAll:
+    """Decide everybody who is due, and keep a write plan per asked CRM.
+
+    `may_leave=False` after a stream failed: nobody is demoted on missing facts. Raises LeaseBusy.
+    """
+    lease = await ledger.acquire("decide", holder, clock.now())
+    as_of = clock.now()
+    done = DecidedAll(tallies={crm: CrmTally() for crm in crms})
+    try:
+        for crm in crms:
+            done.plans[crm] = await ledger.open_plan(run, crm, lease, as_of)
+        last: Ref | None = None
+        while refs := await ledger.due(crms, as_of, BATCH, after=last):
+            last = refs[-1]
+            hood = await ledger.neighbourhood(refs)
+            resolution = resolve(hood.records, hood.person_of, hood.decided)
+            facts = await ledger.facts([group.refs for group in resolution.groups])
+            candidates = [
+                _candidate(group, known, definition) for group, known in zip(resolution.groups, facts, strict=True)
+            ]
+            scores = score_people(
+                definition.criteria, [(c.fields, c.engagement) for c in candidates], as_of
+            )
+            decisions = [
+                _decide_one(
+                    candidate,
+                    score,
+                    definition,
+                    as_of,
+                    version=version,
+                    crms=crms,
+                    schemas=schemas,
+                    first_load=hood.first_load,
+                    may_leave=may_leave,
+                    done=done,
+                )
+                for candidate, score in zip(candidates, scores, strict=True)
+            ]
+            lease = await ledger.renew(lease, clock.now())
+            await ledger.keep_decisions(
+                run,
+                decisions,
+                done.plans,
+                [Review(a, b, why) for a, b, why in resolution.reviews],
+                sorted({*refs, *(record.ref for record in hood.records)}),
+                lease,
+                as_of,
+            )
+            progress(done.people)
+    finally:
+        await ledger.release(lease)
+    return done
+
+
+def _candidate(group: Group, facts: Facts, definition: Definition) -> _Candidate:
+    live = tuple(record for record in facts.records if record.state is RecordState.LIVE)
+    fields, engagement = _known(live or facts.records, facts, facts.engagement, definition)
+    return _Candidate(group, facts, live, fields, engagement)
+
+
+def _known(
+    records: Sequence[PersonRecord], facts: Facts, engagement: Sequence[KnownEngagement], definition: Definition
+) -> tuple[Mapping[str, Value], tuple[Engagement, ...]]:
+    """A person's fields and the engagement that counts, from these records and events."""
+    fields, _ = person_fields(records, facts.companies, _precedence(definition))
+    return fields, tuple(count_once([known.engagement for known in engagement]))
+
+
+def _precedence(definition: Definition) -> Mapping[str, Sequence[str]]:
+    """Per field, CRMs in order of trust, as the mappings state it (the first file that does wins)."""
+    stated: dict[str, Sequence[str]] = {}
+    for mapping in definition.mappings.values():
+        for name, order in mapping.precedence.items():
+            stated.setdefault(name, order)
+    return stated
+
+
+def score_then(candidate_facts: Facts, definition: Definition, at: datetime, *, since: datetime | None = None) -> Score:
+    """The score at an earlier moment, by the facts known then; `since` leaves out older engagement."""
+    past: dict[Ref, PersonRecord] = {}
+    for version in sorted(candidate_facts.past, key=lambda version: version.known_until, reverse=True):
+        if version.known_until > at:
+            past[version.record.ref] = version.record
+    live = [record for record in candidate_facts.records if record.state is RecordState.LIVE]
+    records = [past.get(record.ref, record) for record in (live or candidate_facts.records)]
+    known = [
+        item
+        for item in candidate_facts.engagement
+        if item.known_at <= at and (since is None or item.engagement.occurred_at > since)
+    ]
+    fields, engagement = _known(records, candidate_facts, known, definition)
+    return score_person(definition.criteria, fields, engagement, at)
+
+
+def _decide_one(
+    candidate: _Candidate,
+    score: Score,
+    definition: Definition,
+    as_of: datetime,
+    *,
+    version: int,
+    crms: Sequence[str],
+    schemas: Schemas,
+    first_load: frozenset[Ref],
+    may_leave: bool,
+    done: DecidedAll,
+) -> Decided:
+    facts, criteria = candidate.facts, definition.criteria
+    decision = decide_stage(
+        facts.state,
+        at=as_of,
+        score=score,
+        score_at=lambda at: score_then(facts, definition, at),
+        score_since=lambda since: score_then(facts, definition, as_of, since=since),
+        criteria=criteria,
+        evidence=_evidence(candidate, definition),
+        answers=[record.answer for record in candidate.records if record.answer],
+        adopt=facts.state is None and any(ref in first_load for ref in candidate.group.refs),
+        may_leave=may_leave,
+    )
+    wanted = results(score, decision, version)
+    planned: list[PlannedWrite] = []
+    pending: set[str] = set()
+    for record in candidate.records:
+        mapping = definition.mappings.get(record.ref.crm)
+        if mapping is None:
+            continue
+        write = plan_for(record, mapping, wanted, facts, schemas, criteria.min_change, as_of)
+        if record.ref.crm in crms:
+            _count(done.tallies[record.ref.crm], record, write, mapping)
+            if write.fate != "unchanged":
+                planned.append(write)
+        elif write.fate == "planned":
+            pending.add(record.ref.crm)
+    done.people += 1
+    done.entered += decision.entered_mql
+    done.left += decision.left_mql
+    return Decided(
+        person=candidate.group.person,
+        refs=candidate.group.refs,
+        fields=candidate.fields,
+        score=score,
+        stage=decision,
+        plan=tuple(planned),
+        decays=bool(candidate.engagement),  # without engagement only new facts can move a score
+        pending=frozenset(pending),
+    )
+
+
+def plan_for(
+    record: PersonRecord,
+    mapping: CrmMapping,
+    wanted: Mapping[str, JsonValue],
+    facts: Facts,
+    schemas: Schemas,
+    min_change: int,
+    as_of: datetime,
+) -> PlannedWrite:
+    """The write plan of one target record, by its mapping's lines and what the live schema knows."""
+    target = mapping.objects[record.ref.object]
+    schema = schemas.get(record.ref.crm, {}).get(record.ref.object)
+    missing = (
+        frozenset(line.to for line in target.write if line.to not in schema or not schema[line.to].writable)
+        if schema is not None
+        else frozenset()
+    )
+    return plan_record(
+        record,
+        target.write,
+        wanted,
+        written={field: held for (ref, field), held in facts.written.items() if ref == record.ref},
+        refused=facts.refused.get(record.ref),
+        stage_order=stage_order(target, schema),
+        stage_values=target.stage.theirs() if target.stage else {},
+        min_change=min_change,
+        at=as_of,
+        missing_targets=missing,
+    )
+
+
+def stage_order(target: ObjectMapping, schema: Mapping[str, FieldInfo] | None) -> Sequence[str]:
+    """The account's own stages, lowest first; where the schema lists none, the mapping's order."""
+    if target.stage is None:
+        return ()
+    info = schema.get(target.stage.source) if schema else None
+    if info is not None and info.options:
+        return info.options
+    return tuple(target.stage.theirs().values())
+
+
+def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEvidence]:
+    """What the CRMs say of the stage. Equal to what we last wrote there is our own echo."""
+    found: list[StageEvidence] = []
+    for record in candidate.records:
+        if record.stage is None:
+            continue
+        mapping = definition.mappings.get(record.ref.crm)
+        stage = mapping.objects[record.ref.object].stage if mapping else None
+        last = candidate.facts.written.get((record.ref, stage.source)) if stage else None
+        found.append(
+            StageEvidence(
+                crm=record.ref.crm,
+                ref=record.ref,
+                stage=record.stage,
+                at=record.stage_at or record.changed_at or record.created_at,
+                ours=last is not None and stage is not None and same_value(last.value, record.held.get(stage.source)),
+            )
+        )
+    for deal in candidate.facts.opportunities:
+        if deal.state is not RecordState.LIVE or (deal.is_closed and not deal.is_won):
+            continue
+        found.append(
+            StageEvidence(
+                crm=deal.ref.crm,
+                ref=deal.ref,
+                stage="customer" if deal.is_won else "opportunity",
+                at=(deal.closed_at if deal.is_won else None) or deal.changed_at,
+                ours=False,
+            )
+        )
+    return found
+
+
+def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: CrmMapping) -> None:
+    if record.ref in tally.seen:
+        return
+    tally.seen.add(record.ref)
+    lines = mapping.objects[record.ref.object].write
+    tally.holding += any(record.held.get(line.to) not in (None, "") for line in lines)
+    if write.fate == "planned":
+        tally.planned += 1
+        tally.overwriting += any(line.before not in (None, "") for line in write.writes)
+    elif write.fate == "held_back":
+        tally.held_back += 1
+    else:
+        tally.unchanged += 1
+
+

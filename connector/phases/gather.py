@@ -1,0 +1,156 @@
+"""Gather: pull every stream of one CRM, normalize page by page, keep each page in one commit.
+
+Decides nothing about people. A stream that fails keeps its watermark and is named in the result; the others go on
+where the fault is the stream's own, and stop where the CRM itself cannot be reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from connector.core.mapping import CrmMapping, wanted_fields
+from connector.core.model import Engagement, Page, PersonRecord, Quarantined, RecordState, Ref, VendorRecord
+from connector.core.normalize import (
+    growth,
+    normalize_company,
+    normalize_event,
+    normalize_opportunity,
+    normalize_person,
+)
+from connector.errors import ConnectorError, FixConfig, LeaseBusy, RetryLater, SkipRecord
+from connector.ports import Clock, CrmSource, Fetched, Ledger, NormalizedPage, Stream
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What gathering one CRM brought."""
+
+    fetched: dict[str, Fetched] = field(default_factory=dict)
+    records: set[Ref] = field(default_factory=set)  # live person records fetched, each once
+    quarantined: set[tuple[str, str]] = field(default_factory=set)  # person records that could not be processed
+    failed: dict[str, str] = field(default_factory=dict)  # stream -> what went wrong
+    first_load: bool = False
+
+
+Progress = Callable[[str, str, int], None]
+"""Told (crm, stream, rows so far) after each page."""
+
+
+async def gather(
+    source: CrmSource,
+    mapping: CrmMapping,
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    run: int,
+    holder: str,
+    progress: Progress = lambda crm, stream, rows: None,
+) -> Gathered:
+    """Pull all mapped streams of one CRM into the ledger. Raises LeaseBusy when another process gathers it."""
+    crm = source.crm
+    lease = await ledger.acquire(f"pull:{crm}", holder, clock.now())
+    gathered = Gathered()
+    fields = wanted_fields(mapping)
+    try:
+        for stream in source.streams():
+            if not _is_mapped(stream, mapping):
+                continue
+            counts = gathered.fetched.setdefault(stream.name, Fetched())
+            try:
+                since = await ledger.cursor(crm, stream.name)
+                if stream.kind == "person" and (since is None or since.get("kind") == "list"):
+                    gathered.first_load = True
+                async for page in source.pull(stream.name, since, fields):
+                    at = clock.now()
+                    lease = await ledger.renew(lease, at)
+                    normalized = await _normalized(page, stream, crm, mapping, ledger, at, gathered)
+                    kept = await ledger.keep(normalized, lease, run, at)
+                    counts.rows += page.fetched
+                    counts.stored += kept.stored
+                    counts.duplicate += kept.duplicate
+                    counts.quarantined += kept.quarantined
+                    progress(crm, stream.name, counts.rows)
+            except LeaseBusy:
+                raise
+            except ConnectorError as error:
+                gathered.failed[stream.name] = str(error)
+                if isinstance(error, RetryLater):
+                    break  # the CRM is out of reach: the other streams would only wait for the same silence
+        if gathered.first_load and not gathered.failed and not gathered.records:
+            gathered.failed["people"] = (
+                "A first load found nobody. Check that the account holds contacts and that the token may read them."
+            )
+    finally:
+        await ledger.release(lease)
+    return gathered
+
+
+def _is_mapped(stream: Stream, mapping: CrmMapping) -> bool:
+    """A stream nobody maps is not pulled: no call is spent on what nothing reads."""
+    if stream.kind == "engagement":
+        return stream.name in mapping.engagement
+    return any(name in mapping.objects for name in stream.objects or (stream.name,))
+
+
+async def _normalized(
+    page: Page, stream: Stream, crm: str, mapping: CrmMapping, ledger: Ledger, at: datetime, gathered: Gathered
+) -> NormalizedPage:
+    """A page in our words. A row that cannot be normalized is quarantined with its reason, never dropped."""
+    people: list[tuple[VendorRecord, PersonRecord]] = []
+    quarantined: list[Quarantined] = list(page.quarantined)
+    normalized = NormalizedPage(
+        crm=crm, stream=stream.name, cursor=page.cursor, fetched=page.fetched, first_load=page.first_load
+    )
+    engagement: list[Engagement] = []
+    companies, opportunities = [], []
+    for record in page.records:
+        try:
+            if record.kind == "person":
+                people.append((record, normalize_person(record, mapping)))
+            elif record.kind == "company":
+                companies.append((record, normalize_company(record, mapping)))
+            else:
+                opportunities.append((record, normalize_opportunity(record, mapping)))
+        except (SkipRecord, ValueError, TypeError, KeyError) as error:
+            quarantined.append(Quarantined(crm, record.ref.object, record.ref.id, _reason(error)))
+    for event in page.events:
+        try:
+            engagement.extend(normalize_event(event, mapping))
+        except (SkipRecord, ValueError, TypeError, KeyError) as error:
+            quarantined.append(Quarantined(crm, stream.name, event.key, _reason(error)))
+
+    readings: dict[tuple[Ref, str], float] = {}
+    counted = [record for record, _ in people if _has_counters(record, mapping)]
+    if counted:
+        known = await ledger.readings([record.ref for record in counted])
+        for record in counted:
+            grown, read = growth(record, mapping, known, at)
+            engagement.extend(grown)
+            readings.update(read)
+
+    if stream.kind == "person":
+        gathered.quarantined.update((row.object, row.id) for row in quarantined)
+        gathered.records.update(person.ref for _, person in people if person.state is RecordState.LIVE)
+    return replace(
+        normalized,
+        people=tuple(people),
+        companies=tuple(companies),
+        opportunities=tuple(opportunities),
+        engagement=tuple(engagement),
+        readings=readings,
+        quarantined=tuple(quarantined),
+    )
+
+
+def _has_counters(record: VendorRecord, mapping: CrmMapping) -> bool:
+    return record.state is RecordState.LIVE and bool(mapping.objects[record.ref.object].counters)
+
+
+def _reason(error: Exception) -> str:
+    """The reason without the value: a record's content is personal data."""
+    return str(error) if isinstance(error, ConnectorError) else f"{type(error).__name__} while normalizing"
+
+
+__all__ = ["FixConfig", "Gathered", "Progress", "gather"]

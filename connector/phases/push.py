@@ -1,0 +1,186 @@
+"""Push: send a plan batch by batch and turn every answer into a receipt.
+
+Before a batch leaves, its records are read again and judged again, and its rows become `sending`; so a crash at any
+point leaves rows that the next run can settle by reading them back. Decides no wanted value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from connector.core.mapping import CrmMapping, wanted_fields
+from connector.core.model import Outcome, PersonRecord, Receipt, Ref, VendorRecord, Write
+from connector.core.normalize import normalize_person
+from connector.core.values import same_value
+from connector.core.write_plan import judge_again
+from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater
+from connector.ports import Adapter, Clock, Fields, Ledger, PlanRow
+
+FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
+UNKNOWN_IN_A_ROW = 3  # after so many batches without an answer the rest waits for the next run
+
+
+@dataclass(slots=True)
+class Pushed:
+    """How the planned writes of one CRM ended."""
+
+    written: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    set_aside: int = 0
+    waiting: int = 0
+    error: str | None = None
+
+
+async def settle(
+    adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: Clock, *, holder: str
+) -> int:
+    """Read back what was under way when an earlier process died. Our value there means written.
+
+    Anything else did not arrive: it is set aside, which makes its person due again in this run. Returns how many.
+    """
+    rows = await ledger.sending(adapter.crm)
+    if not rows:
+        return 0
+    lease = await ledger.acquire(f"push:{adapter.crm}", holder, clock.now())
+    try:
+        fields = wanted_fields(mapping)
+        for start in range(0, len(rows), adapter.limits.read_batch):
+            batch = rows[start : start + adapter.limits.read_batch]
+            fresh = await adapter.read([row.ref for row in batch], fields)
+            receipts = [_settled(row, fresh.get(row.ref)) for row in batch]
+            lease = await ledger.renew(lease, clock.now())
+            await ledger.receive(batch, receipts, lease, clock.now())
+    finally:
+        await ledger.release(lease)
+    return len(rows)
+
+
+def _settled(row: PlanRow, now: VendorRecord | None) -> Receipt:
+    if now is not None and all(same_value(now.values.get(w.field), w.after) for w in row.writes):
+        return Receipt(row.id, Outcome.WRITTEN, "found in place when read back after an interruption")
+    return Receipt(row.id, Outcome.SET_ASIDE, "not in place when read back after an interruption; decided anew")
+
+
+async def push(
+    adapter: Adapter,
+    mapping: CrmMapping,
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    plan: int,
+    holder: str,
+    progress: Callable[[str, int], None] = lambda crm, rows: None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Pushed:
+    """Send all planned (or waiting) rows of a plan. One outcome for each, none merely logged."""
+    pushed = Pushed()
+    lease = await ledger.acquire(f"push:{adapter.crm}", holder, clock.now())
+    fields = wanted_fields(mapping)
+    unanswered = 0
+    try:
+        for status in ("planned", "waiting"):
+            after = 0
+            while rows := await ledger.plan_rows(
+                plan, status=status, limit=adapter.limits.write_batch, after=after
+            ):
+                after = rows[-1].id
+                for batch in _by_object(rows):
+                    lease = await ledger.renew(lease, clock.now())
+                    if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
+                        break
+                    ready, aside = await _judged(batch, adapter, mapping, fields, clock)
+                    lease = await ledger.renew(lease, clock.now())
+                    await ledger.mark_sending(ready, aside, lease, clock.now())
+                    pushed.set_aside += len(aside)
+                    receipts = await _send(adapter, ready, pushed) if ready else []
+                    unanswered = unanswered + 1 if _all_unknown(receipts) else 0
+                    lease = await ledger.renew(lease, clock.now())
+                    await ledger.receive(ready, receipts, lease, clock.now())
+                    _count(pushed, receipts)
+                    progress(adapter.crm, pushed.written)
+                if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
+                    break
+            if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
+                break
+        why = pushed.error or ("pushing is stopped" if stopped() else "earlier batches got no answer")
+        left = await ledger.wait(plan, why, lease, clock.now())
+        pushed.waiting = len(await ledger.plan_rows(plan, status="waiting")) if left or pushed.waiting else 0
+        if unanswered >= UNKNOWN_IN_A_ROW and not pushed.error:
+            pushed.error = f"{unanswered} batches in a row got no answer; the rest of the plan waits."
+        await ledger.close_plan(plan, "open" if pushed.waiting else "applied", lease, clock.now())
+    finally:
+        await ledger.release(lease)
+    return pushed
+
+
+def _by_object(rows: Sequence[PlanRow]) -> list[list[PlanRow]]:
+    """One object a call: vendors process mixed batches in runs and limit how many."""
+    batches: dict[str, list[PlanRow]] = {}
+    for row in rows:
+        batches.setdefault(row.ref.object, []).append(row)
+    return list(batches.values())
+
+
+async def _judged(
+    rows: Sequence[PlanRow], adapter: Adapter, mapping: CrmMapping, fields: Fields, clock: Clock
+) -> tuple[list[PlanRow], list[tuple[PlanRow, str]]]:
+    """Rows that still hold after a fresh look, with fresh before-images, and those set aside with the reason."""
+    now = clock.now()
+    stale = [row for row in rows if row.read_at is None or now - row.read_at > FRESH]
+    fresh: Mapping[Ref, VendorRecord] = {}
+    for start in range(0, len(stale), adapter.limits.read_batch):
+        part = stale[start : start + adapter.limits.read_batch]
+        fresh = {**fresh, **await adapter.read([row.ref for row in part], fields)}
+    ready: list[PlanRow] = []
+    aside: list[tuple[PlanRow, str]] = []
+    looked = {row.id for row in stale}
+    for row in rows:
+        if row.id not in looked:
+            ready.append(row)
+            continue
+        record = fresh.get(row.ref)
+        if record is None:
+            aside.append((row, "the record is gone"))
+            continue
+        verdict = judge_row(row, normalize_person(record, mapping), mapping)
+        if isinstance(verdict, str):
+            aside.append((row, verdict))
+        else:
+            ready.append(verdict)
+    return ready, aside
+
+
+def judge_row(row: PlanRow, fresh: PersonRecord, mapping: CrmMapping) -> PlanRow | str:
+    """The row as it should be sent given the record as it stands now, or why it is set aside."""
+    raise NotImplementedError
+
+
+async def _send(adapter: Adapter, rows: Sequence[PlanRow], pushed: Pushed) -> list[Receipt]:
+    """The batch leaves. Whatever comes back, every row gets its receipt."""
+    writes = [Write(row.id, row.ref, {w.field: w.after for w in row.writes}) for row in rows]
+    try:
+        return await adapter.push(writes)
+    except OutcomeUnknown as error:
+        return [Receipt(row.id, Outcome.UNKNOWN, str(error)) for row in rows]
+    except (RetryLater, FixConfig) as error:
+        pushed.error = str(error)
+        return [Receipt(row.id, Outcome.WAITING, str(error)) for row in rows]
+    except ConnectorError as error:
+        pushed.error = str(error)
+        return [Receipt(row.id, Outcome.UNKNOWN, str(error)) for row in rows]
+
+
+def _all_unknown(receipts: Sequence[Receipt]) -> bool:
+    return bool(receipts) and all(receipt.outcome is Outcome.UNKNOWN for receipt in receipts)
+
+
+def _count(pushed: Pushed, receipts: Sequence[Receipt]) -> None:
+    for receipt in receipts:
+        name = receipt.outcome.value
+        setattr(pushed, name, getattr(pushed, name) + 1)
+
+
+_ = replace

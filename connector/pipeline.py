@@ -1,0 +1,307 @@
+"""START HERE. One run in three phases: gather, decide, push. Knows no CRM by name.
+
+    gather  adapters/*/pull > core/normalize > ledger    (rows, watermark, due marks: one commit a page)
+    decide  ledger > core/resolve > core/score > core/stage > core/write_plan > ledger   (one commit a batch)
+    push    ledger > adapters/*/push > ledger             (sending before, receipts after)
+
+A crash anywhere loses nothing and repeats at most one batch: each phase begins from what the ledger holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from connector.core.mapping import CrmMapping
+from connector.errors import ConnectorError, FixConfig, LeaseBusy
+from connector.phases.decide import CrmTally, DecidedAll, decide
+from connector.phases.definition import Definition
+from connector.phases.gather import Gathered, gather
+from connector.phases.push import Pushed, push, settle
+from connector.ports import Adapter, Clock, CrmCounts, FieldInfo, Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What somebody is asked to approve: one CRM's plan in numbers, and which limit it crosses."""
+
+    plan: int
+    crm: str
+    planned: int
+    overwriting: int
+    limit: str | None  # None: within the limits
+
+
+Approve = Callable[[PlanSummary], Awaitable[bool]]
+"""Asked once per plan before anything is sent; False leaves it waiting for `plan apply`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """Who is told how a run gets on. All silent by default."""
+
+    gathered: Callable[[str, str, int], None] = lambda crm, stream, rows: None
+    decided: Callable[[int], None] = lambda people: None
+    pushed: Callable[[str, int], None] = lambda crm, rows: None
+
+
+@dataclass(slots=True)
+class RunResult:
+    """A finished run: the sums per CRM, and what became of the people."""
+
+    run: int
+    status: str = "succeeded"
+    crms: dict[str, CrmCounts] = field(default_factory=dict)
+    people: int = 0
+    entered: int = 0
+    left: int = 0
+    now: int = 0
+    seconds: float = 0.0
+    plans: dict[str, int] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """As `sync --json` prints it (the outside contract)."""
+        return {
+            "run": self.run,
+            "status": self.status,
+            "crms": {crm: asdict(counts) for crm, counts in self.crms.items()},
+            "people": self.people,
+            "mql": {"entered": self.entered, "left": self.left, "now": self.now},
+            "plans": dict(self.plans),
+            "seconds": round(self.seconds, 3),
+        }
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a human should look although the run finished: exit code 3."""
+        return self.status in ("partial", "cancelled") or any(
+            counts.rejected or counts.unknown or counts.set_aside or counts.quarantined or counts.waiting
+            for counts in self.crms.values()
+        )
+
+
+async def sync(
+    adapters: Mapping[str, Adapter],
+    definition: Definition,
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    holder: str,
+    approve: Approve,
+    kind: str = "sync",
+    plan_only: bool = False,
+    watching: Watching | None = None,
+) -> RunResult:
+    """One incremental run over the given CRMs (the first one is a first load).
+
+    Raises FixConfig before anything is read when credentials, account or definition are wrong. A CRM that cannot be
+    reached is reported in its counts; the others go on.
+    """
+    watching = watching or Watching()
+    started = clock.now()
+    version = await ledger.adopt_files(definition.texts, started)
+    unreachable = await _prove(adapters, ledger, clock)
+    run = await ledger.start_run(kind, list(adapters), started)
+    result = RunResult(run, crms={crm: CrmCounts() for crm in adapters})
+    calls_before = {crm: adapter.calls() for crm, adapter in adapters.items()}
+    try:
+        working = {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable}
+        for crm, error in unreachable.items():
+            result.crms[crm].error = error
+        await _settle_all(working, definition, ledger, clock, holder)
+        gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
+        decided = await decide(
+            ledger,
+            definition,
+            clock,
+            run=run,
+            crms=list(working),
+            holder=holder,
+            version=version,
+            schemas=await _schemas(working, definition),
+            may_leave=not unreachable and not any(found.failed for found in gathered.values()),
+            progress=watching.decided,
+        )
+        _sum_up(result, gathered, decided)
+        pushed = await _push_all(
+            working, definition, ledger, clock, decided, holder, approve, plan_only, watching
+        )
+        for crm, outcome in pushed.items():
+            counts = result.crms[crm]
+            for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
+                setattr(counts, name, getattr(outcome, name))
+            counts.error = _joined(counts.error, outcome.error)
+        result.plans = {crm: plan for crm, plan in decided.plans.items() if result.crms[crm].planned}
+        result.now = (await ledger.stage_counts()).get("mql", 0)
+    except BaseException as error:
+        result.status = "cancelled" if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) else "failed"
+        for counts in result.crms.values():
+            counts.error = counts.error or f"{error or type(error).__name__}"
+        await _finish(result, adapters, calls_before, ledger, clock, started)
+        raise
+    result.status = _status(result)
+    await _finish(result, adapters, calls_before, ledger, clock, started)
+    return result
+
+
+async def _prove(adapters: Mapping[str, Adapter], ledger: Ledger, clock: Clock) -> dict[str, str]:
+    """Each account once, before anything is read: right credentials, and the account this ledger belongs to."""
+    unreachable: dict[str, str] = {}
+    problems: list[FixConfig] = []
+    for crm, adapter in adapters.items():
+        try:
+            account = await adapter.account()
+            await ledger.bind(crm, account.id, clock.now())
+        except FixConfig as error:
+            problems.append(error)
+        except ConnectorError as error:
+            unreachable[crm] = str(error)
+    if problems:
+        raise problems[0] if len(problems) == 1 else FixConfig("\n".join(str(problem) for problem in problems))
+    return unreachable
+
+
+async def _settle_all(
+    adapters: Mapping[str, Adapter], definition: Definition, ledger: Ledger, clock: Clock, holder: str
+) -> None:
+    for crm, adapter in adapters.items():
+        await settle(adapter, definition.mappings[crm], ledger, clock, holder=holder)
+
+
+async def _gather_all(
+    adapters: Mapping[str, Adapter],
+    definition: Definition,
+    ledger: Ledger,
+    clock: Clock,
+    run: int,
+    holder: str,
+    watching: Watching,
+) -> dict[str, Gathered]:
+    """All CRMs side by side: each waits for its own vendor."""
+    found = await asyncio.gather(
+        *(
+            gather(
+                adapter,
+                definition.mappings[crm],
+                ledger,
+                clock,
+                run=run,
+                holder=holder,
+                progress=watching.gathered,
+            )
+            for crm, adapter in adapters.items()
+        )
+    )
+    return dict(zip(adapters, found, strict=True))
+
+
+async def _schemas(
+    adapters: Mapping[str, Adapter], definition: Definition
+) -> dict[str, dict[str, Mapping[str, FieldInfo]]]:
+    """The live fields of every object that the mappings write to. A CRM that cannot tell plans without them."""
+    schemas: dict[str, dict[str, Mapping[str, FieldInfo]]] = {}
+    for crm, adapter in adapters.items():
+        targets: CrmMapping = definition.mappings[crm]
+        for name, target in targets.objects.items():
+            if target.write:
+                schemas.setdefault(crm, {})[name] = await adapter.schema(name)
+    return schemas
+
+
+def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: DecidedAll) -> None:
+    """The sums: every target record once, in the first class that fits."""
+    result.people, result.entered, result.left = decided.people, decided.entered, decided.left
+    for crm, found in gathered.items():
+        counts, tally = result.crms[crm], decided.tallies[crm]
+        counts.fetched = found.fetched
+        counts.quarantined = len(found.quarantined)
+        only_fetched = len(found.records - tally.seen)
+        counts.planned, counts.held_back = tally.planned, tally.held_back
+        counts.unchanged = tally.unchanged + only_fetched
+        counts.read = len(tally.seen) + only_fetched + counts.quarantined
+        for stream, why in found.failed.items():
+            counts.error = _joined(counts.error, f"{stream}: {why}")
+
+
+async def _push_all(
+    adapters: Mapping[str, Adapter],
+    definition: Definition,
+    ledger: Ledger,
+    clock: Clock,
+    decided: DecidedAll,
+    holder: str,
+    approve: Approve,
+    plan_only: bool,
+    watching: Watching,
+) -> dict[str, Pushed]:
+    """Push what is approved; what is not waits, with the reason in the plan."""
+
+    async def one(crm: str, adapter: Adapter) -> Pushed:
+        plan, tally = decided.plans[crm], decided.tallies[crm]
+        if not tally.planned:
+            lease = await ledger.acquire(f"push:{crm}", holder, clock.now())
+            await ledger.close_plan(plan, "applied", lease, clock.now())
+            await ledger.release(lease)
+            return Pushed()
+        mapping = definition.mappings[crm]
+        limit = _crossed(mapping, tally)
+        summary = PlanSummary(plan, crm, tally.planned, tally.overwriting, limit)
+        if plan_only or not await approve(summary):
+            lease = await ledger.acquire(f"push:{crm}", holder, clock.now())
+            why = limit or ("--plan-only" if plan_only else "not approved")
+            waiting = await ledger.wait(plan, f"waits for `connector plan apply {plan}`: {why}", lease, clock.now())
+            await ledger.release(lease)
+            return Pushed(waiting=waiting)
+        return await push(
+            adapter, mapping, ledger, clock, plan=plan, holder=holder, progress=watching.pushed
+        )
+
+    outcomes = await asyncio.gather(*(one(crm, adapter) for crm, adapter in adapters.items()))
+    return dict(zip(adapters, outcomes, strict=True))
+
+
+def _crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:
+    """Which limit a plan crosses, in words. First fills cross none: only values already there are at stake."""
+    limits = mapping.limits
+    if tally.overwriting < limits.at_least or tally.overwriting <= limits.overwrites * tally.holding:
+        return None
+    share = tally.overwriting / tally.holding
+    return f"{share:.0%} of the records that hold a value would change, more than {limits.overwrites:.0%}"
+
+
+def _status(result: RunResult) -> str:
+    """`succeeded` only when every CRM finished and its sums add up."""
+    errors = [counts.error for counts in result.crms.values() if counts.error]
+    for crm, counts in result.crms.items():
+        if not counts.adds_up():
+            counts.error = _joined(counts.error, f"the sums of {crm} do not add up")
+            errors.append(counts.error or "")
+    nothing_came = all(counts.error and not counts.fetched for counts in result.crms.values())
+    if errors:
+        return "failed" if nothing_came else "partial"
+    return "succeeded"
+
+
+async def _finish(
+    result: RunResult,
+    adapters: Mapping[str, Adapter],
+    calls_before: Mapping[str, int],
+    ledger: Ledger,
+    clock: Clock,
+    started: Any,
+) -> None:
+    now = clock.now()
+    result.seconds = (now - started).total_seconds()
+    for crm, adapter in adapters.items():
+        result.crms[crm].calls = adapter.calls() - calls_before[crm]
+    await ledger.finish_run(result.run, result.status, result.document(), now)
+
+
+def _joined(*parts: str | None) -> str | None:
+    said: Sequence[str] = [part for part in parts if part]
+    return "; ".join(said) or None
+
+
+__all__ = ["Approve", "LeaseBusy", "PlanSummary", "RunResult", "Watching", "sync"]
