@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from random import Random
+from typing import TypeVar
 
 from connector.sandbox import words
 from connector.sandbox.cast import (
@@ -18,6 +19,8 @@ from connector.sandbox.cast import (
     SandboxRecord,
     salesforce_id,
 )
+
+T = TypeVar("T")
 
 DAY = 86_400.0
 BOT_CLICKS = 0.15  # of e-mail clicks: a mail scanner clicked as well
@@ -123,7 +126,7 @@ def engagements_of(
     salesforce = _live(person, "salesforce")
     made: list[SandboxEngagement] = []
     for type, least, most, days in _HABITS[person.kind]:
-        many = rng.randint(least, most)
+        many = least + int(rng.random() * (most - least + 1))
         for _ in range(many):
             # Squared: people did more lately than long ago.
             at = now - timedelta(seconds=60 + days * DAY * rng.random() ** 2)
@@ -135,7 +138,7 @@ def strangers(many: int, rng: Random, now: datetime, number: Iterator[int]) -> l
     """Forms filled in with addresses that no CRM knows."""
     made = []
     for index in range(many):
-        name, type, page = rng.choice(words.FORMS)
+        name, type, page = pick(rng, words.FORMS)
         made.append(
             SandboxEngagement(
                 n=next(number),
@@ -180,6 +183,11 @@ def deal_of(
     )
 
 
+def pick(rng: Random, choices: Sequence[T]) -> T:
+    """One of them. Three times as fast as `Random.choice`, which is exact where this need not be."""
+    return choices[int(rng.random() * len(choices))]
+
+
 def _live(person: SandboxPerson, crm: str, object: str = "") -> SandboxRecord | None:
     for record in person.records:
         if record.crm == crm and record.state == "live" and (not object or record.object == object):
@@ -215,7 +223,7 @@ def _in_hubspot(
     type: str, at: datetime, person: SandboxPerson, record: SandboxRecord, rng: Random, number: Iterator[int]
 ) -> list[SandboxEngagement]:
     channel = _IN_HUBSPOT.get(type, "hubspot_form")
-    email = rng.choice(record.emails) if record.emails else None
+    email = pick(rng, record.emails) if record.emails else None
     if channel in ("hubspot_form", "hubspot_email") and email is None:
         return []
     name: str | None = None
@@ -223,15 +231,15 @@ def _in_hubspot(
     status: str | None = None
     value: float | None = None
     if channel == "hubspot_form":
-        name, page = rng.choice(_FORMS[type])
+        name, page = pick(rng, _FORMS[type])
         email = email.upper() if email and rng.random() < 0.1 else email
     elif channel == "hubspot_email":
-        name, page = rng.choice(words.EMAILS)
+        name, page = pick(rng, words.EMAILS)
         page = page if type == "email_click" else None
     elif channel == "hubspot_meeting":
         name, status = (
             f"Meeting with {person.last_name}",
-            rng.choice(("COMPLETED", "COMPLETED", "NO_SHOW", "SCHEDULED")),
+            pick(rng, ("COMPLETED", "COMPLETED", "NO_SHOW", "SCHEDULED")),
         )
     elif channel == "hubspot_call":
         name, status, value = "Call", "COMPLETED", float(rng.randint(30, 1_800))
@@ -239,7 +247,7 @@ def _in_hubspot(
         page = (
             "/pricing"
             if person.kind in ("buyer", "competitor") and rng.random() < 0.5
-            else rng.choice(words.PAGES)
+            else pick(rng, words.PAGES)
         )
     made = [
         SandboxEngagement(
@@ -283,7 +291,7 @@ def _in_salesforce(
     campaign: str | None = None
     if type in _CAMPAIGNS:
         channel = "salesforce_campaign"
-        campaign, status = rng.choice(_CAMPAIGNS[type])
+        campaign, status = pick(rng, _CAMPAIGNS[type])
         name = campaign
     elif type == "meeting_booked":
         channel, status, name = "salesforce_event", "Held", f"Meeting with {person.last_name}"

@@ -11,15 +11,14 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import accumulate, count
 from operator import attrgetter
 from random import Random
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from connector.sandbox import words
-from connector.sandbox.behaviour import deal_of, engagements_of, strangers
+from connector.sandbox.behaviour import deal_of, engagements_of, pick, strangers
 from connector.sandbox.cast import (
     Population,
     SandboxCompany,
@@ -152,7 +151,7 @@ def _companies(many: int, rng: Random, now: datetime) -> list[SandboxCompany]:
     made = []
     for index in range(many):
         locale = _LOCALES.spin(rng)
-        word = rng.choice(words.COMPANY_WORDS)
+        word = pick(rng, words.COMPANY_WORDS)
         slug = _ascii(word).lower().replace(" ", "-")
         employees = _EMPLOYEES.spin(rng)
         size = max(1, int(employees * rng.uniform(0.7, 1.6))) if employees else None
@@ -160,11 +159,11 @@ def _companies(many: int, rng: Random, now: datetime) -> list[SandboxCompany]:
         made.append(
             SandboxCompany(
                 index=index,
-                name=f"{word} {rng.choice(words.COMPANY_ENDS)}",
+                name=f"{word} {pick(rng, words.COMPANY_ENDS)}",
                 domain=f"{slug}-{index}.example",
-                country=rng.choice(locale.spellings),
-                city=rng.choice(locale.cities),
-                industry=rng.choice(words.INDUSTRIES),
+                country=pick(rng, locale.spellings),
+                city=pick(rng, locale.cities),
+                industry=pick(rng, words.INDUSTRIES),
                 employees=size,
                 revenue=round(size * rng.uniform(60_000, 250_000), 2)
                 if size and rng.random() < 0.8
@@ -194,29 +193,26 @@ class _Maker:
     def person(self, index: int, kind: str, place: str, *, twice: bool) -> SandboxPerson:
         rng = self._rng
         locale = _LOCALES.spin(rng)
-        first, last = rng.choice(locale.first), rng.choice(locale.last)
+        first, last = pick(rng, locale.first), pick(rng, locale.last)
         seniority = words.SENIORITIES[_SENIORITY.get(kind, _ANY_SENIORITY).spin(rng)]
         company = self._company(kind)
         emails = self._emails(index, kind, locale, (first[1].lower(), last[1].lower()), company)
         titles = words.TITLES.get(locale.language, words.TITLES["en"])
         created = self._now - timedelta(days=rng.uniform(10, 365 * YEARS))
         stages = self._stages(kind, created)
-        status = rng.choice(_STATUSES.get(kind, _ANY_STATUS))
-        sample = SandboxRecord(
-            crm="",
-            object="",
-            id="",
+        status = pick(rng, _STATUSES.get(kind, _ANY_STATUS))
+        sample: dict[str, Any] = dict(
             person=index,
             first_name=first[0],
             last_name=last[0],
             emails=emails,
-            title="Student" if kind == "student" and rng.random() < 0.6 else rng.choice(titles[seniority]),
+            title="Student" if kind == "student" and rng.random() < 0.6 else pick(rng, titles[seniority]),
             phone=f"{locale.phone}{rng.randrange(1000):03d}" if rng.random() < 0.7 else None,
             company_name=self._companies[company].name if company is not None else None,
-            country=rng.choice(locale.spellings) if rng.random() < 0.9 else None,
-            city=rng.choice(locale.cities) if rng.random() < 0.6 else None,
+            country=pick(rng, locale.spellings) if rng.random() < 0.9 else None,
+            city=pick(rng, locale.cities) if rng.random() < 0.6 else None,
             language=locale.language,
-            source=rng.choice(words.SOURCES),
+            source=pick(rng, words.SOURCES),
             stage=stages[-1][0] if stages else None,
             stages=stages,
             status=status,
@@ -241,7 +237,7 @@ class _Maker:
         if kind == "student" or self._rng.random() < 0.06:
             return None
         if kind == "buyer" and self._large:
-            return self._rng.choice(self._large)
+            return self._pick(rng, self._large)
         # Squared: a few companies are known to many people, most to one or two.
         return int(len(self._companies) * self._rng.random() ** 2)
 
@@ -253,7 +249,7 @@ class _Maker:
         if kind == "staff":
             found = [f"{local}@{words.OWN_DOMAIN}"]
         elif kind == "competitor":
-            found = [f"{local}@{rng.choice(words.COMPETITOR_DOMAINS)}"]
+            found = [f"{local}@{pick(rng, words.COMPETITOR_DOMAINS)}"]
         elif kind == "student":
             found = [f"{local}{index}@student.campus-{index % 40}.example"]
         else:
@@ -262,14 +258,14 @@ class _Maker:
             if chance < 0.04:
                 return ()
             if domain is not None and chance < 0.06:
-                found = [f"{rng.choice(words.ROLES)}@{domain}"]
+                found = [f"{pick(rng, words.ROLES)}@{domain}"]
             elif domain is not None and (kind == "buyer" or chance < 0.8):
                 found = [f"{local}@{domain}"]
             elif chance < 0.82:
-                found = [f"{local}.{index}@{rng.choice(words.DISPOSABLE)}"]
+                found = [f"{local}.{index}@{pick(rng, words.DISPOSABLE)}"]
             else:
                 hosts = words.FREE_MAIL.get(locale.language, words.FREE_MAIL["en"])
-                found = [f"{local}.madeup{index}@{rng.choice(hosts)}"]
+                found = [f"{local}.madeup{index}@{pick(rng, hosts)}"]
             if domain is not None and rng.random() < 0.05:
                 found.append(f"{name[0][0]}.{name[1].replace(' ', '')}+news@{domain}")
         return tuple(self._unique(address, index) for address in found)
@@ -305,66 +301,65 @@ class _Maker:
         return salesforce_id("00Q" if object == "Lead" else "003", number)
 
     def _salesforce(
-        self, sample: SandboxRecord, kind: str, locale: words.Locale, place: str, twice: bool
+        self, sample: dict[str, Any], kind: str, locale: words.Locale, place: str, twice: bool
     ) -> list[SandboxRecord]:
         rng = self._rng
-        record = replace(
-            sample,
-            crm="salesforce",
-            object="Lead",
-            id="",
-            first_name=_respelled(sample.first_name or "", rng),
-            last_name=_respelled(sample.last_name or "", rng),
-            emails=tuple(_retyped(address, rng) for address in sample.emails[:1]),
-            country=rng.choice(locale.spellings) if rng.random() < 0.7 else None,
-            phone=sample.phone if rng.random() < 0.6 else None,
-            title=sample.title if rng.random() < 0.9 else "",
-            modified_at=sample.created_at + (self._now - sample.created_at) * rng.uniform(0.2, 0.999),
-        )
+        created = sample["created_at"]
+        values = sample | {
+            "crm": "salesforce",
+            "object": "Lead",
+            "first_name": _respelled(sample["first_name"], rng),
+            "last_name": _respelled(sample["last_name"], rng),
+            "emails": tuple(_retyped(address, rng) for address in sample["emails"][:1]),
+            "country": pick(rng, locale.spellings) if rng.random() < 0.7 else None,
+            "phone": sample["phone"] if rng.random() < 0.6 else None,
+            "title": sample["title"] if rng.random() < 0.9 else "",
+            "modified_at": created + (self._now - created) * rng.uniform(0.2, 0.999),
+        }
         if place == "deleted":
-            return [replace(record, id=self._id("Lead"), state="deleted")]
-        as_contact = kind in ("customer", "open_deal") or (sample.company is not None and rng.random() < 0.3)
+            return [self._record(values, state="deleted")]
         made = []
-        if as_contact:
-            contact = replace(record, object="Contact", id=self._id("Contact"))
+        if kind in ("customer", "open_deal") or (sample["company"] is not None and rng.random() < 0.3):
+            contact = self._record(values, object="Contact")
             made.append(contact)
             if rng.random() < 0.6:
-                lead = replace(record, id=self._id("Lead"), state="converted", moved_to=contact.id)
-                made.append(replace(lead, status=None, status_at=None))
+                gone = {"state": "converted", "moved_to": contact.id, "status": None, "status_at": None}
+                made.append(self._record(values, **gone))
         else:
-            made.append(replace(record, id=self._id("Lead")))
+            made.append(self._record(values))
         if rng.random() < 0.01:
-            loser = replace(made[0], id=self._id(made[0].object), state="merged", moved_to=made[0].id)
-            made.append(replace(loser, modified_at=made[0].modified_at))
+            made.append(self._record(values, object=made[0].object, state="merged", moved_to=made[0].id))
         if twice:
-            other = rng.choice(("", "Info", sample.last_name)) or sample.last_name
-            made.append(replace(record, id=self._id("Lead"), last_name=other, title=None, status="new"))
+            other = pick(rng, (sample["last_name"], "Info", "Doppel"))
+            made.append(self._record(values, last_name=other, title=None, status=None, status_at=None))
         return made
 
     def _hubspot(
-        self, sample: SandboxRecord, place: str, others: Sequence[SandboxRecord]
+        self, sample: dict[str, Any], place: str, others: Sequence[SandboxRecord]
     ) -> list[SandboxRecord]:
         rng = self._rng
         live = [other.id for other in others if other.state == "live"]
-        record = replace(
-            sample,
-            crm="hubspot",
-            object="contact",
-            id=self._id("contact"),
-            emails=tuple(address.strip().lower() for address in sample.emails),
-            counterpart=live[0] if live and rng.random() < 0.5 else None,
-            note=_NOTE * (HUGE // len(_NOTE)) if rng.random() < 0.002 else None,
-            city="" if rng.random() < 0.03 else sample.city,
-        )
+        values = sample | {
+            "crm": "hubspot",
+            "object": "contact",
+            "counterpart": live[0] if live and rng.random() < 0.5 else None,
+            "note": _NOTE * (HUGE // len(_NOTE)) if rng.random() < 0.002 else None,
+        }
+        if rng.random() < 0.03:
+            values["city"] = ""
         if rng.random() < 0.02:
-            record = replace(record, title="", phone="")
+            values |= {"title": "", "phone": ""}
         if place == "archived":
-            return [replace(record, state="archived", counterpart=None)]
-        made = [record]
+            return [self._record(values, state="archived")]
+        made = [self._record(values)]
         if rng.random() < 0.01:
-            lost = replace(record, id=self._id("contact"), state="merged", moved_to=record.id, emails=())
-            made.append(replace(lost, counterpart=None))
+            lost = {"state": "merged", "moved_to": made[0].id, "emails": (), "counterpart": None}
+            made.append(self._record(values, **lost))
         return made
+
+    def _record(self, values: dict[str, Any], **changes: Any) -> SandboxRecord:
+        final = values | changes
+        return SandboxRecord(id=self._id(final["object"]), **final)
 
 
 def _ascii(text: str) -> str:

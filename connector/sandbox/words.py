@@ -335,9 +335,9 @@ INDUSTRIES = (
     "MARKETING_AND_ADVERTISING",
 )
 COMPANY_WORDS = (
-    "Nordwind", "Blue Harbor", "Kestrel", "Sonnenfeld", "Altamira", "Hoshizora", "Quill", "Brightwater",
-    "Brightwater", "Pinewood", "Ferrum", "Lindgren", "Osprey", "Granite", "Meridian", "Juniper", "Céleste", "Ålesund", "Vértice",
-    "Tramontana",
+    "Nordwind", "Blue Harbor", "Kestrel", "Sonnenfeld", "Altamira", "Hoshizora", "Quill",
+    "Brightwater", "Pinewood", "Ferrum", "Lindgren", "Osprey", "Granite", "Meridian", "Juniper", "Céleste", "Ålesund",
+    "Vértice", "Tramontana",
 )  # fmt: skip
 COMPANY_ENDS = ("GmbH", "Inc.", "Ltd", "SARL", "S.p.A.", "株式会社", "B.V.", "AG", "LLC", "& Sons", "S.A.")
 
