@@ -16,10 +16,10 @@ from typing import Any
 
 from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig, LeaseBusy
-from connector.phases.decide import CrmTally, DecidedAll, decide
+from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide
 from connector.phases.definition import Definition
 from connector.phases.gather import Gathered, gather
-from connector.phases.push import Pushed, push, settle
+from connector.phases.push import Pushed, Terms, push, settle
 from connector.ports import Adapter, Clock, CrmCounts, FieldInfo, Ledger
 
 
@@ -112,6 +112,7 @@ async def sync(
             result.crms[crm].error = error
         await _settle_all(working, definition, ledger, clock, holder)
         gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
+        schemas = await live_schemas(working, definition)
         decided = await decide(
             ledger,
             definition,
@@ -120,13 +121,13 @@ async def sync(
             crms=list(working),
             holder=holder,
             version=version,
-            schemas=await _schemas(working, definition),
+            schemas=schemas,
             may_leave=not unreachable and not any(found.failed for found in gathered.values()),
             progress=watching.decided,
         )
         _sum_up(result, gathered, decided)
         pushed = await _push_all(
-            working, definition, ledger, clock, decided, holder, approve, plan_only, watching
+            working, definition, schemas, ledger, clock, decided, holder, approve, plan_only, watching
         )
         for crm, outcome in pushed.items():
             counts = result.crms[crm]
@@ -197,9 +198,7 @@ async def _gather_all(
     return dict(zip(adapters, found, strict=True))
 
 
-async def _schemas(
-    adapters: Mapping[str, Adapter], definition: Definition
-) -> dict[str, dict[str, Mapping[str, FieldInfo]]]:
+async def live_schemas(adapters: Mapping[str, Adapter], definition: Definition) -> Schemas:
     """The live fields of every object that the mappings write to. A CRM that cannot tell plans without them."""
     schemas: dict[str, dict[str, Mapping[str, FieldInfo]]] = {}
     for crm, adapter in adapters.items():
@@ -228,6 +227,7 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
 async def _push_all(
     adapters: Mapping[str, Adapter],
     definition: Definition,
+    schemas: Schemas,
     ledger: Ledger,
     clock: Clock,
     decided: DecidedAll,
@@ -254,8 +254,9 @@ async def _push_all(
             waiting = await ledger.wait(plan, f"waits for `connector plan apply {plan}`: {why}", lease, clock.now())
             await ledger.release(lease)
             return Pushed(waiting=waiting)
+        terms = Terms(mapping, schemas, definition.criteria.min_change)
         return await push(
-            adapter, mapping, ledger, clock, plan=plan, holder=holder, progress=watching.pushed
+            adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed
         )
 
     outcomes = await asyncio.gather(*(one(crm, adapter) for crm, adapter in adapters.items()))

@@ -259,10 +259,11 @@ class PastRecord:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The last value we wrote to a field, and when."""
+    """The last value we wrote to a field, and when. `stage` is our word for it, where it was a lifecycle stage."""
 
     value: JsonValue
     at: datetime
+    stage: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,6 +459,10 @@ class Ledger(Protocol):
         ...
 
     # push
+    async def written(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], Held]:
+        """What we last wrote to these records, by record and vendor field."""
+        ...
+
     async def plan_rows(
         self, plan: int, *, status: str | None = None, limit: int | None = None, after: int = 0
     ) -> list[PlanRow]: ...

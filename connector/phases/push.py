@@ -6,16 +6,17 @@ point leaves rows that the next run can settle by reading them back. Decides no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector.core.mapping import CrmMapping, wanted_fields
-from connector.core.model import Outcome, PersonRecord, Receipt, Ref, VendorRecord, Write
+from connector.core.model import Outcome, PlannedWrite, Receipt, Ref, VendorRecord, Write
 from connector.core.normalize import normalize_person
 from connector.core.values import same_value
 from connector.core.write_plan import judge_again
 from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater
+from connector.phases.decide import Schemas, stage_order
 from connector.ports import Adapter, Clock, Fields, Ledger, PlanRow
 
 FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
@@ -32,6 +33,20 @@ class Pushed:
     set_aside: int = 0
     waiting: int = 0
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """By what a row is judged again just before it leaves."""
+
+    mapping: CrmMapping
+    schemas: Schemas
+    min_change: int
+
+    @property
+    def fields(self) -> Fields:
+        """What is read again."""
+        return wanted_fields(self.mapping)
 
 
 async def settle(
@@ -66,7 +81,7 @@ def _settled(row: PlanRow, now: VendorRecord | None) -> Receipt:
 
 async def push(
     adapter: Adapter,
-    mapping: CrmMapping,
+    terms: Terms,
     ledger: Ledger,
     clock: Clock,
     *,
@@ -78,7 +93,6 @@ async def push(
     """Send all planned (or waiting) rows of a plan. One outcome for each, none merely logged."""
     pushed = Pushed()
     lease = await ledger.acquire(f"push:{adapter.crm}", holder, clock.now())
-    fields = wanted_fields(mapping)
     unanswered = 0
     try:
         for status in ("planned", "waiting"):
@@ -91,7 +105,7 @@ async def push(
                     lease = await ledger.renew(lease, clock.now())
                     if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
                         break
-                    ready, aside = await _judged(batch, adapter, mapping, fields, clock)
+                    ready, aside = await _judged(batch, adapter, terms, ledger, clock)
                     lease = await ledger.renew(lease, clock.now())
                     await ledger.mark_sending(ready, aside, lease, clock.now())
                     pushed.set_aside += len(aside)
@@ -125,37 +139,38 @@ def _by_object(rows: Sequence[PlanRow]) -> list[list[PlanRow]]:
 
 
 async def _judged(
-    rows: Sequence[PlanRow], adapter: Adapter, mapping: CrmMapping, fields: Fields, clock: Clock
+    rows: Sequence[PlanRow], adapter: Adapter, terms: Terms, ledger: Ledger, clock: Clock
 ) -> tuple[list[PlanRow], list[tuple[PlanRow, str]]]:
     """Rows that still hold after a fresh look, with fresh before-images, and those set aside with the reason."""
     now = clock.now()
     stale = [row for row in rows if row.read_at is None or now - row.read_at > FRESH]
-    fresh: Mapping[Ref, VendorRecord] = {}
+    fresh: dict[Ref, VendorRecord] = {}
     for start in range(0, len(stale), adapter.limits.read_batch):
         part = stale[start : start + adapter.limits.read_batch]
-        fresh = {**fresh, **await adapter.read([row.ref for row in part], fields)}
+        fresh.update(await adapter.read([row.ref for row in part], terms.fields))
+    written = await ledger.written([row.ref for row in stale])
+    looked = {row.id for row in stale}
     ready: list[PlanRow] = []
     aside: list[tuple[PlanRow, str]] = []
-    looked = {row.id for row in stale}
     for row in rows:
         if row.id not in looked:
             ready.append(row)
             continue
+        target = terms.mapping.objects[row.ref.object]
         record = fresh.get(row.ref)
-        if record is None:
-            aside.append((row, "the record is gone"))
-            continue
-        verdict = judge_row(row, normalize_person(record, mapping), mapping)
+        verdict = judge_again(
+            PlannedWrite(row.ref, row.writes, row.held_back, row.because),
+            normalize_person(record, terms.mapping) if record else None,
+            written={field: held for (ref, field), held in written.items() if ref == row.ref},
+            stage_order=stage_order(target, terms.schemas.get(adapter.crm, {}).get(row.ref.object)),
+            stage_values=target.stage.theirs() if target.stage else {},
+            min_change=terms.min_change,
+        )
         if isinstance(verdict, str):
             aside.append((row, verdict))
         else:
-            ready.append(verdict)
+            ready.append(replace(row, writes=verdict.writes, held_back=verdict.held_back, read_at=now))
     return ready, aside
-
-
-def judge_row(row: PlanRow, fresh: PersonRecord, mapping: CrmMapping) -> PlanRow | str:
-    """The row as it should be sent given the record as it stands now, or why it is set aside."""
-    raise NotImplementedError
 
 
 async def _send(adapter: Adapter, rows: Sequence[PlanRow], pushed: Pushed) -> list[Receipt]:
@@ -182,5 +197,3 @@ def _count(pushed: Pushed, receipts: Sequence[Receipt]) -> None:
         name = receipt.outcome.value
         setattr(pushed, name, getattr(pushed, name) + 1)
 
-
-_ = replace

@@ -14,7 +14,8 @@ from connector.app.settings import load_settings
 from connector.app.wiring import wired
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
-from connector.phases.push import push, settle
+from connector.phases.push import Terms, push, settle
+from connector.pipeline import live_schemas
 from connector.ports import PlanInfo, PlanRow
 
 LIFE = timedelta(hours=24)  # a plan older than this is stale: its before-images say little about today
@@ -80,7 +81,8 @@ def plan_apply(number: int, *, json: bool) -> int:
             await parts.ledger.bind(plan.crm, (await adapter.account()).id, parts.clock.now())
             mapping = parts.definition.mappings[plan.crm]
             await settle(adapter, mapping, parts.ledger, parts.clock, holder=parts.holder)
-            pushed = await push(adapter, mapping, parts.ledger, parts.clock, plan=number, holder=parts.holder)
+            terms = Terms(mapping, await live_schemas(parts.adapters, parts.definition), parts.definition.criteria.min_change)
+            pushed = await push(adapter, terms, parts.ledger, parts.clock, plan=number, holder=parts.holder)
             return {
                 "plan": number, "crm": plan.crm, "written": pushed.written, "rejected": pushed.rejected,
                 "unknown": pushed.unknown, "set_aside": pushed.set_aside, "waiting": pushed.waiting, "error": pushed.error,
