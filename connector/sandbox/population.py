@@ -201,29 +201,29 @@ class _Maker:
         created = self._now - timedelta(days=rng.uniform(10, 365 * YEARS))
         stages = self._stages(kind, created)
         status = pick(rng, _STATUSES.get(kind, _ANY_STATUS))
-        sample: dict[str, Any] = dict(
-            person=index,
-            first_name=first[0],
-            last_name=last[0],
-            emails=emails,
-            title="Student" if kind == "student" and rng.random() < 0.6 else pick(rng, titles[seniority]),
-            phone=f"{locale.phone}{rng.randrange(1000):03d}" if rng.random() < 0.7 else None,
-            company_name=self._companies[company].name if company is not None else None,
-            country=pick(rng, locale.spellings) if rng.random() < 0.9 else None,
-            city=pick(rng, locale.cities) if rng.random() < 0.6 else None,
-            language=locale.language,
-            source=pick(rng, words.SOURCES),
-            stage=stages[-1][0] if stages else None,
-            stages=stages,
-            status=status,
-            status_at=created + (self._now - created) * rng.uniform(0.3, 0.98) if status else None,
-            opted_out=rng.random() < 0.03,
-            company=company,
-            owner=rng.randrange(len(words.USERS)) if rng.random() < 0.7 else None,
-            note=None,
-            created_at=created,
-            modified_at=created + (self._now - created) * rng.uniform(0.2, 0.999),
-        )
+        sample: dict[str, Any] = {
+            "person": index,
+            "first_name": first[0],
+            "last_name": last[0],
+            "emails": emails,
+            "title": "Student" if kind == "student" and rng.random() < 0.6 else pick(rng, titles[seniority]),
+            "phone": f"{locale.phone}{rng.randrange(1000):03d}" if rng.random() < 0.7 else None,
+            "company_name": self._companies[company].name if company is not None else None,
+            "country": pick(rng, locale.spellings) if rng.random() < 0.9 else None,
+            "city": pick(rng, locale.cities) if rng.random() < 0.6 else None,
+            "language": locale.language,
+            "source": pick(rng, words.SOURCES),
+            "stage": stages[-1][0] if stages else None,
+            "stages": stages,
+            "status": status,
+            "status_at": created + (self._now - created) * rng.uniform(0.3, 0.98) if status else None,
+            "opted_out": rng.random() < 0.03,
+            "company": company,
+            "owner": rng.randrange(len(words.USERS)) if rng.random() < 0.7 else None,
+            "note": None,
+            "created_at": created,
+            "modified_at": created + (self._now - created) * rng.uniform(0.2, 0.999),
+        }
         records: list[SandboxRecord] = []
         if place in ("both", "salesforce", "deleted"):
             records += self._salesforce(sample, kind, locale, place, twice)
@@ -237,7 +237,7 @@ class _Maker:
         if kind == "student" or self._rng.random() < 0.06:
             return None
         if kind == "buyer" and self._large:
-            return self._pick(rng, self._large)
+            return pick(self._rng, self._large)
         # Squared: a few companies are known to many people, most to one or two.
         return int(len(self._companies) * self._rng.random() ** 2)
 

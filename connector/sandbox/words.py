@@ -335,8 +335,8 @@ INDUSTRIES = (
     "MARKETING_AND_ADVERTISING",
 )
 COMPANY_WORDS = (
-    "Nordwind", "Blue Harbor", "Kestrel", "Sonnenfeld", "Altamira", "Hoshizora", "Quill",
-    "Brightwater", "Pinewood", "Ferrum", "Lindgren", "Osprey", "Granite", "Meridian", "Juniper", "Céleste", "Ålesund",
+    "Nordwind", "Blue Harbor", "Kestrel", "Sonnenfeld", "Altamira", "Hoshizora", "Quill", "Brightwater",
+    "Pinewood", "Ferrum", "Lindgren", "Osprey", "Granite", "Meridian", "Juniper", "Céleste", "Ålesund",
     "Vértice", "Tramontana",
 )  # fmt: skip
 COMPANY_ENDS = ("GmbH", "Inc.", "Ltd", "SARL", "S.p.A.", "株式会社", "B.V.", "AG", "LLC", "& Sons", "S.A.")
