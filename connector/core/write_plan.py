@@ -1,0 +1,306 @@
+"""Decides which fields of a record to write, hold back or leave alone. Pure; sends nothing, scores nothing.
+
+A difference below `min_change` is no difference: it makes a record neither planned nor held back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from connector.core.model import (
+    FieldWrite,
+    HeldBack,
+    JsonValue,
+    PersonRecord,
+    PlannedWrite,
+    RecordState,
+    Score,
+    StageDecision,
+    WriteLine,
+)
+from connector.core.values import as_number, is_blank, same_value
+
+REJECTED_WAIT = timedelta(hours=24)  # what a CRM rejected is tried again after this, or when it changes
+
+_NUMBERS = frozenset({"score", "fit", "engagement"})
+_FOLLOWERS = frozenset({"reason", "criteria_version"})  # never a reason to write by themselves
+_TELLING = frozenset({"stage", "band", "status"})  # the reason is told anew with one of these
+
+
+class LastWritten(Protocol):
+    """The last value we wrote to a field, and when."""
+
+    @property
+    def value(self) -> JsonValue: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+class Refused(Protocol):
+    """A difference that was refused: `rejected`, `unknown` or `discarded`; the wanted values by field."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def wanted(self) -> Mapping[str, JsonValue]: ...
+    @property
+    def at(self) -> datetime: ...
+
+
+def results(score: Score, decision: StageDecision, criteria_version: int) -> dict[str, JsonValue]:
+    """What may be written about a person, by result name. Numbers whole, times in UTC to the second.
+
+    `since` is the start of the present spell as MQL, None outside one; `stage` is ours, not a vendor's.
+    """
+    state = decision.state
+    return {
+        "score": whole(score.score),
+        "fit": whole(score.fit),
+        "engagement": whole(score.engagement),
+        "band": score.band,
+        "grade": score.grade,
+        "status": state.status.value,
+        "reason": decision.because,
+        "since": instant(state.mql_since) if state.mql_since else None,
+        "criteria_version": criteria_version,
+        "stage": state.stage,
+    }
+
+
+def whole(number: float) -> int:
+    """A number as it is written to a CRM: halves up, a billionth of tolerance."""
+    return math.floor(number + 0.5 + 1e-9)
+
+
+def instant(moment: datetime) -> str:
+    """An aware time as it is written: `2026-11-22T10:00:00Z`. CRMs keep seconds, so no finer part is sent."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plan_record(
+    record: PersonRecord,
+    lines: Sequence[WriteLine],
+    wanted: Mapping[str, JsonValue],
+    *,
+    written: Mapping[str, LastWritten],
+    refused: Refused | None,
+    stage_order: Sequence[str],
+    stage_values: Mapping[str, str],
+    min_change: int,
+    at: datetime,
+    missing_targets: frozenset[str] = frozenset(),
+) -> PlannedWrite:
+    """What to say about one record, line by line of the mapping.
+
+    `wanted` is as `results` gives it; `written` and `refused` belong to this record, by vendor field.
+    `stage_order` are the vendor's stages, lowest first; `stage_values` leads from our stages to theirs.
+    `missing_targets` are fields that the CRM lacks or lets nobody edit.
+    """
+    rules = _WriteRules(written, stage_order, stage_values)
+    open_: list[FieldWrite] = []
+    held: list[tuple[FieldWrite, str]] = []
+    for line in lines:
+        if line.object != record.ref.object or line.result not in wanted:
+            continue
+        after, no_stage = _theirs(line.result, wanted[line.result], stage_values, stage_order)
+        write = FieldWrite(line.to, record.held.get(line.to), after, line.rule, line.result)
+        if same_value(write.before, write.after):
+            continue
+        why = (
+            ("this CRM has no such field, or it may not be edited" if line.to in missing_targets else "")
+            or ("" if record.in_scope else "out of scope")
+            or no_stage
+            or rules.against(write, clear=line.clear)
+        )
+        if why:
+            held.append((write, why))
+        else:
+            open_.append(write)
+    open_, refusals = _leave_refused(open_, refused, min_change, at)
+    shown = _worth([write for write, _ in (*held, *refusals)], min_change)
+    return PlannedWrite(
+        ref=record.ref,
+        writes=tuple(_worth(open_, min_change)),
+        held_back=tuple(_held_back(each, why) for each, why in (*held, *refusals) if each in shown),
+        because=str(wanted.get("reason") or ""),
+    )
+
+
+def judge_again(
+    planned: PlannedWrite,
+    fresh: PersonRecord | None,
+    *,
+    written: Mapping[str, LastWritten],
+    stage_order: Sequence[str],
+    stage_values: Mapping[str, str],
+    min_change: int,
+) -> PlannedWrite | str:
+    """The same write, judged on values read just before the push; or why the record is set aside.
+
+    Before-images become what was read. What has become equal is dropped, a field that its write rule now
+    protects is held back. A stage that moved past ours sets the whole record aside: the decision was made on
+    another one.
+    `fresh` is None for a record that no longer exists.
+    """
+    gone = _no_target(planned, fresh)
+    if gone or fresh is None:
+        return gone
+    rules = _WriteRules(written, stage_order, stage_values)
+    open_, held = [], list(planned.held_back)
+    for old in planned.writes:
+        write = FieldWrite(old.field, fresh.held.get(old.field), old.after, old.rule, old.result)
+        if same_value(write.before, write.after):
+            continue
+        why = rules.against(write, clear=True)  # a blank was allowed when it was planned
+        if why and write.result == "stage":
+            return f"changed since it was planned: {why}"
+        if why:
+            held.append(_held_back(write, why))
+        else:
+            open_.append(write)
+    writes = _worth(open_, min_change)
+    if not writes:
+        changed = len(held) > len(planned.held_back)
+        return "changed since it was planned" if changed else "the CRM already holds these values"
+    return PlannedWrite(planned.ref, tuple(writes), tuple(held), planned.because)
+
+
+def _no_target(planned: PlannedWrite, fresh: PersonRecord | None) -> str:
+    """Why a record read just now is no target any more; empty where it still is one."""
+    if fresh is None or fresh.state is RecordState.GONE:
+        return "the record no longer exists"
+    into = f" into {fresh.moved_to}" if fresh.moved_to else ""
+    if fresh.state is RecordState.CONVERTED:
+        return f"the record was converted{into}"
+    if fresh.state is RecordState.MERGED:
+        return f"the record was merged{into}"
+    if fresh.ref != planned.ref:
+        return f"the record was merged into {fresh.ref}"
+    if fresh.state is RecordState.ARCHIVED:
+        return "the record was deleted"
+    return "" if fresh.in_scope else "the record is out of scope now"
+
+
+# ----------------------------------------------------------------------------------------- write rules
+
+
+@dataclass(frozen=True, slots=True)
+class _WriteRules:
+    written: Mapping[str, LastWritten]
+    stage_order: Sequence[str]
+    stage_values: Mapping[str, str]
+
+    def against(self, write: FieldWrite, *, clear: bool) -> str:
+        """Why a difference may not be sent; empty where it may."""
+        if write.rule == "never":
+            return "the write rule is `never`"
+        if is_blank(write.after) and not clear:
+            return "a blank overwrites nothing here (the line has no `clear: true`)"
+        if is_blank(write.before):
+            return ""
+        if write.rule == "if_blank":
+            return "the field is not blank (`if_blank`)"
+        if write.rule == "if_ours":
+            last = self.written.get(write.field)
+            ours = last is not None and same_value(last.value, write.before)
+            return "" if ours else "somebody else set this value (`if_ours`)"
+        if write.rule == "only_raise":
+            return self._against_raising(write)
+        return ""
+
+    def _against_raising(self, write: FieldWrite) -> str:
+        if is_blank(write.after):
+            return "a blank is no raise (`only_raise`)"
+        place = self._place if write.result == "stage" else as_number
+        before, after = place(write.before), place(write.after)
+        if before is None:
+            return f"`{write.before}` has no place in the order (`only_raise`)"
+        if after is None:
+            return f"`{write.after}` has no place in the order (`only_raise`)"
+        return "" if after > before else f"it would lower `{write.before}` to `{write.after}` (`only_raise`)"
+
+    def _place(self, stage: JsonValue) -> float | None:
+        if same_value(stage, self.stage_values.get("other", "other")):
+            return None
+        for place, each in enumerate(self.stage_order):
+            if same_value(each, stage):
+                return float(place)
+        return None
+
+
+def _theirs(
+    result: str, value: JsonValue, stage_values: Mapping[str, str], stage_order: Sequence[str]
+) -> tuple[JsonValue, str]:
+    """A result in the vendor's spelling, and why it has none there."""
+    if result != "stage" or value is None:
+        return value, ""
+    if value in stage_values:
+        return stage_values[value], ""
+    if value in stage_order:  # an account's own stage, observed and kept as it is spelled
+        return value, ""
+    return value, f"this CRM has no stage for `{value}`"
+
+
+# ------------------------------------------------------------------------------- what is worth a write
+
+
+def _worth(writes: Sequence[FieldWrite], min_change: int) -> list[FieldWrite]:
+    """All of these differences, or none where they are too small; the reason only beside its cause."""
+    if not any(_speaks(write, min_change) for write in writes):
+        return []
+    told = any(write.result in _TELLING for write in writes)
+    return [write for write in writes if write.result != "reason" or told or is_blank(write.before)]
+
+
+def _speaks(write: FieldWrite, min_change: int) -> bool:
+    if write.result in _NUMBERS:
+        return _moved(write.before, write.after, min_change)
+    if write.result == "reason":
+        return is_blank(write.before)
+    return write.result not in _FOLLOWERS
+
+
+def _moved(before: JsonValue, after: JsonValue, min_change: int) -> bool:
+    one, other = as_number(before), as_number(after)
+    if one is None or other is None:
+        return not same_value(before, after)
+    return one != other and abs(other - one) >= min_change - 1e-9
+
+
+def _leave_refused(
+    writes: Sequence[FieldWrite], refused: Refused | None, min_change: int, at: datetime
+) -> tuple[list[FieldWrite], list[tuple[FieldWrite, str]]]:
+    """What may be proposed, and what was refused before with the same values.
+
+    A CRM rejects a record as a whole, so one new value is a reason to try all again. A human discards
+    differences, so only the ones that changed are proposed again.
+    """
+    if refused is None or refused.kind not in ("rejected", "discarded"):
+        return list(writes), []
+    if refused.kind == "rejected":
+        again = refused.at + REJECTED_WAIT
+        speaking = [write for write in _worth(writes, min_change) if _speaks(write, min_change)]
+        if at >= again or not all(_same_wish(write, refused, min_change) for write in speaking):
+            return list(writes), []
+        why = f"the CRM rejected these values; tried again when they change, or from {instant(again)}"
+        return [], [(write, why) for write in writes]
+    why = "a human discarded this difference; proposed again when the value changes"
+    same = [write for write in writes if _same_wish(write, refused, min_change)]
+    return [write for write in writes if write not in same], [(write, why) for write in same]
+
+
+def _same_wish(write: FieldWrite, refused: Refused, min_change: int) -> bool:
+    if write.field not in refused.wanted:
+        return False
+    wish = refused.wanted[write.field]
+    if write.result in _NUMBERS:
+        return not _moved(wish, write.after, min_change)
+    return same_value(wish, write.after)
+
+
+def _held_back(write: FieldWrite, why: str) -> HeldBack:
+    return HeldBack(write.field, write.before, write.after, why)
