@@ -5,6 +5,7 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,14 +26,21 @@ class Limiter:
     def __init__(self, permits: int, window: timedelta, clock: Clock, *, share: float = 1.0) -> None:
         if permits < 1 or window <= timedelta(0) or not 0 < share <= 1:
             raise ValueError("a limiter needs permits >= 1, a window > 0 and a share in (0, 1]")
-        self.permits = max(1, int(permits * share + 1e-9))
-        self.window = window
+        self._window = window
+        self._share = share
+        self.permits, self.window = _shared(permits, window, share)
         self._clock = clock
         self._free = self.permits
         self._returning: deque[datetime] = deque()  # when spent permits come back, soonest first
         self._held_until: datetime | None = None
         self._turn = asyncio.Lock()
         self._answered = asyncio.Event()
+
+    def resize(self, permits: int) -> None:
+        """The vendor said how many requests its window really holds; the share stays."""
+        before = self.permits
+        self.permits, self.window = _shared(max(1, permits), self._window, self._share)
+        self._free += self.permits - before
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[None]:
@@ -58,7 +66,7 @@ class Limiter:
             while self._returning and self._returning[0] <= now:
                 self._returning.popleft()
                 self._free += 1
-            if self._free:
+            if self._free > 0:
                 self._free -= 1
                 return
             if not self._returning:  # every permit is with a request that is still under way
@@ -77,3 +85,10 @@ class Limiter:
                 await self._clock.sleep(left)
             if self._held_until == held:
                 self._held_until = None
+
+
+def _shared(permits: int, window: timedelta, share: float) -> tuple[int, timedelta]:
+    """Whole permits and the window that make up exactly the share: 90 % of 5 a second are 5 in 1.11 s."""
+    wanted = permits * share
+    kept = max(1, math.ceil(wanted - 1e-9))
+    return kept, window * (kept / wanted)

@@ -44,10 +44,34 @@ async def test_no_window_holds_more_than_the_permits_however_the_requests_fall()
         assert sum(moment <= other < moment + WINDOW for other in sent) <= 7
 
 
-async def test_a_share_scales_the_permits_and_leaves_at_least_one():
+async def test_a_share_is_kept_exactly_and_leaves_at_least_one_permit():
     clock = HandClock()
-    assert Limiter(190, WINDOW, clock, share=0.9).permits == 171
-    assert Limiter(5, WINDOW, clock, share=0.1).permits == 1
+    general = Limiter(190, WINDOW, clock, share=0.9)
+    search = Limiter(5, timedelta(seconds=1), clock, share=0.9)
+    tiny = Limiter(5, timedelta(seconds=1), clock, share=0.1)
+
+    assert (general.permits, general.window) == (171, WINDOW)
+    assert search.permits / search.window.total_seconds() == pytest.approx(4.5)
+    assert search.permits <= 5
+    assert (tiny.permits, tiny.window.total_seconds()) == (1, 2.0)
+
+
+@pytest.mark.parametrize(("first", "then", "sent"), [(100, 190, 190), (190, 100, 100)])
+async def test_what_the_vendor_says_about_its_window_counts_from_then_on(first, then, sent):
+    clock = HandClock()
+    limiter = Limiter(first, WINDOW, clock)
+    began = clock.now()
+    async with limiter.permit():
+        limiter.resize(then)
+
+    at_once = 1
+    while at_once < 500:
+        async with limiter.permit():
+            if clock.now() > began:
+                break
+            at_once += 1
+
+    assert at_once == sent
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.1])
