@@ -144,7 +144,7 @@ def text_of(value: object) -> str | None:
 
 
 def number_of(value: object) -> float | None:
-    """A value as a number: numbers, and text like `[+-]?\\d+(\\.\\d+)?` in ASCII digits; booleans are none."""
+    """A value as number: numbers, and text like `[+-]?\\d+(\\.\\d+)?` in ASCII digits; booleans are not."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int | float):
@@ -158,7 +158,7 @@ def number_of(value: object) -> float | None:
 def instant_of(value: object) -> int | None:
     """How a value reads as an instant, in UTC microseconds since 1970; None where it is none.
 
-    Dates are their midnight, naive times are UTC; text may be ISO, `2026-11-22` or `2026-11-22T10:00:00+01:00`.
+    Dates are their midnight, naive times are UTC, text may be ISO: `2026-11-22` or `2026-11-22T10:00+01:00`.
     """
     if isinstance(value, date):
         return (_utc(value) - _EPOCH) // _MICROSECOND

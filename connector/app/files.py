@@ -1,0 +1,188 @@
+"""Opens the YAML and CSV files that admins edit, and knows where in them each value stands. Judges none."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from connector.core.conditions import Lists
+from connector.core.criteria import Criteria, parse_criteria
+from connector.errors import FixConfig, Problem
+
+Place = tuple[int, int]  # line and column, both from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A loaded YAML file: plain values (dict, list, scalars, date, aware datetime) and their places."""
+
+    file: str
+    data: Any
+    places: Mapping[tuple[str | int, ...], Place]
+
+    def locate(self, path: tuple[str | int, ...]) -> Place:
+        """Line and column of the value at `path`; of the nearest thing around it where it does not exist."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.places:
+                return self.places[path[:end]]
+        return (1, 1)
+
+
+def load_document(path: Path | str) -> Document:
+    """Read one YAML 1.2 file. Raises FixConfig with the place where it is no YAML or repeats a key."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _unreadable(path, "This file does not exist.") from None
+    except OSError as error:
+        raise _unreadable(path, f"This file cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, "This file is not UTF-8.") from error
+    return read_document(text, str(path))
+
+
+def read_document(text: str, file: str) -> Document:
+    """The same for a text that is already here; `file` is what problems call it."""
+    try:
+        loaded = YAML(typ="rt").load(text)
+        places: dict[tuple[str | int, ...], Place] = {(): (1, 1)}
+        data = _plain(loaded, (), places)
+    except MarkedYAMLError as error:
+        raise _broken(error, file) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        what = "it refers to itself" if isinstance(error, RecursionError) else str(error)
+        raise FixConfig("This is no YAML.", problems=[Problem((), f"{what}.", file=file)]) from error
+    return Document(file, data, places)
+
+
+@contextmanager
+def in_document(document: Document) -> Iterator[None]:
+    """Inside, a FixConfig whose problems know only their paths leaves with file, line and column in them."""
+    try:
+        yield
+    except FixConfig as error:
+        raise FixConfig(
+            error.message,
+            next_step=error.next_step,
+            where=error.where or document.file,
+            problems=[placed(problem, document) for problem in error.problems],
+        ) from error
+
+
+def placed(problem: Problem, document: Document) -> Problem:
+    """The problem with file, line and column, unless it names a file already."""
+    if problem.file:
+        return problem
+    line, column = document.locate(problem.path)
+    return replace(problem, file=document.file, line=line, column=column)
+
+
+def load_criteria(path: Path | str) -> Criteria:
+    """The criteria in a file, its lists taken from beside it. Raises FixConfig with all problems."""
+    path = Path(path)
+    document = load_document(path)
+    with in_document(document):
+        criteria = parse_criteria(document.data, lists=lists_beside(path))
+    return replace(criteria, warnings=tuple(placed(warning, document) for warning in criteria.warnings))
+
+
+def lists_beside(path: Path) -> Lists:
+    """Reads a CSV named relative to the folder of `path`: the first cell of each row, blank ones left out.
+
+    A name that leads out of the folder, or a file that is no CSV, is a ValueError.
+    """
+    folder = path.parent.resolve()
+
+    def read(name: str) -> frozenset[str]:
+        file = (folder / name).resolve()
+        if not file.is_relative_to(folder):
+            raise ValueError(f"The list {name} lies outside of the folder of {path.name}.")
+        if not file.is_file():
+            there = ", ".join(sorted(str(one.relative_to(folder)) for one in folder.glob("**/*.csv"))[:5])
+            raise ValueError(f"There is no list {name} beside {path.name}; there is: {there or 'none'}.")
+        try:
+            with file.open(encoding="utf-8-sig", newline="") as lines:
+                return frozenset(row[0] for row in csv.reader(lines) if row and row[0].strip())
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"The list {name} is no CSV in UTF-8: {error}.") from error
+
+    return read
+
+
+def _plain(node: Any, path: tuple[str | int, ...], places: dict[tuple[str | int, ...], Place]) -> Any:
+    if isinstance(node, CommentedMap):
+        for key in node:
+            where = node.lc.data.get(key) if node.lc.data else None
+            if where is not None:
+                places[(*path, _key(key))] = (where[0] + 1, where[1] + 1)
+        return {_key(key): _plain(value, (*path, _key(key)), places) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        for i in range(len(node)):
+            where = node.lc.data.get(i) if node.lc.data else None
+            if where is not None:
+                places[(*path, i)] = (where[0] + 1, where[1] + 1)
+        return [_plain(value, (*path, i), places) for i, value in enumerate(node)]
+    return _scalar(node)
+
+
+def _key(key: Any) -> Any:
+    plain = _scalar(key)
+    return plain if isinstance(plain, str | int | float | bool) or plain is None else str(plain)
+
+
+def _scalar(node: Any) -> Any:
+    match node:
+        case None | bool():
+            return node
+        case str():
+            return str(node)
+        case int():
+            return int(node)
+        case float():
+            return float(node)
+        case datetime():
+            offset = node.utcoffset()
+            plain = datetime(
+                node.year, node.month, node.day, node.hour, node.minute, node.second, node.microsecond, UTC
+            )
+            return plain if offset is None else plain - offset
+        case date():
+            return date(node.year, node.month, node.day)
+    raise ValueError(f"{type(node).__name__} is no plain value; take the tag away")
+
+
+def _unreadable(path: Path, what: str) -> FixConfig:
+    return FixConfig(
+        what, where=str(path), next_step="Check the path.", problems=[Problem((), what, file=str(path))]
+    )
+
+
+def _broken(error: MarkedYAMLError, file: str) -> FixConfig:
+    mark = error.problem_mark or error.context_mark
+    what = str(error.problem or error.context or "This is no YAML")
+    if isinstance(error, DuplicateKeyError):
+        what = what.split(" with value")[0]
+    problem = Problem(
+        (),
+        f"{what[0].upper()}{what[1:]}.",
+        file=file,
+        line=None if mark is None else mark.line + 1,
+        column=None if mark is None else mark.column + 1,
+    )
+    return FixConfig(
+        "This file is no valid YAML.",
+        where=file,
+        next_step="Correct it; nothing was read or written.",
+        problems=[problem],
+    )
