@@ -1,0 +1,170 @@
+"""Salesforce as the flow asks for it: what it can pull and take, how to connect. Delegates everything."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+
+from adapters.salesforce import auth, soql
+from adapters.salesforce.errors import FieldRefused, ObjectRefused, classify
+from adapters.salesforce.payload import CRM, field_info
+from adapters.salesforce.pull import IDS_IN_QUERY, STREAMS, pull, read
+from adapters.salesforce.push import BATCH, push
+from adapters.salesforce.rest import Rest, Usage
+from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
+from connector.errors import FixConfig
+from connector.ports import (
+    Account,
+    Adapter,
+    Clock,
+    FieldInfo,
+    Fields,
+    Limits,
+    Plugin,
+    Stream,
+    TokenStore,
+)
+from connector.transport import Limiter, Transport
+
+OLDEST_VERSION = 60  # Spring '24, the oldest that was tried
+
+# Only calls of 20 s and longer are counted, 25 at once in production and 5 in small orgs:
+# https://developer.salesforce.com/docs/atlas.en-us.salesforce_app_limits_cheatsheet.meta/
+CALLS_AT_ONCE = 5
+AT_ONCE_NOT_PER_TIME = timedelta(milliseconds=1)
+
+SCHEMA_FRESH = timedelta(seconds=30)  # a permission just granted shows at the next `check`
+
+
+class Salesforce:
+    """One connected org. Implements connector.ports.Adapter."""
+
+    crm = CRM
+    limits = Limits(write_batch=BATCH, read_batch=IDS_IN_QUERY)
+
+    def __init__(
+        self,
+        grant: auth.Grant,
+        clock: Clock,
+        tokens: TokenStore | None,
+        *,
+        version: str = "66.0",
+        rate_share: float = 0.9,
+        daily_share: float = 0.3,
+    ) -> None:
+        self._clock = clock
+        self._login = auth.Login(grant, clock, tokens)
+        limiter = Limiter(CALLS_AT_ONCE, AT_ONCE_NOT_PER_TIME, clock, share=rate_share)
+        self._http = Transport(
+            self._login.instance_url,
+            auth=self._login,
+            limits={"default": limiter},
+            classify=classify,
+            clock=clock,
+            name="Salesforce",
+            correlation_header="x-sfdc-request-id",
+        )
+        self._rest = Rest(self._http, clock, version, daily_share)
+
+    def streams(self) -> Sequence[Stream]:
+        """Companies, people, opportunities, then what people did."""
+        return STREAMS
+
+    def pull(self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields) -> AsyncIterator[Page]:
+        """See pull.pull."""
+        return pull(self._rest, stream, since, fields)
+
+    async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
+        """See pull.read."""
+        return await read(self._rest, refs, fields)
+
+    async def push(self, batch: Sequence[Write]) -> list[Receipt]:
+        """See push.push."""
+        return await push(self._rest, self._clock, batch)
+
+    async def schema(self, object: str) -> Mapping[str, FieldInfo]:
+        """The fields of an object that this user sees, by name. Raises FixConfig where it sees no such
+        object.
+        """
+        described = await self._rest.describe(soql.name(object), younger_than=SCHEMA_FRESH)
+        infos = (field_info(each) for each in described["fields"])
+        return {info.name: info for info in infos}
+
+    async def account(self) -> Account:
+        """The org, its name, time zone and clock. Raises FixConfig where the credentials do not work."""
+        session = await self._login.session()
+        query = soql.select(["Id", "Name", "TimeZoneSidKey"], "Organization")
+        now = None
+        try:
+            async for page in self._rest.query(query):
+                now = page.asked_at
+                for row in page.rows:
+                    zone = str(row.get("TimeZoneSidKey") or "UTC")
+                    return Account(session.org, str(row.get("Name") or ""), zone, now=now)
+        except (FieldRefused, ObjectRefused):
+            pass  # the org's own row is hidden from this user; its id came with the login
+        return Account(session.org, now=now)
+
+    def usage(self) -> Usage:
+        """API requests of the last 24 hours: of the org, allowed, and ours."""
+        return self._rest.usage()
+
+    def calls(self) -> int:
+        """HTTP requests sent so far, logins not."""
+        return self._http.calls
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self._http.close()
+        await self._login.close()
+
+
+def connect(variables: Mapping[str, str], clock: Clock, tokens: TokenStore | None) -> Adapter:
+    """An adapter for the org these variables mean; nothing is sent yet. Raises FixConfig."""
+    return Salesforce(
+        auth.grant_of(variables),
+        clock,
+        tokens,
+        version=_version(variables.get("SALESFORCE_API_VERSION", "66.0")),
+        rate_share=_share("SALESFORCE_RATE_SHARE", variables.get("SALESFORCE_RATE_SHARE", "0.9")),
+        daily_share=_share("SALESFORCE_DAILY_SHARE", variables.get("SALESFORCE_DAILY_SHARE", "0.3")),
+    )
+
+
+def _version(value: str) -> str:
+    number = value.strip().removeprefix("v").removesuffix(".0")
+    if not (number.isascii() and number.isdecimal() and int(number) >= OLDEST_VERSION):
+        raise FixConfig(
+            "SALESFORCE_API_VERSION is not a REST API version that this connector can use.",
+            next_step=f"Set it to {OLDEST_VERSION}.0 or newer, such as 66.0.",
+        )
+    return f"{number}.0"
+
+
+def _share(name: str, value: str) -> float:
+    try:
+        share = float(value)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise FixConfig(
+            f"{name} is not a share.", next_step="Set it to a number above 0 and at most 1, such as 0.9."
+        )
+    return share
+
+
+def build_sandbox(*args: object, **options: object) -> object:
+    """The made-up org: see adapters/salesforce/sandbox."""
+    from adapters.salesforce.sandbox import build
+
+    return build(*args, **options)
+
+
+PLUGIN = Plugin(
+    crm=CRM,
+    title="Salesforce",
+    variables=auth.VARIABLES,
+    connected=auth.connected,
+    connect=connect,
+    build_sandbox=build_sandbox,
+)

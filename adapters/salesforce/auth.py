@@ -1,0 +1,278 @@
+"""Log in to Salesforce and keep the session: three grants, one token at a time, the host that comes with it.
+
+Decides which grant the settings mean and refuses ones that cannot work; sends only token requests. Flows:
+https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flows.htm
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+
+from adapters.salesforce.errors import classify_login
+from connector.errors import FixConfig, OutcomeUnknown, StopRun
+from connector.ports import Clock, TokenStore, Variable
+from connector.transport import NoAuth, Transport, checked_url, remember_secrets
+
+CRM = "salesforce"
+TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 (a path)
+ASSERTION_LIFE = timedelta(minutes=3)  # of the signed request only; the session lives by the org's policy
+SHARED_LOGIN_HOSTS = ("login.salesforce.com", "test.salesforce.com")
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "SALESFORCE_LOGIN_URL",
+        "Where to log in. Client credentials need the org's My Domain URL",
+        "https://login.salesforce.com",
+    ),
+    Variable("SALESFORCE_CLIENT_ID", "Consumer key of the External Client App", secret=True),
+    Variable("SALESFORCE_CLIENT_SECRET", "Consumer secret: client credentials", secret=True),
+    Variable("SALESFORCE_USERNAME", "User name of the integration user: JWT bearer"),
+    Variable("SALESFORCE_PRIVATE_KEY", "Private key (PEM) of the app's certificate: JWT bearer", secret=True),
+    Variable(
+        "SALESFORCE_REFRESH_TOKEN", "Refresh token; rotated ones are kept sealed in the ledger", secret=True
+    ),
+    Variable("SALESFORCE_API_VERSION", "REST API version", "66.0"),
+    Variable("SALESFORCE_JWT_AUDIENCE", "Audience of the signed request; unset: by the host"),
+    Variable("SALESFORCE_RATE_SHARE", "Share of the calls that may run at once", "0.9"),
+    Variable("SALESFORCE_DAILY_SHARE", "Share of the org's daily calls that we may use", "0.3"),
+)
+
+_CREDENTIALS = (
+    "SALESFORCE_CLIENT_ID",
+    "SALESFORCE_CLIENT_SECRET",
+    "SALESFORCE_USERNAME",
+    "SALESFORCE_PRIVATE_KEY",
+    "SALESFORCE_REFRESH_TOKEN",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """How we log in: `client_credentials`, `jwt` or `refresh`, with what that takes."""
+
+    kind: str
+    login_url: str
+    client_id: str
+    client_secret: str = ""
+    username: str = ""
+    private_key: str = ""
+    refresh_token: str = ""
+    audience: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A token and the host it is good for. `org` and `user` are 18-character record ids."""
+
+    token: str
+    instance_url: str
+    org: str
+    user: str
+
+
+def connected(variables: Mapping[str, str]) -> bool:
+    """Whether any credential is set. An incomplete set counts: `grant_of` then says what is missing."""
+    return any(variables.get(name) for name in _CREDENTIALS)
+
+
+def grant_of(variables: Mapping[str, str]) -> Grant:
+    """The grant these variables mean: JWT bearer, else refresh token, else client credentials. Raises
+    FixConfig.
+    """
+    login_url = _login_url(variables.get("SALESFORCE_LOGIN_URL", "https://login.salesforce.com"))
+    client_id = variables.get("SALESFORCE_CLIENT_ID", "").strip()
+    if not client_id:
+        raise FixConfig(
+            "SALESFORCE_CLIENT_ID is not set, but other Salesforce credentials are.",
+            next_step="Set it to the consumer key of the External Client App.",
+        )
+    secret = variables.get("SALESFORCE_CLIENT_SECRET", "").strip()
+    username = variables.get("SALESFORCE_USERNAME", "").strip()
+    # Environment files often carry a PEM on one line, its line breaks written out.
+    key = variables.get("SALESFORCE_PRIVATE_KEY", "").strip().replace("\\n", "\n")
+    refresh = variables.get("SALESFORCE_REFRESH_TOKEN", "").strip()
+    remember_secrets([secret, key, refresh])
+    if username and key:
+        audience = variables.get("SALESFORCE_JWT_AUDIENCE", "").strip() or _audience(login_url)
+        return Grant("jwt", login_url, client_id, username=username, private_key=key, audience=audience)
+    if username or key:
+        missing = "SALESFORCE_PRIVATE_KEY" if username else "SALESFORCE_USERNAME"
+        raise FixConfig(
+            f"{missing} is not set; JWT bearer needs the user name and the private key.",
+            next_step=f"Set {missing}, or unset the other for another way to log in.",
+        )
+    if refresh:
+        return Grant("refresh", login_url, client_id, client_secret=secret, refresh_token=refresh)
+    if not secret:
+        raise FixConfig(
+            "SALESFORCE_CLIENT_ID is set without anything to prove it.",
+            next_step="Set SALESFORCE_CLIENT_SECRET, or SALESFORCE_USERNAME and SALESFORCE_PRIVATE_KEY, or "
+            "SALESFORCE_REFRESH_TOKEN.",
+        )
+    host = urlsplit(login_url).hostname or ""
+    if host in SHARED_LOGIN_HOSTS:
+        raise FixConfig(
+            f"Client credentials cannot log in at {host}, only at the org's own address.",
+            next_step="Set SALESFORCE_LOGIN_URL to the My Domain URL, such as https://acme.my.salesforce.com.",
+        )
+    return Grant("client_credentials", login_url, client_id, client_secret=secret)
+
+
+def _login_url(value: str) -> str:
+    url = checked_url("SALESFORCE_LOGIN_URL", value)
+    host = urlsplit(url).hostname or ""
+    if host.endswith((".lightning.force.com", ".salesforce-setup.com")):
+        raise FixConfig(
+            f"SALESFORCE_LOGIN_URL names {host}, which serves pages for people and no API.",
+            next_step="Use the My Domain URL that ends in .my.salesforce.com.",
+        )
+    if urlsplit(url).path not in ("", "/"):
+        raise FixConfig(
+            "SALESFORCE_LOGIN_URL has a path.",
+            next_step="Give the host alone: https://acme.my.salesforce.com.",
+        )
+    return url
+
+
+def _audience(login_url: str) -> str:
+    """Sandboxes trust the test login, every other org the production one."""
+    host = urlsplit(login_url).hostname or ""
+    test = host == "test.salesforce.com" or ".sandbox." in host
+    return f"https://{'test' if test else 'login'}.salesforce.com"
+
+
+class Login:
+    """The session of one org, renewed when Salesforce says that it ended. Implements transport's Auth."""
+
+    def __init__(self, grant: Grant, clock: Clock, tokens: TokenStore | None) -> None:
+        if grant.kind == "refresh" and tokens is None:
+            raise FixConfig(
+                "A Salesforce refresh token rotates at use, and there is no safe place to keep the next one.",
+                next_step="Set CONNECTOR_SECRET_KEY, or log in with client credentials or JWT bearer.",
+            )
+        self._grant = grant
+        self._clock = clock
+        self._tokens = tokens
+        self._session: Session | None = None
+        self._lock = asyncio.Lock()
+        self._http = Transport(
+            grant.login_url,
+            auth=NoAuth(),
+            limits={},
+            classify=classify_login,
+            clock=clock,
+            name="Salesforce login",
+        )
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self._http.close()
+
+    async def headers(self, force_refresh: bool) -> Mapping[str, str]:
+        """The present token as a header, after a login where there is none. Raises FixConfig, RetryLater."""
+        session = await self.session(force_refresh=force_refresh)
+        return {"Authorization": f"Bearer {session.token}"}
+
+    async def session(self, *, force_refresh: bool = False) -> Session:
+        """The present session; one login for all who wait for it."""
+        async with self._lock:
+            if self._session is None or force_refresh:
+                self._session = await self._log_in()
+            return self._session
+
+    def instance_url(self) -> str:
+        """The host of data calls, as the last login named it. It moves when an org is renamed or migrated."""
+        if self._session is None:
+            raise StopRun("No Salesforce session yet; log in before asking for its host.")
+        return self._session.instance_url
+
+    async def _log_in(self) -> Session:
+        grant = self._grant
+        form = {"client_id": grant.client_id}
+        if grant.kind == "jwt":
+            form = {
+                "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+                "assertion": self._assertion(),
+            }
+        elif grant.kind == "client_credentials":
+            form |= {"grant_type": "client_credentials", "client_secret": grant.client_secret}
+        else:
+            return await self._refresh(form)
+        answer = await self._http.send("POST", TOKEN_PATH, data=form)
+        return _session(answer.json)
+
+    def _assertion(self) -> str:
+        grant = self._grant
+        expires = self._clock.now() + ASSERTION_LIFE
+        claims = {
+            "iss": grant.client_id,
+            "sub": grant.username,
+            "aud": grant.audience,
+            "exp": int(expires.timestamp()),
+        }
+        try:
+            return jwt.encode(claims, grant.private_key, algorithm="RS256")
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise FixConfig(
+                "SALESFORCE_PRIVATE_KEY is not an RSA private key in PEM form.",
+                next_step="Give the unencrypted key of the app's certificate, BEGIN line included.",
+            ) from error
+
+    async def _refresh(self, form: dict[str, str]) -> Session:
+        """The stored token first: the one in the settings died when it was first rotated.
+
+        A rotated token is stored before the session is used, so that a crash never leaves us with a dead
+        one. Using an old token twice revokes the whole family, hence no second try when an answer is lost.
+        """
+        assert self._tokens is not None
+        stored = await self._tokens.load(CRM)
+        form |= {"grant_type": "refresh_token"}
+        if self._grant.client_secret:
+            form["client_secret"] = self._grant.client_secret
+        given = self._grant.refresh_token
+        try:
+            body = await self._exchange(form, stored or given)
+        except FixConfig:
+            if not stored or stored == given:
+                raise
+            body = await self._exchange(form, given)  # somebody authorised again and set the new one
+        rotated = body.get("refresh_token") if isinstance(body, Mapping) else None
+        if isinstance(rotated, str) and rotated and rotated != stored:
+            remember_secrets([rotated])
+            await self._tokens.save(CRM, rotated)
+        return _session(body)
+
+    async def _exchange(self, form: Mapping[str, str], refresh_token: str) -> Any:
+        try:
+            answer = await self._http.send(
+                "POST", TOKEN_PATH, data={**form, "refresh_token": refresh_token}, idempotent=False
+            )
+        except OutcomeUnknown as error:
+            raise StopRun(
+                "The login of Salesforce did not answer; it may have rotated the refresh token.",
+                next_step='Run again; if it then says "expired access/refresh token", authorise again.',
+                where=f"POST {TOKEN_PATH}",
+            ) from error
+        return answer.json
+
+
+def _session(body: Any) -> Session:
+    """What a token response says. Raises StopRun where it does not say what we need."""
+    try:
+        token, instance, identity = str(body["access_token"]), str(body["instance_url"]), str(body["id"])
+        org, user = identity.rstrip("/").split("/")[-2:]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StopRun(
+            "The login of Salesforce answered without access_token, instance_url or id.",
+            next_step="Check SALESFORCE_LOGIN_URL, and whether a proxy answers instead.",
+            where=f"POST {TOKEN_PATH}",
+        ) from error
+    remember_secrets([token])
+    return Session(token, checked_url("instance_url of the Salesforce login", instance), org, user)

@@ -1,0 +1,253 @@
+"""The REST resources the adapter uses: queries page by page, describes, and what is left of the day.
+
+Decides nothing about rows. Waiting and retrying are the transport's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from adapters.salesforce.errors import FieldRefused
+from connector.errors import FixConfig, RetryLater, StopRun
+from connector.ports import Clock
+from connector.transport import Answer, Transport
+
+log = structlog.get_logger(__name__)
+
+PAGE_HINT = {"Sforce-Query-Options": "batchSize=2000"}  # the largest; wide rows still come in fewer
+SCHEMA_LIFE = timedelta(hours=1)  # a field that was granted is noticed within this time
+DAY = timedelta(hours=24)
+
+# Searched for, never matched whole: the header grows further clauses, `per-app-api-usage` among them.
+_USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
+
+# A parent that may be one of several objects shows only what they have in common.
+_COMMON = frozenset({"id", "name", "firstname", "lastname", "email", "phone", "title", "type", "username"})
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """API requests of the last 24 hours in the whole org, as last told, and of this process."""
+
+    used: int
+    allowed: int
+    ours: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One page of a query. `asked_at` is the server's time just before the query was sent."""
+
+    rows: list[Mapping[str, Any]]
+    asked_at: datetime
+    done: bool
+
+
+class Rest:
+    """One org's REST API at one version."""
+
+    def __init__(self, http: Transport, clock: Clock, version: str, daily_share: float) -> None:
+        self._http = http
+        self._clock = clock
+        self._base = f"/services/data/v{version}"
+        self._daily_share = daily_share
+        self._used, self._allowed = 0, 0
+        self._hours: deque[tuple[datetime, int]] = deque()  # calls per started hour, oldest first
+        self._described: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
+        self._hidden: dict[str, tuple[datetime, frozenset[str]]] = {}
+        self._warned: set[tuple[str, str]] = set()
+
+    # ------------------------------------------------------------------------------------- requests
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        idempotent: bool = True,
+    ) -> Answer:
+        """One request below the version's path. Raises RetryLater when our share of the day is spent."""
+        self._check_share()
+        before = self._http.calls
+        try:
+            answer = await self._http.send(
+                method,
+                self._base + path if not path.startswith("/services/") else path,
+                params=params,
+                json=json,
+                headers=headers,
+                idempotent=idempotent,
+            )
+        finally:
+            self._count(self._http.calls - before)
+        self._note_usage(answer)
+        return answer
+
+    def usage(self) -> Usage:
+        """The day's allowance as an estimate: Salesforce's own number lags a few calls."""
+        return Usage(self._used, self._allowed, self._ours())
+
+    def _note_usage(self, answer: Answer) -> None:
+        found = _USAGE.search(answer.headers.get("sforce-limit-info", ""))
+        if found:
+            self._used, self._allowed = int(found[1]), int(found[2])
+
+    def _count(self, calls: int) -> None:
+        hour = self._clock.now().replace(minute=0, second=0, microsecond=0)
+        if self._hours and self._hours[-1][0] == hour:
+            self._hours[-1] = (hour, self._hours[-1][1] + calls)
+        else:
+            self._hours.append((hour, calls))
+
+    def _ours(self) -> int:
+        oldest = self._clock.now() - DAY
+        while self._hours and self._hours[0][0] < oldest:
+            self._hours.popleft()
+        return sum(calls for _, calls in self._hours)
+
+    def _check_share(self) -> None:
+        if self._allowed and self._ours() >= self._daily_share * self._allowed:
+            raise RetryLater(
+                f"Our share of the org's daily API calls is spent: {self._ours()} of the last 24 hours, "
+                f"{self._daily_share:.0%} of {self._allowed} allowed.",
+                next_step="Later runs go on from here; or raise SALESFORCE_DAILY_SHARE.",
+                after=timedelta(hours=1),
+            )
+
+    # -------------------------------------------------------------------------------------- queries
+
+    async def query(self, soql: str, *, deleted_too: bool = False) -> AsyncIterator[Rows]:
+        """The pages of a query. `deleted_too` adds the bin, losers of merges and archived activities.
+
+        Page sizes are the server's: only `done` ends it. Raises StopRun where fewer rows came than were
+        said, CursorLost where the rest has to be asked for anew.
+        """
+        before = self._clock.now()
+        answer = await self.send(
+            "GET", "/queryAll" if deleted_too else "/query", params={"q": soql}, headers=PAGE_HINT
+        )
+        took = self._clock.now() - before
+        asked_at = (answer.server_time or self._clock.now()) - max(took, timedelta(0))
+        seen = 0
+        while True:
+            rows, total, following = _page(answer)
+            seen += len(rows)
+            if following is None and seen < total:
+                raise StopRun(
+                    f"Salesforce said {total} rows and sent {seen}.",
+                    next_step="The watermark stays; the next run asks again.",
+                    where=answer.asked,
+                )
+            yield Rows(rows, asked_at, following is None)
+            if following is None:
+                return
+            answer = await self.send("GET", following, headers=PAGE_HINT)
+
+    async def all_rows(self, soql: str, *, deleted_too: bool = False) -> list[Mapping[str, Any]]:
+        """All rows of a query that is known to be small."""
+        return [row async for page in self.query(soql, deleted_too=deleted_too) for row in page.rows]
+
+    # --------------------------------------------------------------------------------------- schema
+
+    async def describe(self, source: str, *, younger_than: timedelta = SCHEMA_LIFE) -> Mapping[str, Any]:
+        """An object's describe document, from memory while it is young enough."""
+        now = self._clock.now()
+        known = self._described.get(source.lower())
+        if known and now - known[0] < younger_than:
+            return known[1]
+        answer = await self.send("GET", f"/sobjects/{source}/describe")
+        if not isinstance(answer.json, Mapping) or not isinstance(answer.json.get("fields"), list):
+            raise StopRun(
+                f"Salesforce described {source} without its fields.",
+                next_step="Check whether a proxy answers instead.",
+                where=answer.asked,
+            )
+        self._described[source.lower()] = (now, answer.json)
+        return answer.json
+
+    def seen(self, source: str, fields: Iterable[str]) -> list[str]:
+        """These fields without those lately found hidden."""
+        known = self._hidden.get(source)
+        if known is None or self._clock.now() - known[0] >= SCHEMA_LIFE:
+            return list(fields)
+        return [name for name in fields if name not in known[1]]
+
+    async def find_hidden(self, source: str, fields: Iterable[str], refused: FieldRefused) -> None:
+        """Learn which of these fields are hidden, after a query was refused for one.
+
+        Describe leaves out a field that does not exist and one that this user may not see alike. A hidden
+        field reads as blank; each is warned of once. Raises `refused` where none is found.
+        """
+        hidden = [name for name in fields if not await self._is_there(source, name)]
+        known = self._hidden.get(source)
+        fresh = known is not None and self._clock.now() - known[0] < SCHEMA_LIFE
+        before = known[1] if known and fresh else frozenset()
+        if not set(hidden) - before:
+            raise refused
+        needed = {"Id", "SystemModstamp"} & set(hidden)
+        if needed:
+            raise FixConfig(
+                f"This user cannot see {source}.{needed.pop()}.",
+                next_step=f"Give the integration user read access to {source}.",
+            ) from refused
+        self._hidden[source] = (self._clock.now(), before | frozenset(hidden))
+        for name in hidden:
+            if (source, name) not in self._warned:
+                self._warned.add((source, name))
+                log.warning(
+                    "salesforce_field_hidden",
+                    field=f"{source}.{name}",
+                    hint="It does not exist or field-level security hides it; it is read as blank.",
+                )
+
+    async def _is_there(self, source: str, path: str) -> bool:
+        described = await self.describe(source)
+        parent, _, rest = path.partition(".")
+        if not rest:
+            return any(str(each.get("name")).lower() == path.lower() for each in described["fields"])
+        for each in described["fields"]:
+            if str(each.get("relationshipName") or "").lower() == parent.lower():
+                parents = each.get("referenceTo") or []
+                if len(parents) != 1:
+                    return rest.lower() in _COMMON
+                try:
+                    return await self._is_there(str(parents[0]), rest)
+                except FixConfig:
+                    return False  # this user does not see the parent at all
+        return False
+
+
+def _page(answer: Answer) -> tuple[list[Mapping[str, Any]], int, str | None]:
+    """A query's rows, their total and where the next page is. Raises StopRun for any other shape."""
+    body = answer.json
+    rows = body.get("records") if isinstance(body, Mapping) else None
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise _not_a_page(answer, "without a list of records")
+    total, done, following = body.get("totalSize"), body.get("done"), body.get("nextRecordsUrl")
+    if not isinstance(total, int) or not isinstance(done, bool):
+        raise _not_a_page(answer, "without saying how many rows there are and whether these are all")
+    if done:
+        return rows, total, None
+    if not isinstance(following, str) or not following.startswith("/services/data/"):
+        raise _not_a_page(answer, "unfinished and without its next page")
+    if not rows:
+        raise _not_a_page(answer, "empty and yet unfinished")
+    return rows, total, following
+
+
+def _not_a_page(answer: Answer, what: str) -> StopRun:
+    return StopRun(
+        f"Salesforce answered a query {what}.",
+        next_step="The watermark stays; the next run asks again. Check whether a proxy answers instead.",
+        where=answer.asked,
+    )
