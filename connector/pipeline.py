@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from connector.errors import ConnectorError, FixConfig, LeaseBusy
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide
 from connector.phases.definition import Definition
 from connector.phases.gather import Gathered, gather
+from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push, settle
 from connector.ports import Adapter, Clock, CrmCounts, FieldInfo, Ledger
 
@@ -103,14 +105,14 @@ async def sync(
     started = clock.now()
     version = await ledger.adopt_files(definition.texts, started)
     unreachable = await _prove(adapters, ledger, clock)
+    working = {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable}
+    await _settle_all(working, definition, ledger, clock, holder)
     run = await ledger.start_run(kind, list(adapters), started)
     result = RunResult(run, crms={crm: CrmCounts() for crm in adapters})
     calls_before = {crm: adapter.calls() for crm, adapter in adapters.items()}
     try:
-        working = {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable}
         for crm, error in unreachable.items():
             result.crms[crm].error = error
-        await _settle_all(working, definition, ledger, clock, holder)
         gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
         schemas = await live_schemas(working, definition)
         decided = await decide(
@@ -137,7 +139,9 @@ async def sync(
         result.plans = {crm: plan for crm, plan in decided.plans.items() if result.crms[crm].planned}
         result.now = (await ledger.stage_counts()).get("mql", 0)
     except BaseException as error:
-        result.status = "cancelled" if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) else "failed"
+        result.status = (
+            "cancelled" if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) else "failed"
+        )
         for counts in result.crms.values():
             counts.error = counts.error or f"{error or type(error).__name__}"
         await _finish(result, adapters, calls_before, ledger, clock, started)
@@ -160,7 +164,9 @@ async def _prove(adapters: Mapping[str, Adapter], ledger: Ledger, clock: Clock) 
         except ConnectorError as error:
             unreachable[crm] = str(error)
     if problems:
-        raise problems[0] if len(problems) == 1 else FixConfig("\n".join(str(problem) for problem in problems))
+        raise (
+            problems[0] if len(problems) == 1 else FixConfig("\n".join(str(problem) for problem in problems))
+        )
     return unreachable
 
 
@@ -199,13 +205,15 @@ async def _gather_all(
 
 
 async def live_schemas(adapters: Mapping[str, Adapter], definition: Definition) -> Schemas:
-    """The live fields of every object that the mappings write to. A CRM that cannot tell plans without them."""
+    """The live fields of every object that the mappings write to. A CRM that cannot tell is planned without them:
+    its own answers to the writes will say what is missing."""
     schemas: dict[str, dict[str, Mapping[str, FieldInfo]]] = {}
     for crm, adapter in adapters.items():
         targets: CrmMapping = definition.mappings[crm]
         for name, target in targets.objects.items():
             if target.write:
-                schemas.setdefault(crm, {})[name] = await adapter.schema(name)
+                with suppress(ConnectorError):
+                    schemas.setdefault(crm, {})[name] = await adapter.schema(name)
     return schemas
 
 
@@ -241,7 +249,7 @@ async def _push_all(
     async def one(crm: str, adapter: Adapter) -> Pushed:
         plan, tally = decided.plans[crm], decided.tallies[crm]
         if not tally.planned:
-            lease = await ledger.acquire(f"push:{crm}", holder, clock.now())
+            lease = await acquired(ledger, f"push:{crm}", holder, clock)
             await ledger.close_plan(plan, "applied", lease, clock.now())
             await ledger.release(lease)
             return Pushed()
@@ -249,15 +257,15 @@ async def _push_all(
         limit = _crossed(mapping, tally)
         summary = PlanSummary(plan, crm, tally.planned, tally.overwriting, limit)
         if plan_only or not await approve(summary):
-            lease = await ledger.acquire(f"push:{crm}", holder, clock.now())
+            lease = await acquired(ledger, f"push:{crm}", holder, clock)
             why = limit or ("--plan-only" if plan_only else "not approved")
-            waiting = await ledger.wait(plan, f"waits for `connector plan apply {plan}`: {why}", lease, clock.now())
+            waiting = await ledger.wait(
+                plan, f"waits for `connector plan apply {plan}`: {why}", lease, clock.now()
+            )
             await ledger.release(lease)
             return Pushed(waiting=waiting)
         terms = Terms(mapping, schemas, definition.criteria.min_change)
-        return await push(
-            adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed
-        )
+        return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
 
     outcomes = await asyncio.gather(*(one(crm, adapter) for crm, adapter in adapters.items()))
     return dict(zip(adapters, outcomes, strict=True))

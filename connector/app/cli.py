@@ -6,9 +6,8 @@ Imports little, so that `connector --help` answers at once; a command imports it
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -35,7 +34,9 @@ app.add_typer(mapping_app, name="mapping")
 app.add_typer(db_app, name="db")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-Crms = Annotated[list[str] | None, typer.Argument(help="hubspot, salesforce; all connected ones when left out.")]
+Crms = Annotated[
+    list[str] | None, typer.Argument(help="hubspot, salesforce; all connected ones when left out.")
+]
 People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="Contacts in each CRM.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed makes the same world.")]
 Mappings = Annotated[
@@ -77,10 +78,14 @@ def demo(
 @app.command()
 def sandbox(
     crms: Crms = None,
-    port: Annotated[int, typer.Option("--port", help="First port; the next CRM takes the next one. 0: any free.")] = 0,
+    port: Annotated[
+        int, typer.Option("--port", help="First port; the next CRM takes the next one. 0: any free.")
+    ] = 0,
     people: People = 1_000,
     seed: Seed = 7,
-    tls: Annotated[bool, typer.Option("--tls", help="Serve https with a throw-away certificate; prints its CA.")] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve https with a throw-away certificate; prints its CA.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Serve the sandboxes alone; print URLs and credentials as environment lines.
@@ -94,7 +99,9 @@ def sandbox(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to write; must not hold these files yet.")] = Path("mappings"),
+    folder: Annotated[Path, typer.Argument(help="Where to write; must not hold these files yet.")] = Path(
+        "mappings"
+    ),
     json: Json = False,
 ) -> None:
     """Write a starter configuration: one mapping per CRM, the criteria and their lists.
@@ -109,8 +116,12 @@ def init(
 @app.command()
 def sync(
     crms: Crms = None,
-    plan_only: Annotated[bool, typer.Option("--plan-only", help="Read and decide, send nothing; the plan waits.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Apply a plan even where it is beyond the limits.")] = False,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Read and decide, send nothing; the plan waits.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Apply a plan even where it is beyond the limits.")
+    ] = False,
     mappings: Mappings = None,
     json: Json = False,
 ) -> None:
@@ -125,7 +136,10 @@ def sync(
 
 @plan_app.command("list")
 def plan_list(json: Json = False) -> None:
-    """The latest write plans. Example: connector plan list"""
+    """The latest write plans.
+
+    Example: connector plan list
+    """
     from connector.app.commands.plan import plan_list as body
 
     guarded(json, lambda: body(json=json))
@@ -137,27 +151,32 @@ def plan_show(
     rows: Annotated[int, typer.Option("--rows", min=0, help="How many records to show.")] = 20,
     json: Json = False,
 ) -> None:
-    """What a plan writes where, with before-images, reasons and what is held back. Example: connector plan show 3"""
+    """What a plan writes where, with before-images, reasons and what is held back.
+
+    Example: connector plan show 3
+    """
     from connector.app.commands.plan import plan_show as body
 
     guarded(json, lambda: body(plan, rows=rows, json=json))
 
 
 @plan_app.command("apply")
-def plan_apply(
-    plan: Annotated[int, typer.Argument(help="The plan's number.")], json: Json = False
-) -> None:
-    """Send exactly this plan; records changed since are set aside. Example: connector plan apply 3"""
+def plan_apply(plan: Annotated[int, typer.Argument(help="The plan's number.")], json: Json = False) -> None:
+    """Send exactly this plan; records changed since are set aside.
+
+    Example: connector plan apply 3
+    """
     from connector.app.commands.plan import plan_apply as body
 
     guarded(json, lambda: body(plan, json=json))
 
 
 @plan_app.command("discard")
-def plan_discard(
-    plan: Annotated[int, typer.Argument(help="The plan's number.")], json: Json = False
-) -> None:
-    """Drop a plan; its differences are not proposed again until what is wanted changes. Example: connector plan discard 3"""
+def plan_discard(plan: Annotated[int, typer.Argument(help="The plan's number.")], json: Json = False) -> None:
+    """Drop a plan; its differences are not proposed again until what is wanted changes.
+
+    Example: connector plan discard 3
+    """
     from connector.app.commands.plan import plan_discard as body
 
     guarded(json, lambda: body(plan, json=json))
@@ -167,7 +186,10 @@ def plan_discard(
 def runs_list(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 20, json: Json = False
 ) -> None:
-    """The latest runs. Example: connector runs list"""
+    """The latest runs.
+
+    Example: connector runs list
+    """
     from connector.app.commands.runs import runs_list as body
 
     guarded(json, lambda: body(limit=limit, json=json))
@@ -175,7 +197,10 @@ def runs_list(
 
 @runs_app.command("show")
 def runs_show(run: Annotated[int, typer.Argument(help="The run's number.")], json: Json = False) -> None:
-    """One run with all its counts and errors. Example: connector runs show 4"""
+    """One run with all its counts and errors.
+
+    Example: connector runs show 4
+    """
     from connector.app.commands.runs import runs_show as body
 
     guarded(json, lambda: body(run, json=json))
@@ -183,7 +208,9 @@ def runs_show(run: Annotated[int, typer.Argument(help="The run's number.")], jso
 
 @app.command()
 def explain(
-    person: Annotated[str, typer.Argument(help="E-mail address or record id (`151`, `hubspot:contact:151`).")],
+    person: Annotated[
+        str, typer.Argument(help="E-mail address or record id (`151`, `hubspot:contact:151`).")
+    ],
     json: Json = False,
 ) -> None:
     """Why somebody is an MQL, or why not yet, and what happened so far.
@@ -197,10 +224,15 @@ def explain(
 
 @criteria_app.command("test")
 def criteria_test(
-    criteria: Annotated[Path | None, typer.Option("--criteria", help="The file; else the one in the mappings folder.")] = None,
+    criteria: Annotated[
+        Path | None, typer.Option("--criteria", help="The file; else the one in the mappings folder.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Run the examples in the criteria file; a red one exits with 1. Example: connector criteria test"""
+    """Run the examples in the criteria file; a red one exits with 1.
+
+    Example: connector criteria test
+    """
     from connector.app.commands.criteria import criteria_test as body
 
     guarded(json, lambda: body(criteria, json=json))
@@ -208,15 +240,25 @@ def criteria_test(
 
 @mapping_app.command("check")
 def mapping_check(crms: Crms = None, mappings: Mappings = None, json: Json = False) -> None:
-    """Check the mapping files, and against the live schema where a CRM is connected. Example: connector mapping check"""
+    """Check the mapping files, and against the live schema where a CRM is connected.
+
+    Example: connector mapping check
+    """
     from connector.app.commands.mapping import mapping_check as body
 
     guarded(json, lambda: body(crms or [], mappings=mappings, json=json))
 
 
 @mapping_app.command("show")
-def mapping_show(crm: Annotated[str, typer.Argument(help="hubspot or salesforce.")], mappings: Mappings = None, json: Json = False) -> None:
-    """What is read from where and written where, under which rule. Example: connector mapping show hubspot"""
+def mapping_show(
+    crm: Annotated[str, typer.Argument(help="hubspot or salesforce.")],
+    mappings: Mappings = None,
+    json: Json = False,
+) -> None:
+    """What is read from where and written where, under which rule.
+
+    Example: connector mapping show hubspot
+    """
     from connector.app.commands.mapping import mapping_show as body
 
     guarded(json, lambda: body(crm, mappings=mappings, json=json))
@@ -226,9 +268,17 @@ def mapping_show(crm: Annotated[str, typer.Argument(help="hubspot or salesforce.
 def try_(
     file: Annotated[Path, typer.Argument(help="A CSV export of leads.")],
     mapping: Annotated[Path, typer.Option("--mapping", help="How its columns map to our fields.")],
-    criteria: Annotated[Path | None, typer.Option("--criteria", help="The definition; else the one beside the mapping or in force.")] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="The moment to score at, ISO 8601, naive means UTC; else now.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write scores here: id, fit, engagement, score, band, stage.")] = None,
+    criteria: Annotated[
+        Path | None,
+        typer.Option("--criteria", help="The definition; else the one beside the mapping or in force."),
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="The moment to score at, ISO 8601, naive means UTC; else now."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write scores here: id, fit, engagement, score, band, stage.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Score an exported list on the spot, with reasons; writes to no CRM.
@@ -244,7 +294,9 @@ def try_(
 def score(
     criteria: Annotated[Path, typer.Option("--criteria", help="The definition.")],
     people: Annotated[Path, typer.Option("--people", help="Parquet: person_id and one column per field.")],
-    engagement: Annotated[Path, typer.Option("--engagement", help="Parquet: person_id, type, occurred_at, ...")],
+    engagement: Annotated[
+        Path, typer.Option("--engagement", help="Parquet: person_id, type, occurred_at, ...")
+    ],
     as_of: Annotated[str, typer.Option("--as-of", help="The moment to score at, ISO 8601; naive means UTC.")],
     out: Annotated[Path, typer.Option("--out", help="Parquet with one row per person.")],
     engine: Annotated[str, typer.Option("--engine", help="polars or spark.")] = "polars",
@@ -260,14 +312,23 @@ def score(
     guarded(
         json,
         lambda: body(
-            criteria=criteria, people=people, engagement=engagement, as_of=as_of, out=out, engine=engine, json=json
+            criteria=criteria,
+            people=people,
+            engagement=engagement,
+            as_of=as_of,
+            out=out,
+            engine=engine,
+            json=json,
         ),
     )
 
 
 @db_app.command("upgrade")
 def db_upgrade(json: Json = False) -> None:
-    """Bring the ledger's database to this version's schema. Twice is harmless. Example: connector db upgrade"""
+    """Bring the ledger's database to this version's schema. Twice is harmless.
+
+    Example: connector db upgrade
+    """
     from connector.app.commands.db import db_upgrade as body
 
     guarded(json, lambda: body(json=json))
@@ -277,14 +338,11 @@ def db_upgrade(json: Json = False) -> None:
 def serve() -> None:
     """The sidecar: scheduled syncs, health and metrics on one port.
 
-    Example: CONNECTOR_BIND=127.0.0.1:8080 connector serve
+    Example: connector serve
     """
     from connector.app.commands.serve import serve as body
 
     guarded(False, body)
-
-
-Body = Callable[..., Any]
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def to_json(document: object) -> str:
     """Indented JSON; dataclasses as objects, times as ISO 8601 UTC."""
-    return orjson.dumps(document, default=_default, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(
+        document, default=_default, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+    ).decode()
 
 
 def _default(value: object) -> Any:

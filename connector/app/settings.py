@@ -35,7 +35,9 @@ class Settings(BaseSettings):
         "files", description="Who publishes a changed definition: the files or the console"
     )
     bind: str = Field("127.0.0.1:8080", description="Address and port of the HTTP server")
-    sync_interval: str = Field("15m", description="Time between two scheduled syncs: a number and s, m, h, d or w")
+    sync_interval: str = Field(
+        "15m", description="Time between two scheduled syncs: a number and s, m, h, d or w"
+    )
     timezone: str = Field("UTC", description="Zone of weeks, digests and working hours; storage is UTC")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
     log_format: Literal["json", "text"] | None = Field(
@@ -146,6 +148,10 @@ class Documented:
 def documented_settings() -> list[Documented]:
     """Every setting of the connector itself, for the reference and its test."""
     return [
-        Documented(f"CONNECTOR_{name.upper()}", "" if field.default is None else str(field.default), field.description or "")
+        Documented(
+            f"CONNECTOR_{name.upper()}",
+            "" if field.default is None else str(field.default),
+            field.description or "",
+        )
         for name, field in Settings.model_fields.items()
     ]

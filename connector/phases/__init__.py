@@ -1,1 +1,1 @@
-"""The three phases of a run, each in its own module: gather, decide, push. `connector/pipeline.py` puts them in order."""
+"""The phases of a run, one module each: gather, decide, push. `connector/pipeline.py` puts them in order."""

@@ -27,6 +27,7 @@ from connector.core.stage import StageEvidence, decide_stage
 from connector.core.values import same_value
 from connector.core.write_plan import plan_record, results
 from connector.phases.definition import Definition
+from connector.phases.lease import acquired
 from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review
 
 BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
@@ -86,7 +87,7 @@ async def decide(
 
     `may_leave=False` after a stream failed: nobody is demoted on missing facts. Raises LeaseBusy.
     """
-    lease = await ledger.acquire("decide", holder, clock.now())
+    lease = await acquired(ledger, "decide", holder, clock)
     as_of = clock.now()
     done = DecidedAll(tallies={crm: CrmTally() for crm in crms})
     try:
@@ -99,11 +100,10 @@ async def decide(
             resolution = resolve(hood.records, hood.person_of, hood.decided)
             facts = await ledger.facts([group.refs for group in resolution.groups])
             candidates = [
-                _candidate(group, known, definition) for group, known in zip(resolution.groups, facts, strict=True)
+                _candidate(group, known, definition)
+                for group, known in zip(resolution.groups, facts, strict=True)
             ]
-            scores = score_people(
-                definition.criteria, [(c.fields, c.engagement) for c in candidates], as_of
-            )
+            scores = score_people(definition.criteria, [(c.fields, c.engagement) for c in candidates], as_of)
             decisions = [
                 _decide_one(
                     candidate,
@@ -142,7 +142,10 @@ def _candidate(group: Group, facts: Facts, definition: Definition) -> _Candidate
 
 
 def _known(
-    records: Sequence[PersonRecord], facts: Facts, engagement: Sequence[KnownEngagement], definition: Definition
+    records: Sequence[PersonRecord],
+    facts: Facts,
+    engagement: Sequence[KnownEngagement],
+    definition: Definition,
 ) -> tuple[Mapping[str, Value], tuple[Engagement, ...]]:
     """A person's fields and the engagement that counts, from these records and events."""
     fields, _ = person_fields(records, facts.companies, _precedence(definition))
@@ -158,7 +161,9 @@ def _precedence(definition: Definition) -> Mapping[str, Sequence[str]]:
     return stated
 
 
-def score_then(candidate_facts: Facts, definition: Definition, at: datetime, *, since: datetime | None = None) -> Score:
+def score_then(
+    candidate_facts: Facts, definition: Definition, at: datetime, *, since: datetime | None = None
+) -> Score:
     """The score at an earlier moment, by the facts known then; `since` leaves out older engagement."""
     past: dict[Ref, PersonRecord] = {}
     for version in sorted(candidate_facts.past, key=lambda version: version.known_until, reverse=True):
@@ -286,7 +291,9 @@ def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEviden
                 ref=record.ref,
                 stage=record.stage,
                 at=record.stage_at or record.changed_at or record.created_at,
-                ours=last is not None and stage is not None and same_value(last.value, record.held.get(stage.source)),
+                ours=last is not None
+                and stage is not None
+                and same_value(last.value, record.held.get(stage.source)),
             )
         )
     for deal in candidate.facts.opportunities:
@@ -317,5 +324,3 @@ def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: 
         tally.held_back += 1
     else:
         tally.unchanged += 1
-
-

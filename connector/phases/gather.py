@@ -20,6 +20,7 @@ from connector.core.normalize import (
     normalize_person,
 )
 from connector.errors import ConnectorError, FixConfig, LeaseBusy, RetryLater, SkipRecord
+from connector.phases.lease import acquired
 from connector.ports import Clock, CrmSource, Fetched, Ledger, NormalizedPage, Stream
 
 
@@ -29,7 +30,9 @@ class Gathered:
 
     fetched: dict[str, Fetched] = field(default_factory=dict)
     records: set[Ref] = field(default_factory=set)  # live person records fetched, each once
-    quarantined: set[tuple[str, str]] = field(default_factory=set)  # person records that could not be processed
+    quarantined: set[tuple[str, str]] = field(
+        default_factory=set
+    )  # person records that could not be processed
     failed: dict[str, str] = field(default_factory=dict)  # stream -> what went wrong
     first_load: bool = False
 
@@ -50,7 +53,7 @@ async def gather(
 ) -> Gathered:
     """Pull all mapped streams of one CRM into the ledger. Raises LeaseBusy when another process gathers it."""
     crm = source.crm
-    lease = await ledger.acquire(f"pull:{crm}", holder, clock.now())
+    lease = await acquired(ledger, f"pull:{crm}", holder, clock)
     gathered = Gathered()
     fields = wanted_fields(mapping)
     try:
@@ -95,7 +98,13 @@ def _is_mapped(stream: Stream, mapping: CrmMapping) -> bool:
 
 
 async def _normalized(
-    page: Page, stream: Stream, crm: str, mapping: CrmMapping, ledger: Ledger, at: datetime, gathered: Gathered
+    page: Page,
+    stream: Stream,
+    crm: str,
+    mapping: CrmMapping,
+    ledger: Ledger,
+    at: datetime,
+    gathered: Gathered,
 ) -> NormalizedPage:
     """A page in our words. A row that cannot be normalized is quarantined with its reason, never dropped."""
     people: list[tuple[VendorRecord, PersonRecord]] = []

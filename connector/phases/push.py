@@ -17,6 +17,7 @@ from connector.core.values import same_value
 from connector.core.write_plan import judge_again
 from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater
 from connector.phases.decide import Schemas, stage_order
+from connector.phases.lease import acquired
 from connector.ports import Adapter, Clock, Fields, Ledger, PlanRow
 
 FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
@@ -49,9 +50,7 @@ class Terms:
         return wanted_fields(self.mapping)
 
 
-async def settle(
-    adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: Clock, *, holder: str
-) -> int:
+async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: Clock, *, holder: str) -> int:
     """Read back what was under way when an earlier process died. Our value there means written.
 
     Anything else did not arrive: it is set aside, which makes its person due again in this run. Returns how many.
@@ -59,7 +58,7 @@ async def settle(
     rows = await ledger.sending(adapter.crm)
     if not rows:
         return 0
-    lease = await ledger.acquire(f"push:{adapter.crm}", holder, clock.now())
+    lease = await acquired(ledger, f"push:{adapter.crm}", holder, clock)
     try:
         fields = wanted_fields(mapping)
         for start in range(0, len(rows), adapter.limits.read_batch):
@@ -76,7 +75,9 @@ async def settle(
 def _settled(row: PlanRow, now: VendorRecord | None) -> Receipt:
     if now is not None and all(same_value(now.values.get(w.field), w.after) for w in row.writes):
         return Receipt(row.id, Outcome.WRITTEN, "found in place when read back after an interruption")
-    return Receipt(row.id, Outcome.SET_ASIDE, "not in place when read back after an interruption; decided anew")
+    return Receipt(
+        row.id, Outcome.SET_ASIDE, "not in place when read back after an interruption; decided anew"
+    )
 
 
 async def push(
@@ -92,7 +93,7 @@ async def push(
 ) -> Pushed:
     """Send all planned (or waiting) rows of a plan. One outcome for each, none merely logged."""
     pushed = Pushed()
-    lease = await ledger.acquire(f"push:{adapter.crm}", holder, clock.now())
+    lease = await acquired(ledger, f"push:{adapter.crm}", holder, clock)
     unanswered = 0
     try:
         for status in ("planned", "waiting"):
@@ -196,4 +197,3 @@ def _count(pushed: Pushed, receipts: Sequence[Receipt]) -> None:
     for receipt in receipts:
         name = receipt.outcome.value
         setattr(pushed, name, getattr(pushed, name) + 1)
-

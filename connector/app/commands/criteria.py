@@ -26,7 +26,8 @@ def criteria_test(path: Path | None, *, json: bool) -> int:
                 "passed": len(results) - len(red),
                 "failed": len(red),
                 "examples": [
-                    {"name": result.name, "ok": result.ok, "differences": list(result.differences)} for result in results
+                    {"name": result.name, "ok": result.ok, "differences": list(result.differences)}
+                    for result in results
                 ],
             }
         )

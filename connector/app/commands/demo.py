@@ -81,9 +81,13 @@ def _introduce(running: RunningSandboxes, people: int, seed: int) -> None:
     titles = {crm: plugin.title for crm, plugin in plugins().items()}
     for crm in running.crms:
         counts = running[crm].counts()
-        biggest = ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1])[:4])
+        biggest = ", ".join(
+            f"{count:,} {name}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1])[:4]
+        )
         out.print(f"  {titles[crm]:<11} {running.url(crm)}  {biggest}")
-    out.print(f"\nFirst sync: read everything ({people:,} people in each), decide everybody, write what differs.\n")
+    out.print(
+        f"\nFirst sync: read everything ({people:,} people in each), decide everybody, write what differs.\n"
+    )
 
 
 def _tell(
@@ -97,9 +101,14 @@ def _tell(
     report(first)
     out.print(f"\nWho became an MQL, and why ({len(mqls[:EXAMPLES])} of {first.now:,}):")
     for person in mqls[:EXAMPLES]:
-        name = " ".join(str(person.fields.get(part) or "") for part in ("first_name", "last_name")).strip() or "(no name)"
+        name = (
+            " ".join(str(person.fields.get(part) or "") for part in ("first_name", "last_name")).strip()
+            or "(no name)"
+        )
         company = person.fields.get("company_name")
-        out.print(f"\n  {name}{f', {company}' if company else ''}  score {person.score.score:.0f}, grade {person.score.grade}")
+        out.print(
+            f"\n  {name}{f', {company}' if company else ''}  score {person.score.score:.0f}, grade {person.score.grade}"
+        )
         for line in reasons(person):
             out.print(f"    {line}")
         out.print(f"    records: {', '.join(str(ref) for ref in person.refs)}")
@@ -111,10 +120,14 @@ def _tell(
     calls = ", ".join(f"{counts.calls} calls to {crm}" for crm, counts in second.crms.items())
     out.print(f"\nA second sync over the unchanged world {verdict} ({calls}).")
     out.print(f"All of it took {seconds:.0f} s.\n\nTry next:")
-    out.print("  connector demo --serve          leaves the sandboxes up: edit a record, run `connector sync`")
+    out.print(
+        "  connector demo --serve          leaves the sandboxes up: edit a record, run `connector sync`"
+    )
     out.print("  connector explain ADDRESS       why somebody is an MQL, or why not yet")
     out.print("  connector sync --plan-only      what would be written, before it is")
-    out.print("  connector init mappings         your own copy of the definition; edit, `connector criteria test`")
+    out.print(
+        "  connector init mappings         your own copy of the definition; edit, `connector criteria test`"
+    )
 
 
 def _written(running: RunningSandboxes, crm: str) -> Counter[str]:

@@ -19,7 +19,10 @@ def explain(who: str, *, json: bool) -> int:
     async def question(ledger: SqlLedger) -> tuple[PersonView, list[StoryLine]]:
         found = await ledger.find(who)
         if not found:
-            raise FixConfig("Nobody in the ledger has this address or record id.", next_step="Run `connector sync` first, or check the spelling.")
+            raise FixConfig(
+                "Nobody in the ledger has this address or record id.",
+                next_step="Run `connector sync` first, or check the spelling.",
+            )
         if len(found) > 1:
             choices = ", ".join(f"person:{number}" for number in found)
             raise FixConfig(f"{len(found)} people match.", next_step=f"Ask for one of {choices}.")
@@ -34,8 +37,14 @@ def explain(who: str, *, json: bool) -> int:
         return OK
     state, score = person.state, person.score
     out.print(f"Person {person.id}: {', '.join(str(ref) for ref in person.refs)}")
-    out.print(f"  stage {state.stage}, MQL status {state.status.value}" + (f", MQL since {when(state.mql_since)}" if state.mql_since else ""))
-    out.print(f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), band {score.band}, grade {score.grade}")
+    out.print(
+        f"  stage {state.stage}, MQL status {state.status.value}"
+        + (f", MQL since {when(state.mql_since)}" if state.mql_since else "")
+    )
+    out.print(
+        f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), "
+        f"band {score.band}, grade {score.grade}"
+    )
     out.print(f"  {state.because}")
     for line in reasons(person):
         out.print(f"    {line}")

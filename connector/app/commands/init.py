@@ -16,7 +16,9 @@ def shipped() -> Path:
     for folder in (package / "starter", package.parent / "mappings"):
         if (folder / "criteria.yaml").is_file():
             return folder
-    raise FixConfig("The shipped mappings are missing from this installation.", next_step="Install the package again.")
+    raise FixConfig(
+        "The shipped mappings are missing from this installation.", next_step="Install the package again."
+    )
 
 
 def init(folder: Path, *, json: bool) -> int:
@@ -34,11 +36,15 @@ def init(folder: Path, *, json: bool) -> int:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / path, folder / path)
     except OSError as error:
-        raise FixConfig(f"{folder} cannot be written: {error.strerror}.", next_step="Name a folder you may write to.") from error
+        raise FixConfig(
+            f"{folder} cannot be written: {error.strerror}.", next_step="Name a folder you may write to."
+        ) from error
     if json:
         print_json({"folder": str(folder), "files": [str(path) for path in files]})
     else:
         for path in files:
             out.print(f"wrote {folder / path}")
-        out.print("Next: set the credentials (docs/how-to), then `connector mapping check` and `connector sync --plan-only`.")
+        out.print(
+            "Next: set the credentials (docs/how-to), then `connector mapping check` and `connector sync --plan-only`."
+        )
     return OK

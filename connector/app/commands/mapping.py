@@ -76,7 +76,8 @@ async def _against(adapter: Adapter, mapping: CrmMapping) -> list[str]:
         info = schema.get(stage.source) if stage else None
         if stage and info and info.options:
             problems += [
-                f"{name}.{stage.source} has no option `{value}` (our {ours}); nearest: {nearest(value, info.options) or '-'}"
+                f"{name}.{stage.source} has no option `{value}` (our {ours}); "
+                f"nearest: {nearest(value, info.options) or '-'}"
                 for ours, value in stage.theirs().items()
                 if value not in info.options
             ]
@@ -86,7 +87,11 @@ async def _against(adapter: Adapter, mapping: CrmMapping) -> list[str]:
 def _missing(name: str, field: str, schema: dict[str, FieldInfo] | object, *, written: bool) -> str:
     names = list(schema) if isinstance(schema, dict) else []
     hint = nearest(field, names)
-    what = "would be written, but is not there or not visible to this user" if written else "is not there or not visible"
+    what = (
+        "would be written, but is not there or not visible to this user"
+        if written
+        else "is not there or not visible"
+    )
     return f"{name}.{field} {what}" + (f"; nearest: {hint}" if hint else "")
 
 
@@ -96,7 +101,9 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
     folder = mappings or load_settings().mappings_dir
     path = folder / f"{plugin.crm}.yaml"
     if not path.is_file():
-        raise FixConfig(f"There is no {path.name} in {folder}.", next_step="`connector init` writes a starter.")
+        raise FixConfig(
+            f"There is no {path.name} in {folder}.", next_step="`connector init` writes a starter."
+        )
     mapping = load_mapping(path)
     if json:
         print_json(
@@ -107,11 +114,16 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
                     name: {
                         "kind": each.kind,
                         "reads": {field.field: list(field.sources) for field in each.fields},
-                        "writes": [{"result": w.result, "to": w.to, "rule": w.rule, "clear": w.clear} for w in each.write],
+                        "writes": [
+                            {"result": w.result, "to": w.to, "rule": w.rule, "clear": w.clear}
+                            for w in each.write
+                        ],
                     }
                     for name, each in mapping.objects.items()
                 },
-                "engagement": {name: [rule.type for rule in each.types] for name, each in mapping.engagement.items()},
+                "engagement": {
+                    name: [rule.type for rule in each.types] for name, each in mapping.engagement.items()
+                },
             }
         )
         return exits.OK

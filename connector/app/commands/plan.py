@@ -18,6 +18,7 @@ from connector.phases.push import Terms, push, settle
 from connector.pipeline import live_schemas
 from connector.ports import PlanInfo, PlanRow
 
+OUTCOMES = ("written", "rejected", "unknown", "set_aside", "waiting")
 LIFE = timedelta(hours=24)  # a plan older than this is stale: its before-images say little about today
 
 
@@ -32,7 +33,9 @@ def plan_list(*, json: bool) -> int:
     table = Table("plan", "run", "CRM", "status", "made (UTC)", "records")
     for plan in found:
         counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in plan.counts.items())
-        table.add_row(str(plan.id), str(plan.run), plan.crm, plan.status, when(plan.created_at), counts or "none")
+        table.add_row(
+            str(plan.id), str(plan.run), plan.crm, plan.status, when(plan.created_at), counts or "none"
+        )
     out.print(table if found else "No plan yet.")
     return exits.OK
 
@@ -45,19 +48,37 @@ def plan_show(number: int, *, rows: int, json: bool) -> int:
 
     plan, all_rows = ask_ledger(question)
     if json:
-        print_json({**_info(plan), "fields": _fields(all_rows), "rows": [_row(row) for row in all_rows[:rows]]})
+        print_json(
+            {**_info(plan), "fields": _fields(all_rows), "rows": [_row(row) for row in all_rows[:rows]]}
+        )
         return exits.OK
     from rich.table import Table
 
-    out.print(f"Plan {plan.id} for {plan.crm}, of run {plan.run}, made {when(plan.created_at)} UTC: {plan.status}")
+    out.print(
+        f"Plan {plan.id} for {plan.crm}, of run {plan.run}, made {when(plan.created_at)} UTC: {plan.status}"
+    )
     for status, count in plan.counts.items():
         out.print(f"  {count:,} {status.replace('_', ' ')}")
     table = Table("record", "field", "stands there", "would stand", "rule", "outcome", title="Field by field")
     for row in all_rows[:rows]:
         for write in row.writes:
-            table.add_row(f"{row.ref.object} {row.ref.id}", write.field, _shown(write.before), _shown(write.after), write.rule, row.status)
+            table.add_row(
+                f"{row.ref.object} {row.ref.id}",
+                write.field,
+                _shown(write.before),
+                _shown(write.after),
+                write.rule,
+                row.status,
+            )
         for held in row.held_back:
-            table.add_row(f"{row.ref.object} {row.ref.id}", held.field, _shown(held.before), _shown(held.wanted), "held back", held.why)
+            table.add_row(
+                f"{row.ref.object} {row.ref.id}",
+                held.field,
+                _shown(held.before),
+                _shown(held.wanted),
+                "held back",
+                held.why,
+            )
     out.print(table)
     if len(all_rows) > rows:
         out.print(f"{len(all_rows) - rows:,} more records; `--rows {len(all_rows)}` shows all.")
@@ -74,26 +95,46 @@ def plan_apply(number: int, *, json: bool) -> int:
         async with wired(settings, [plan.crm]) as parts:
             plan = await _find(parts.ledger, number)
             if plan.status != "open":
-                raise FixConfig(f"Plan {number} is {plan.status}, not open.", next_step="Run `connector sync` for a new one.")
+                raise FixConfig(
+                    f"Plan {number} is {plan.status}, not open.",
+                    next_step="Run `connector sync` for a new one.",
+                )
             if parts.clock.now() - plan.created_at > LIFE:
-                raise FixConfig(f"Plan {number} is older than a day and has expired.", next_step="Run `connector sync` for a new one.")
+                raise FixConfig(
+                    f"Plan {number} is older than a day and has expired.",
+                    next_step="Run `connector sync` for a new one.",
+                )
             adapter = parts.adapters[plan.crm]
             await parts.ledger.bind(plan.crm, (await adapter.account()).id, parts.clock.now())
             mapping = parts.definition.mappings[plan.crm]
             await settle(adapter, mapping, parts.ledger, parts.clock, holder=parts.holder)
-            terms = Terms(mapping, await live_schemas(parts.adapters, parts.definition), parts.definition.criteria.min_change)
+            terms = Terms(
+                mapping,
+                await live_schemas(parts.adapters, parts.definition),
+                parts.definition.criteria.min_change,
+            )
             pushed = await push(adapter, terms, parts.ledger, parts.clock, plan=number, holder=parts.holder)
             return {
-                "plan": number, "crm": plan.crm, "written": pushed.written, "rejected": pushed.rejected,
-                "unknown": pushed.unknown, "set_aside": pushed.set_aside, "waiting": pushed.waiting, "error": pushed.error,
-            }  # fmt: skip
+                "plan": number,
+                "crm": plan.crm,
+                **{name: getattr(pushed, name) for name in OUTCOMES},
+                "error": pushed.error,
+            }
 
     done = asyncio.run(go())
     if json:
         print_json(done)
     else:
-        out.print(", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in done.items() if value is not None))
-    return exits.LOOK if any(done[name] for name in ("rejected", "unknown", "set_aside", "waiting", "error")) else exits.OK
+        out.print(
+            ", ".join(
+                f"{name.replace('_', ' ')}: {value}" for name, value in done.items() if value is not None
+            )
+        )
+    return (
+        exits.LOOK
+        if any(done[name] for name in ("rejected", "unknown", "set_aside", "waiting", "error"))
+        else exits.OK
+    )
 
 
 def plan_discard(number: int, *, json: bool) -> int:

@@ -40,7 +40,14 @@ def runs_list(*, limit: int, json: bool) -> int:
     table = Table("run", "kind", "status", "started (UTC)", "people", "written")
     for run in found:
         written = sum(counts.get("written", 0) for counts in run.document.get("crms", {}).values())
-        table.add_row(str(run.id), run.kind, run.status, when(run.started_at), f"{run.document.get('people', 0):,}", f"{written:,}")
+        table.add_row(
+            str(run.id),
+            run.kind,
+            run.status,
+            when(run.started_at),
+            f"{run.document.get('people', 0):,}",
+            f"{written:,}",
+        )
     out.print(table if found else "No run yet.")
     return OK
 
@@ -53,7 +60,9 @@ def runs_show(number: int, *, json: bool) -> int:
     if json:
         print_json({**_line(run), **run.document})
     else:
-        out.print(f"Run {run.id} ({run.kind}): {run.status}, {when(run.started_at)} to {when(run.finished_at)} UTC")
+        out.print(
+            f"Run {run.id} ({run.kind}): {run.status}, {when(run.started_at)} to {when(run.finished_at)} UTC"
+        )
         out.print(to_json(run.document))
     return OK
 

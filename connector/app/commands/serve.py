@@ -56,7 +56,11 @@ def serve() -> int:
             )  # fmt: skip
             server = uvicorn.Server(
                 uvicorn.Config(
-                    build_app(parts, health, registry), host=host.strip("[]"), port=int(port), log_config=None, access_log=False
+                    build_app(parts, health, registry),
+                    host=host.strip("[]"),
+                    port=int(port),
+                    log_config=None,
+                    access_log=False,
                 )
             )
             scheduler.start()
@@ -74,15 +78,28 @@ class Meters:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.runs = Counter("connector_runs_total", "Finished syncs", ["status"], registry=registry)
-        self.records = Counter("connector_records_total", "Target records by outcome", ["crm", "outcome"], registry=registry)
-        self.last = Gauge("connector_last_sync_timestamp_seconds", "When the last sync ended", registry=registry)
+        self.records = Counter(
+            "connector_records_total", "Target records by outcome", ["crm", "outcome"], registry=registry
+        )
+        self.last = Gauge(
+            "connector_last_sync_timestamp_seconds", "When the last sync ended", registry=registry
+        )
 
     def count(self, result: RunResult, at: datetime) -> None:
         """Add a finished run."""
         self.runs.labels(result.status).inc()
         self.last.set(at.timestamp())
         for crm, counts in result.crms.items():
-            for outcome in ("written", "unchanged", "held_back", "quarantined", "rejected", "unknown", "set_aside", "waiting"):
+            for outcome in (
+                "written",
+                "unchanged",
+                "held_back",
+                "quarantined",
+                "rejected",
+                "unknown",
+                "set_aside",
+                "waiting",
+            ):
                 self.records.labels(crm, outcome).inc(getattr(counts, outcome))
 
 
@@ -105,7 +122,13 @@ async def sync_job(parts: Wired, health: Health, meters: Meters) -> None:
         elif not counts.error and crm in health.failing:
             health.failing.discard(crm)
             log.info("crm is back", crm=crm)
-    log.info("sync finished", run=result.run, status=result.status, people=result.people, seconds=round(result.seconds, 1))
+    log.info(
+        "sync finished",
+        run=result.run,
+        status=result.status,
+        people=result.people,
+        seconds=round(result.seconds, 1),
+    )
 
 
 def build_app(parts: Wired, health: Health, registry: CollectorRegistry) -> FastAPI:

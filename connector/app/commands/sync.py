@@ -13,10 +13,7 @@ from connector.app.output import out, print_json
 from connector.app.progress import watching
 from connector.app.settings import load_settings
 from connector.app.wiring import Wired, wired
-from connector.errors import LeaseBusy
 from connector.pipeline import PlanSummary, RunResult
-
-PATIENCE = 60.0  # seconds a command waits for a lease that another process holds
 
 
 def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, json: bool) -> int:
@@ -38,33 +35,27 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
     return exit_code(result)
 
 
-async def run_once(parts: Wired, *, plan_only: bool = False, yes: bool = False, quiet: bool = False) -> RunResult:
-    """One run with what is wired. Waits up to a minute for another process to finish the same work."""
+async def run_once(
+    parts: Wired, *, plan_only: bool = False, yes: bool = False, quiet: bool = False
+) -> RunResult:
+    """One run with what is wired. A plan beyond the limits asks at a terminal, else it waits."""
 
     async def approve(plan: PlanSummary) -> bool:
         if plan.limit is None or yes:
             return True
         return _ask(plan) if sys.stdin.isatty() and not quiet else False
 
-    waited = 0.0
-    while True:
-        try:
-            with watching(quiet=quiet) as told:
-                return await pipeline.sync(
-                    parts.adapters,
-                    parts.definition,
-                    parts.ledger,
-                    parts.clock,
-                    holder=parts.holder,
-                    approve=approve,
-                    plan_only=plan_only,
-                    watching=told,
-                )
-        except LeaseBusy:
-            if waited >= PATIENCE:
-                raise
-            waited += 2
-            await asyncio.sleep(2)
+    with watching(quiet=quiet) as told:
+        return await pipeline.sync(
+            parts.adapters,
+            parts.definition,
+            parts.ledger,
+            parts.clock,
+            holder=parts.holder,
+            approve=approve,
+            plan_only=plan_only,
+            watching=told,
+        )
 
 
 def _ask(plan: PlanSummary) -> bool:
@@ -89,16 +80,34 @@ def report(result: RunResult) -> None:
 
     table = Table(title=f"Run {result.run}: {result.status} in {result.seconds:.1f} s")
     table.add_column("records")
-    names = ("read", "unchanged", "planned", "held_back", "quarantined", "written", "rejected", "unknown", "set_aside", "waiting", "calls")
+    names = (
+        "read",
+        "unchanged",
+        "planned",
+        "held_back",
+        "quarantined",
+        "written",
+        "rejected",
+        "unknown",
+        "set_aside",
+        "waiting",
+        "calls",
+    )
     for crm in result.crms:
         table.add_column(crm, justify="right")
     for name in names:
-        table.add_row(name.replace("_", " "), *(f"{getattr(counts, name):,}" for counts in result.crms.values()))
+        table.add_row(
+            name.replace("_", " "), *(f"{getattr(counts, name):,}" for counts in result.crms.values())
+        )
     out.print(table)
-    out.print(f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, {result.now:,} now.")
+    out.print(
+        f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, {result.now:,} now."
+    )
     for crm, counts in result.crms.items():
         if counts.error:
             out.print(f"{crm}: {counts.error}")
         if counts.waiting and crm in result.plans:
             plan = result.plans[crm]
-            out.print(f"{crm}: plan {plan} waits. `connector plan show {plan}`, then `connector plan apply {plan}`.")
+            out.print(
+                f"{crm}: plan {plan} waits. `connector plan show {plan}`, then `connector plan apply {plan}`."
+            )

@@ -1,0 +1,113 @@
+"""A made-up world for stories: both sandboxes up, a real ledger, the shipped definition, one clock for all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from connector import pipeline
+from connector.app.commands.init import shipped
+from connector.app.definition import load_definition
+from connector.app.settings import variables_of
+from connector.app.wiring import plugins
+from connector.ledger import SqlLedger, open_ledger
+from connector.phases.definition import Definition
+from connector.phases.push import Pushed, Terms, push
+from connector.pipeline import PlanSummary, RunResult, live_schemas
+from connector.ports import Adapter
+from connector.sandbox.clock import SandboxClock
+from connector.sandbox.population import make_population
+from connector.sandbox.server import RunningSandbox, RunningSandboxes, serve
+
+START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+
+
+@dataclass
+class World:
+    """Everything a story needs; `sync` runs the real pipeline over real HTTP."""
+
+    running: RunningSandboxes
+    clock: SandboxClock
+    ledger: SqlLedger
+    definition: Definition
+    adapters: Mapping[str, Adapter]
+    asked: list[PlanSummary] = field(default_factory=list)
+
+    @property
+    def hubspot(self) -> RunningSandbox:
+        return self.running["hubspot"]
+
+    @property
+    def salesforce(self) -> RunningSandbox:
+        return self.running["salesforce"]
+
+    async def sync(
+        self, *crms: str, plan_only: bool = False, yes: bool = True, holder: str = "story"
+    ) -> RunResult:
+        """One run over the named CRMs (all when none is named)."""
+
+        async def approve(plan: PlanSummary) -> bool:
+            self.asked.append(plan)
+            return yes or plan.limit is None
+
+        return await pipeline.sync(
+            {crm: adapter for crm, adapter in self.adapters.items() if not crms or crm in crms},
+            self.definition,
+            self.ledger,
+            self.clock,
+            holder=holder,
+            approve=approve,
+            plan_only=plan_only,
+        )
+
+    async def apply(self, crm: str, plan: int) -> Pushed:
+        """`plan apply`."""
+        schemas = await live_schemas(self.adapters, self.definition)
+        terms = Terms(self.definition.mappings[crm], schemas, self.definition.criteria.min_change)
+        return await push(self.adapters[crm], terms, self.ledger, self.clock, plan=plan, holder="story")
+
+    def later(self, **span: float) -> None:
+        """Time goes by, for the CRMs and for the connector."""
+        self.clock.advance(timedelta(**span))
+
+    def redefine(self, **changes: Any) -> None:
+        """Change the criteria, as an admin would by editing the file."""
+        criteria = replace(self.definition.criteria, **changes)
+        texts = {**self.definition.texts, "criteria.yaml": repr(changes)}
+        self.definition = replace(self.definition, criteria=criteria, texts=texts)
+
+    def writes(self, crm: str, since: int = 0) -> list[Any]:
+        """Record-level writes that the API made, newest last."""
+        return [write for write in self.running[crm].log.writes()[since:] if write.by == "api"]
+
+
+@asynccontextmanager
+async def world(
+    database_url: str, *, people: int = 120, seed: int = 11, mappings: Path | None = None, **options: Any
+) -> AsyncIterator[World]:
+    """A world with so many people in each CRM."""
+    clock = SandboxClock(START)
+    population = make_population(people, seed, START)
+    apps = [plugin.build_sandbox(population, clock, **options) for plugin in plugins().values()]
+    with serve(apps) as running:
+        environment = running.environment()
+        adapters = {
+            crm: plugin.connect(variables_of(plugin.variables, environment), clock, None)
+            for crm, plugin in plugins().items()
+        }
+        ledger = await open_ledger(database_url)
+        try:
+            yield World(running, clock, ledger, load_definition(mappings or shipped(), plugins()), adapters)
+        finally:
+            for adapter in adapters.values():
+                await adapter.close()
+            await ledger.close()
+
+
+def person_in_both(world: World) -> tuple[str, str, str]:
+    """Somebody who is one contact in HubSpot and one Lead in Salesforce: their contact id, Lead id and address."""
+    raise NotImplementedError
