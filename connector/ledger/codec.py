@@ -1,0 +1,292 @@
+"""Our values as JSON text and back, exactly: times keep their microseconds, references and states their kind.
+
+Text is sorted by key, so that equal values have equal text. Decides nothing and knows no table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from connector.core.model import (
+    Answer,
+    CompanyRecord,
+    Contribution,
+    FieldWrite,
+    HeldBack,
+    JsonValue,
+    MqlStatus,
+    OpportunityRecord,
+    PersonRecord,
+    RecordState,
+    Ref,
+    Score,
+    StageState,
+    Value,
+)
+from connector.errors import StopRun
+
+TIME = "$t"  # marks a time among our field values, which are never objects otherwise
+_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+
+
+# ------------------------------------------------------------------------------------------------- plain JSON
+
+
+def dumps(value: JsonValue) -> str:
+    """JSON text, keys sorted; a time becomes `{"$t": "2026-11-22T10:00:00+00:00"}`."""
+    try:
+        return orjson.dumps(value, default=_tagged, option=_OPTIONS).decode()
+    except TypeError:
+        # Integers beyond 64 bits and lone surrogates: valid for Python, refused by orjson.
+        return json.dumps(value, default=_tagged, sort_keys=True, separators=(",", ":"))
+
+
+def loads(text: str) -> Any:
+    """The value of a JSON text. Raises StopRun when the ledger holds something that is none."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _loads_strange(text)
+    return value
+
+
+def _loads_strange(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise StopRun(
+            f"The ledger holds a value that is not JSON: {error}.",
+            next_step="Restore a backup of the database.",
+        ) from error
+
+
+def _tagged(value: object) -> JsonValue:
+    if isinstance(value, datetime):
+        return {TIME: value.astimezone(UTC).isoformat()}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Ref):
+        return str(value)
+    if isinstance(value, tuple | frozenset | set):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} cannot be kept as JSON")
+
+
+def parse_ref(text: str) -> Ref:
+    """`crm:object:id` as a Ref; the id may contain colons. Raises ValueError for anything else."""
+    crm, object_, id_ = text.split(":", 2)
+    return Ref(crm, object_, id_)
+
+
+def _ref(text: str | None) -> Ref | None:
+    return parse_ref(text) if text is not None else None
+
+
+def _text(ref: Ref | None) -> str | None:
+    return str(ref) if ref is not None else None
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat() if at is not None else None
+
+
+def _at(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text is not None else None
+
+
+def values_from(raw: Mapping[str, Any]) -> dict[str, Value]:
+    """Our field values from plain JSON: the tagged times become times again."""
+    return {
+        name: datetime.fromisoformat(value[TIME]).astimezone(UTC) if type(value) is dict else value
+        for name, value in raw.items()
+    }
+
+
+# ---------------------------------------------------------------------------------------------------- records
+
+
+def dump_person(record: PersonRecord) -> str:
+    """A person record as JSON text."""
+    answer = record.answer
+    return dumps(
+        {
+            "ref": str(record.ref),
+            "fields": dict(record.fields),
+            "emails": record.emails,
+            "same_as": [str(ref) for ref in record.same_as],
+            "company": _text(record.company),
+            "stage": record.stage,
+            "stage_at": _time(record.stage_at),
+            "answer": [answer.kind, answer.status, _time(answer.at), answer.reason] if answer else None,
+            "state": record.state.value,
+            "moved_to": _text(record.moved_to),
+            "in_scope": record.in_scope,
+            "held": dict(record.held),
+            "changed_at": _time(record.changed_at),
+            "created_at": _time(record.created_at),
+        }
+    )
+
+
+def load_person(text: str) -> PersonRecord:
+    """A person record from its JSON text."""
+    raw = loads(text)
+    answer = raw["answer"]
+    return PersonRecord(
+        ref=parse_ref(raw["ref"]),
+        fields=values_from(raw["fields"]),
+        emails=tuple(raw["emails"]),
+        same_as=tuple(parse_ref(ref) for ref in raw["same_as"]),
+        company=_ref(raw["company"]),
+        stage=raw["stage"],
+        stage_at=_at(raw["stage_at"]),
+        answer=Answer(answer[0], answer[1], datetime.fromisoformat(answer[2]).astimezone(UTC), answer[3])
+        if answer
+        else None,
+        state=RecordState(raw["state"]),
+        moved_to=_ref(raw["moved_to"]),
+        in_scope=raw["in_scope"],
+        held=raw["held"],
+        changed_at=_at(raw["changed_at"]),
+        created_at=_at(raw["created_at"]),
+    )
+
+
+def dump_company(record: CompanyRecord) -> str:
+    """A company record as JSON text."""
+    return dumps(
+        {
+            "ref": str(record.ref),
+            "fields": dict(record.fields),
+            "state": record.state.value,
+            "changed_at": _time(record.changed_at),
+        }
+    )
+
+
+def load_company(text: str) -> CompanyRecord:
+    """A company record from its JSON text."""
+    raw = loads(text)
+    return CompanyRecord(
+        ref=parse_ref(raw["ref"]),
+        fields=values_from(raw["fields"]),
+        state=RecordState(raw["state"]),
+        changed_at=_at(raw["changed_at"]),
+    )
+
+
+def dump_opportunity(record: OpportunityRecord) -> str:
+    """An opportunity record as JSON text."""
+    return dumps(
+        {
+            "ref": str(record.ref),
+            "people": [str(ref) for ref in record.people],
+            "company": _text(record.company),
+            "is_closed": record.is_closed,
+            "is_won": record.is_won,
+            "amount": record.amount,
+            "currency": record.currency,
+            "state": record.state.value,
+            "changed_at": _time(record.changed_at),
+            "closed_at": _time(record.closed_at),
+        }
+    )
+
+
+def load_opportunity(text: str) -> OpportunityRecord:
+    """An opportunity record from its JSON text."""
+    raw = loads(text)
+    return OpportunityRecord(
+        ref=parse_ref(raw["ref"]),
+        people=tuple(parse_ref(ref) for ref in raw["people"]),
+        company=_ref(raw["company"]),
+        is_closed=raw["is_closed"],
+        is_won=raw["is_won"],
+        amount=raw["amount"],
+        currency=raw["currency"],
+        state=RecordState(raw["state"]),
+        changed_at=_at(raw["changed_at"]),
+        closed_at=_at(raw["closed_at"]),
+    )
+
+
+# -------------------------------------------------------------------------------------------------- decisions
+
+
+def dump_state(state: StageState) -> str:
+    """A person's stage state as JSON text."""
+    return dumps(
+        {
+            "stage": state.stage,
+            "status": state.status.value,
+            "since": _time(state.since),
+            "mql_since": _time(state.mql_since),
+            "first_mql_at": _time(state.first_mql_at),
+            "cool_off_until": _time(state.cool_off_until),
+            "rejected_at": _time(state.rejected_at),
+            "answered_at": _time(state.answered_at),
+            "disqualified_by": state.disqualified_by,
+            "because": state.because,
+        }
+    )
+
+
+def load_state(text: str) -> StageState:
+    """A person's stage state from its JSON text."""
+    raw = loads(text)
+    return StageState(
+        stage=raw["stage"],
+        status=MqlStatus(raw["status"]),
+        since=_at(raw["since"]),
+        mql_since=_at(raw["mql_since"]),
+        first_mql_at=_at(raw["first_mql_at"]),
+        cool_off_until=_at(raw["cool_off_until"]),
+        rejected_at=_at(raw["rejected_at"]),
+        answered_at=_at(raw["answered_at"]),
+        disqualified_by=raw["disqualified_by"],
+        because=raw["because"],
+    )
+
+
+def dump_contributions(contributions: Sequence[Contribution]) -> str:
+    """`[[rule, points], ...]` as JSON text."""
+    return dumps([[each.rule, each.points] for each in contributions])
+
+
+def load_score(row: Mapping[str, Any]) -> Score:
+    """A score from the columns of a person's row."""
+    return Score(
+        fit=row["fit"],
+        engagement=row["engagement"],
+        score=row["score"],
+        band=row["band"],
+        grade=row["grade"],
+        disqualified=row["disqualified"],
+        hand_raised=row["hand_raised"],
+        contributions=tuple(Contribution(rule, points) for rule, points in loads(row["contributions"])),
+    )
+
+
+def dump_writes(writes: Sequence[FieldWrite]) -> str:
+    """The fields of a planned write as JSON text."""
+    return dumps([[w.field, w.before, w.after, w.rule, w.result] for w in writes])
+
+
+def load_writes(text: str) -> tuple[FieldWrite, ...]:
+    """The fields of a planned write from their JSON text."""
+    return tuple(FieldWrite(*each) for each in loads(text))
+
+
+def dump_held_back(held_back: Sequence[HeldBack]) -> str:
+    """The fields that were held back as JSON text."""
+    return dumps([[h.field, h.before, h.wanted, h.why] for h in held_back])
+
+
+def load_held_back(text: str) -> tuple[HeldBack, ...]:
+    """The fields that were held back from their JSON text."""
+    return tuple(HeldBack(*each) for each in loads(text))

@@ -1,0 +1,251 @@
+"""The ledger behind `connector.ports.Ledger`: each method hands one transaction to a thread. Holds no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError
+
+from connector.core.model import JsonValue, Receipt, Ref
+from connector.ledger import (
+    store_admin,
+    store_ask,
+    store_decide,
+    store_gather,
+    store_lease,
+    store_push,
+)
+from connector.ledger.engine import Database, check_place, parse_url
+from connector.ledger.upgrade import unreachable, upgrade_connection
+from connector.ports import (
+    Decided,
+    Facts,
+    Kept,
+    Lease,
+    Neighbourhood,
+    NormalizedPage,
+    PersonView,
+    PlanInfo,
+    PlanRow,
+    Review,
+    RunInfo,
+    StoryLine,
+)
+
+
+def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
+    """Open the ledger at this database URL, its schema created or upgraded first.
+
+    `sqlite:///file.db` or `postgresql+psycopg://...`. With `create=False` there must be a ledger already. Raises
+    FixConfig for a bad URL, a database that cannot be reached or written, or a schema newer than this code.
+    """
+    parsed = parse_url(url)
+    check_place(parsed, create=create)
+    database = Database(parsed)
+    try:
+        with database.write_engine.begin() as connection:
+            upgrade_connection(connection, create=create)
+    except DBAPIError as error:
+        database.write_engine.dispose()
+        raise unreachable(parsed.render_as_string(hide_password=True), error) from error
+    except Exception:
+        database.write_engine.dispose()
+        raise
+    return SqlLedger(database)
+
+
+class SqlLedger:
+    """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        # Due marks as `neighbourhood` met them, until `keep_decisions` has answered them.
+        self._seen: store_decide.Marks = {}
+
+    async def close(self) -> None:
+        """Let what is under way end, then give threads and connections back. Twice is harmless."""
+        await self._db.close()
+
+    # runs
+
+    async def start_run(self, kind: str, crms: Sequence[str], at: datetime) -> int:
+        """A new run; its number."""
+        return await self._db.write(store_admin.start_run, kind, crms, at)
+
+    async def finish_run(
+        self, run: int, status: str, document: Mapping[str, JsonValue], at: datetime
+    ) -> None:
+        """Its end and the document that was printed."""
+        await self._db.write(store_admin.finish_run, run, status, document, at)
+
+    async def runs(self, limit: int = 20) -> list[RunInfo]:
+        """The latest runs, newest first."""
+        return await self._db.read(store_admin.runs, limit)
+
+    async def run(self, run: int) -> RunInfo | None:
+        """One run."""
+        return await self._db.read(store_admin.run, run)
+
+    # leases
+
+    async def acquire(self, name: str, holder: str, at: datetime) -> Lease:
+        """Take or take over (expired) a lease, epoch + 1. Raises LeaseBusy while another holder is alive."""
+        return await self._db.write(store_lease.acquire, name, holder, at)
+
+    async def renew(self, lease: Lease, at: datetime) -> Lease:
+        """Extend by 45 s. Raises LeaseBusy when the epoch has moved on."""
+        return await self._db.write(store_lease.renew, lease, at)
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back at once; harmless when it was lost meanwhile."""
+        await self._db.write(store_lease.release, lease)
+
+    # configuration
+
+    async def bind(self, crm: str, account: str, at: datetime) -> None:
+        """Remember the account this ledger belongs to; FixConfig when it was another."""
+        await self._db.write(store_admin.bind, crm, account, at)
+
+    async def adopt_files(
+        self, files: Mapping[str, str], at: datetime, *, author: str = "", note: str = ""
+    ) -> int:
+        """The definition now in force; a new version, all people due, when it differs from the last."""
+        return await self._db.write(store_admin.adopt_files, files, at, author=author, note=note)
+
+    async def files(self, version: int | None = None) -> Mapping[str, str]:
+        """The texts of a version of the definition, by name; the one in force unless told."""
+        return await self._db.read(store_admin.files, version)
+
+    async def load_sealed(self, crm: str) -> str | None:
+        """The sealed refresh token of a CRM."""
+        return await self._db.read(store_admin.load_sealed, crm)
+
+    async def save_sealed(self, crm: str, sealed: str, at: datetime) -> None:
+        """Replace it. Whoever calls has sealed it."""
+        await self._db.write(store_admin.save_sealed, crm, sealed, at)
+
+    # gather
+
+    async def cursor(self, crm: str, stream: str) -> Mapping[str, JsonValue] | None:
+        """The stream's watermark; None before its first page."""
+        return await self._db.read(store_gather.cursor, crm, stream)
+
+    async def readings(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], float]:
+        """The last readings of these records' counters."""
+        return await self._db.read(store_gather.readings, refs)
+
+    async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
+        """Rows, watermark and due marks in one commit. Only news makes people due."""
+        return await self._db.write(store_gather.keep, page, lease, run, at)
+
+    # decide
+
+    async def due(
+        self, crms: Sequence[str], at: datetime, limit: int, *, after: Ref | None = None
+    ) -> list[Ref]:
+        """Person records that are due now, in order, after this one."""
+        return await self._db.read(store_decide.due, crms, at, limit, after=after)
+
+    async def neighbourhood(self, refs: Sequence[Ref]) -> Neighbourhood:
+        """The closure over explicit ids and shared addresses, dead records included."""
+        found, marks = await self._db.read(store_decide.neighbourhood, refs)
+        self._seen.update(marks)
+        return found
+
+    async def facts(self, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
+        """Per group, in order."""
+        return await self._db.read(store_decide.facts, groups)
+
+    async def open_plan(self, run: int, crm: str, lease: Lease, at: datetime) -> int:
+        """A new open plan; older open ones end, and what they had not sent is due again."""
+        return await self._db.write(store_decide.open_plan, run, crm, lease, at)
+
+    async def keep_decisions(
+        self,
+        run: int,
+        decisions: Sequence[Decided],
+        plans: Mapping[str, int],
+        reviews: Sequence[Review],
+        clear: Sequence[Ref],
+        lease: Lease,
+        at: datetime,
+    ) -> None:
+        """Identities, scores, stages, histories and plan rows in one commit; due marks of `clear` go."""
+        answered = {str(ref) for ref in (*clear, *(ref for decided in decisions for ref in decided.refs))}
+        seen = {ref: self._seen[ref] for ref in answered if ref in self._seen}
+        await self._db.write(
+            store_decide.keep_decisions, run, decisions, plans, reviews, clear, lease, at, seen
+        )
+        for ref in seen:
+            self._seen.pop(ref, None)
+
+    # push
+
+    async def plan_rows(
+        self, plan: int, *, status: str | None = None, limit: int | None = None, after: int = 0
+    ) -> list[PlanRow]:
+        """Rows of a plan by id, after this id."""
+        return await self._db.read(store_push.plan_rows, plan, status=status, limit=limit, after=after)
+
+    async def plans(self, limit: int = 20, *, at: datetime | None = None) -> list[PlanInfo]:
+        """The latest plans, newest first; with `at`, open ones older than 24 h by then are told as expired."""
+        return await self._db.read(store_ask.plans, limit, at=at)
+
+    async def sending(self, crm: str) -> list[PlanRow]:
+        """Rows that were under way when a process died."""
+        return await self._db.read(store_push.sending, crm)
+
+    async def mark_sending(
+        self, rows: Sequence[PlanRow], aside: Sequence[tuple[PlanRow, str]], lease: Lease, at: datetime
+    ) -> None:
+        """Before a batch leaves: `rows` become sending, `aside` set aside."""
+        await self._db.write(store_push.mark_sending, rows, aside, lease, at)
+
+    async def receive(
+        self, rows: Sequence[PlanRow], receipts: Sequence[Receipt], lease: Lease, at: datetime
+    ) -> None:
+        """Receipts, last written values, refusals and redirected records in one commit."""
+        await self._db.write(store_push.receive, rows, receipts, lease, at)
+
+    async def wait(self, plan: int, reason: str, lease: Lease, at: datetime) -> int:
+        """All still planned rows of a plan become waiting. Returns how many."""
+        return await self._db.write(store_push.wait, plan, reason, lease, at)
+
+    async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime) -> None:
+        """End a plan: applied, superseded, discarded or expired."""
+        await self._db.write(store_push.close_plan, plan, status, lease, at)
+
+    # questions
+
+    async def find(self, who: str) -> list[int]:
+        """Person ids by e-mail address, record id, `crm:object:id` or `person:ID`."""
+        return await self._db.read(store_ask.find, who)
+
+    async def person(self, person: int) -> PersonView | None:
+        """A person as the last decision left them."""
+        return await self._db.read(store_ask.person, person)
+
+    async def story(self, person: int) -> list[StoryLine]:
+        """What happened to a person, oldest first."""
+        return await self._db.read(store_ask.story, person)
+
+    async def people(self, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
+        """By score, highest first."""
+        return await self._db.read(store_ask.people, stage=stage, limit=limit)
+
+    async def stage_counts(self) -> Mapping[str, int]:
+        """How many people stand in each stage now."""
+        return await self._db.read(store_ask.stage_counts)
+
+    async def reviews(self) -> list[Review]:
+        """The pairs that wait for a human."""
+        return await self._db.read(store_ask.reviews)
+
+    async def answer_review(self, a: Ref, b: Ref, answer: str, at: datetime, *, author: str = "") -> None:
+        """A human's `join` or `split`; both records become due."""
+        await self._db.write(store_ask.answer_review, a, b, answer, at, author=author)
+
+    async def in_quarantine(self, crm: str, limit: int = 100) -> list[tuple[str, str, str]]:
+        """Rows that could not be read as records: (object, id, why)."""
+        return await self._db.read(store_ask.in_quarantine, crm, limit)

@@ -1,0 +1,244 @@
+"""Questions to the ledger: plans, people, stories, reviews. Writes nothing, except a human's answer to a review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from connector.core.model import Engagement, Ref
+from connector.errors import StopRun
+from connector.ledger import codec
+from connector.ledger.hot import mark_due, where_in
+from connector.ledger.store_admin import audit
+from connector.ledger.store_decide import DAY, load_engagement
+from connector.ledger.tables import (
+    ADDRESS,
+    ENGAGEMENT,
+    PERSON,
+    PLAN,
+    PLAN_ROW,
+    QUARANTINE,
+    RECORD,
+    REVIEW,
+    STAGE_HISTORY,
+)
+from connector.ports import PersonView, PlanInfo, Review, StoryLine
+
+_SENT = ("sending", "written", "rejected", "unknown", "set_aside")
+
+
+def plans(db: Connection, limit: int = 20, *, at: datetime | None = None) -> list[PlanInfo]:
+    """The latest plans, newest first, with their rows counted by status.
+
+    With `at`, an open plan that is older than 24 h by then is told as expired.
+    """
+    found = db.execute(select(PLAN).order_by(PLAN.c.id.desc()).limit(limit)).all()
+    counts: dict[int, dict[str, int]] = {}
+    query = select(PLAN_ROW.c.plan, PLAN_ROW.c.status, func.count().label("rows")).group_by(
+        PLAN_ROW.c.plan, PLAN_ROW.c.status
+    )
+    for row in where_in(db, query, PLAN_ROW.c.plan, (plan.id for plan in found)):
+        counts.setdefault(row.plan, {})[row.status] = row.rows
+    return [
+        PlanInfo(
+            id=row.id,
+            run=row.run,
+            crm=row.crm,
+            status="expired" if _expired(row, at) else row.status,
+            created_at=row.created_at,
+            counts=counts.get(row.id, {}),
+        )
+        for row in found
+    ]
+
+
+def _expired(row: Row[Any], at: datetime | None) -> bool:
+    return at is not None and row.status == "open" and row.created_at + DAY <= at
+
+
+# ---------------------------------------------------------------------------------------------------------- people
+
+
+def find(db: Connection, who: str) -> list[int]:
+    """Person ids by e-mail address, record id, `crm:object:id` or `person:ID`."""
+    who = who.strip()
+    if who.startswith("person:"):
+        digits = who.removeprefix("person:")
+        known = select(PERSON.c.id).where(PERSON.c.id == int(digits)) if digits.isdecimal() else None
+        return [row.id for row in db.execute(known)] if known is not None else []
+    belong = select(RECORD.c.person_id).where(RECORD.c.person_id.is_not(None)).distinct()
+    if "@" in who:
+        query = belong.join(ADDRESS, ADDRESS.c.ref == RECORD.c.ref).where(
+            ADDRESS.c.email.in_(_spellings(who))
+        )
+    elif who.count(":") >= 2:
+        query = belong.where(RECORD.c.ref == who)
+    else:
+        query = belong.where(RECORD.c.vendor_id == who)
+    return sorted(row.person_id for row in db.execute(query))
+
+
+def _spellings(address: str) -> list[str]:
+    """As typed, and with the domain as it travels (IDNA)."""
+    name, _, domain = address.lower().rpartition("@")
+    try:
+        return [f"{name}@{domain}", f"{name}@{domain.encode('idna').decode()}"]
+    except UnicodeError:
+        return [f"{name}@{domain}"]
+
+
+def person(db: Connection, person: int) -> PersonView | None:
+    """A person as the last decision left them; None when there is none of this id."""
+    row = db.execute(select(PERSON).where(PERSON.c.id == person)).first()
+    return _views(db, [row])[0] if row is not None else None
+
+
+def people(db: Connection, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
+    """By score, highest first."""
+    query = select(PERSON).where(PERSON.c.ended_at.is_(None))
+    if stage is not None:
+        query = query.where(PERSON.c.stage == stage)
+    return _views(db, db.execute(query.order_by(PERSON.c.score.desc(), PERSON.c.id).limit(limit)).all())
+
+
+def _views(db: Connection, rows: Sequence[Row[Any]]) -> list[PersonView]:
+    members: dict[int, list[Ref]] = {}
+    query = select(RECORD.c.ref, RECORD.c.person_id)
+    for row in where_in(db, query, RECORD.c.person_id, (row.id for row in rows)):
+        members.setdefault(row.person_id, []).append(codec.parse_ref(row.ref))
+    return [
+        PersonView(
+            id=row.id,
+            refs=tuple(sorted(members.get(row.id, ()))),
+            fields=codec.values_from(codec.loads(row.fields)),
+            score=codec.load_score(row._asdict()),
+            state=codec.load_state(row.state),
+            decided_at=row.decided_at,
+            criteria_version=row.criteria_version,
+        )
+        for row in rows
+    ]
+
+
+def stage_counts(db: Connection) -> dict[str, int]:
+    """How many people stand in each stage now."""
+    query = (
+        select(PERSON.c.stage, func.count().label("people"))
+        .where(PERSON.c.ended_at.is_(None))
+        .group_by(PERSON.c.stage)
+    )
+    return {row.stage: row.people for row in db.execute(query)}
+
+
+# ----------------------------------------------------------------------------------------------------------- story
+
+
+def story(db: Connection, person: int) -> list[StoryLine]:
+    """What happened to a person, oldest first: counted engagement, stage changes, writes, pairs for review."""
+    rows = db.execute(select(RECORD.c.ref, RECORD.c.body).where(RECORD.c.person_id == person)).all()
+    refs = [row.ref for row in rows]
+    emails = {mail for row in rows for mail in codec.load_person(row.body).emails}
+    lines = [
+        *_engagement_lines(db, refs, emails),
+        *_stage_lines(db, person),
+        *_write_lines(db, person),
+        *_review_lines(db, refs),
+    ]
+    return sorted(lines, key=lambda line: line.at)
+
+
+def _engagement_lines(db: Connection, refs: Iterable[str], emails: Iterable[str]) -> list[StoryLine]:
+    counted = select(ENGAGEMENT).where(ENGAGEMENT.c.deleted.is_(False), ENGAGEMENT.c.counted.is_(True))
+    rows = {row.id: row for row in where_in(db, counted, ENGAGEMENT.c.about, refs)}
+    by_address = where_in(db, counted.where(ENGAGEMENT.c.about == ""), ENGAGEMENT.c.email, emails)
+    rows |= {row.id: row for row in by_address}
+    events = [load_engagement(row).engagement for _, row in sorted(rows.items())]
+    return [StoryLine(event.occurred_at, "engagement", _told(event)) for event in events]
+
+
+def _told(event: Engagement) -> str:
+    what = event.name or event.url or event.campaign
+    status = f" ({event.status})" if event.status else ""
+    head = f"{event.type.replace('_', ' ')}: {what}" if what else event.type.replace("_", " ")
+    return f"{head}{status}, seen in {event.crm}"
+
+
+def _stage_lines(db: Connection, person: int) -> list[StoryLine]:
+    lines = []
+    for row in db.execute(
+        select(STAGE_HISTORY).where(STAGE_HISTORY.c.person == person).order_by(STAGE_HISTORY.c.id)
+    ):
+        stages = (
+            row.to_stage if row.from_stage in (None, row.to_stage) else f"{row.from_stage} to {row.to_stage}"
+        )
+        status = f", {row.from_status} to {row.to_status}" if row.from_status != row.to_status else ""
+        adopted = "adopted as found: " if row.adopted else ""
+        lines.append(StoryLine(row.at, "stage", f"{adopted}{stages}{status}: {row.because}"))
+    return lines
+
+
+def _write_lines(db: Connection, person: int) -> list[StoryLine]:
+    query = select(PLAN_ROW).where(PLAN_ROW.c.person == person, PLAN_ROW.c.status.in_(_SENT))
+    lines = []
+    for row in db.execute(query.order_by(PLAN_ROW.c.id)):
+        fields = ", ".join(f"{w.field} = {w.after}" for w in codec.load_writes(row.writes))
+        reason = f" ({row.reason})" if row.reason else ""
+        at = row.settled_at or row.sent_at
+        if at is not None:
+            lines.append(
+                StoryLine(at, "write", f"{row.status.replace('_', ' ')} at {row.ref}: {fields}{reason}")
+            )
+    return lines
+
+
+def _review_lines(db: Connection, refs: Iterable[str]) -> list[StoryLine]:
+    names = list(refs)
+    rows = {(row.a, row.b): row for row in where_in(db, select(REVIEW), REVIEW.c.a, names)}
+    rows |= {(row.a, row.b): row for row in where_in(db, select(REVIEW), REVIEW.c.b, names)}
+    lines = []
+    for (a, b), row in sorted(rows.items()):
+        lines.append(StoryLine(row.found_at, "review", f"are {a} and {b} one person? {row.why}"))
+        if row.answer is not None:
+            by = f" by {row.answered_by}" if row.answered_by else ""
+            lines.append(StoryLine(row.answered_at, "review", f"{a} and {b}: {row.answer}{by}"))
+    return lines
+
+
+# --------------------------------------------------------------------------------------------------------- reviews
+
+
+def reviews(db: Connection) -> list[Review]:
+    """The pairs that wait for a human, in order."""
+    query = select(REVIEW).where(REVIEW.c.answer.is_(None)).order_by(REVIEW.c.a, REVIEW.c.b)
+    return [Review(codec.parse_ref(row.a), codec.parse_ref(row.b), row.why) for row in db.execute(query)]
+
+
+def answer_review(db: Connection, a: Ref, b: Ref, answer: str, at: datetime, *, author: str = "") -> None:
+    """A human's `join` or `split`; both records become due. Raises StopRun for a pair that is not in review."""
+    if answer not in ("join", "split"):
+        raise ValueError(f"an answer is join or split, not {answer}")
+    first, second = sorted((str(a), str(b)))
+    done = db.execute(
+        update(REVIEW)
+        .where(REVIEW.c.a == first, REVIEW.c.b == second)
+        .values(answer=answer, answered_at=at, answered_by=author)
+    )
+    if done.rowcount != 1:
+        raise StopRun(
+            f"{first} and {second} are not in review.",
+            next_step="See `connector review list`.",
+            where="ledger",
+        )
+    audit(db, at, author or "connector", f"review {answer}", f"{first} {second}", {})
+    mark_due(db, [a, b], at)
+
+
+def in_quarantine(db: Connection, crm: str, limit: int = 100) -> list[tuple[str, str, str]]:
+    """Rows that could not be read as records: (object, id, why)."""
+    query = (
+        select(QUARANTINE).where(QUARANTINE.c.crm == crm).order_by(QUARANTINE.c.met_at.desc()).limit(limit)
+    )
+    return [(row.object, row.record, row.why) for row in db.execute(query)]

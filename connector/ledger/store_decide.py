@@ -1,0 +1,627 @@
+"""Decide: who is due, all that is known of them, and one commit for what was decided. Decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from connector.core.model import (
+    CompanyRecord,
+    Engagement,
+    OpportunityRecord,
+    PersonRecord,
+    Ref,
+    Score,
+    StageState,
+)
+from connector.errors import StopRun
+from connector.ledger import codec, store_lease
+from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
+from connector.ledger.store_gather import written_to
+from connector.ledger.tables import (
+    ADDRESS,
+    DUE,
+    ENGAGEMENT,
+    FILE_VERSION,
+    LINK,
+    PAST_RECORD,
+    PERSON,
+    PLAN,
+    PLAN_ROW,
+    RECORD,
+    REFUSAL,
+    REVIEW,
+    ROLE,
+    STAGE_HISTORY,
+)
+from connector.ledger.types import time_to_db
+from connector.ports import (
+    Decided,
+    Facts,
+    Held,
+    KnownEngagement,
+    Lease,
+    Neighbourhood,
+    PastRecord,
+    Refusal,
+    Review,
+)
+
+CROWD = 50  # records with one address: more than that is a shared mailbox, not a person
+DAY = timedelta(days=1)
+
+Marks = dict[str, list[tuple[str, int]]]
+"""Due marks as they were seen: record -> (crm, serial)."""
+
+
+# ------------------------------------------------------------------------------------------------------------- due
+
+
+def due(
+    db: Connection, crms: Sequence[str], at: datetime, limit: int, *, after: Ref | None = None
+) -> list[Ref]:
+    """See `connector.ports.Ledger.due`. Moments at which time alone matters are due marks like any other."""
+    ready = (
+        select(DUE.c.ref)
+        .where(DUE.c.not_before <= at, DUE.c.crm.in_(["", *crms]))
+        .where(DUE.c.ref > str(after) if after is not None else DUE.c.ref >= "")
+    )
+    # With few marks ready, finding them by time costs what changed; with many, walking in order costs less than
+    # sorting all of them for every page.
+    few = 4 * limit
+    window = select(DUE.c.ref, DUE.c.crm).where(DUE.c.not_before <= at).limit(few + 1).subquery()
+    if (db.execute(select(func.count()).select_from(window)).scalar() or 0) <= few:
+        by_time = {
+            row.ref for row in db.execute(select(DUE).where(DUE.c.not_before <= at)) if _asked(row, crms)
+        }
+        marked = sorted(ref for ref in by_time if after is None or ref > str(after))
+        return _people_of(db, marked)[:limit]
+    query = (
+        ready.join(RECORD, RECORD.c.ref == DUE.c.ref)
+        .where(RECORD.c.kind == "person")
+        .distinct()
+        .order_by(DUE.c.ref)
+        .limit(limit)
+    )
+    return [codec.parse_ref(row.ref) for row in db.execute(query)]
+
+
+def _asked(row: Row[Any], crms: Sequence[str]) -> bool:
+    return row.crm == "" or row.crm in crms
+
+
+def _people_of(db: Connection, refs: Sequence[str]) -> list[Ref]:
+    query = select(RECORD.c.ref).where(RECORD.c.kind == "person")
+    return [codec.parse_ref(row.ref) for row in where_in(db, query, RECORD.c.ref, refs)]
+
+
+# --------------------------------------------------------------------------------------------------- neighbourhood
+
+
+def neighbourhood(db: Connection, refs: Sequence[Ref]) -> tuple[Neighbourhood, Marks]:
+    """The closure over shared addresses, explicit ids either way, merges and conversions, human joins, and the
+    people of the last decision.
+
+    An address that more than 50 records carry does not extend it: that is a shared mailbox, and would drag half
+    of a CRM into one batch. Returns beside it the due marks seen, so that only these are cleared later.
+    """
+    found: set[str] = set()
+    fresh = {str(ref) for ref in refs}
+    while fresh:
+        found |= fresh
+        fresh = _one_step(db, fresh) - found
+    rows = list(
+        where_in(
+            db,
+            select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id, RECORD.c.first_load).where(
+                RECORD.c.kind == "person"
+            ),
+            RECORD.c.ref,
+            found,
+        )
+    )
+    known = {row.ref: codec.parse_ref(row.ref) for row in rows}
+    marks: Marks = {ref: [] for ref in known}
+    for row in where_in(db, select(DUE.c.ref, DUE.c.crm, DUE.c.serial), DUE.c.ref, known):
+        marks[row.ref].append((row.crm, row.serial))
+    return (
+        Neighbourhood(
+            records=tuple(codec.load_person(row.body) for row in rows),
+            person_of={known[row.ref]: row.person_id for row in rows if row.person_id is not None},
+            first_load=frozenset(known[row.ref] for row in rows if row.first_load and row.person_id is None),
+            decided=_answers(db, known),
+        ),
+        marks,
+    )
+
+
+def _one_step(db: Connection, refs: set[str]) -> set[str]:
+    """Everybody one link away from these."""
+    near: set[str] = set()
+    emails = {row.email for row in where_in(db, select(ADDRESS.c.email), ADDRESS.c.ref, refs)}
+    sizes = select(ADDRESS.c.email, func.count().label("records")).group_by(ADDRESS.c.email)
+    few = {row.email for row in where_in(db, sizes, ADDRESS.c.email, emails) if row.records <= CROWD}
+    near.update(row.ref for row in where_in(db, select(ADDRESS.c.ref), ADDRESS.c.email, few))
+    near.update(row.other for row in where_in(db, select(LINK.c.other), LINK.c.ref, refs))
+    near.update(row.ref for row in where_in(db, select(LINK.c.ref), LINK.c.other, refs))
+    joined = select(REVIEW.c.a, REVIEW.c.b).where(REVIEW.c.answer == "join")
+    near.update(row.b for row in where_in(db, joined, REVIEW.c.a, refs))
+    near.update(row.a for row in where_in(db, joined, REVIEW.c.b, refs))
+    belong = select(RECORD.c.person_id).where(RECORD.c.person_id.is_not(None))
+    people = {row.person_id for row in where_in(db, belong, RECORD.c.ref, refs)}
+    near.update(row.ref for row in where_in(db, select(RECORD.c.ref), RECORD.c.person_id, people))
+    return near
+
+
+def _answers(db: Connection, known: Mapping[str, Ref]) -> dict[tuple[Ref, Ref], str]:
+    query = select(REVIEW.c.a, REVIEW.c.b, REVIEW.c.answer).where(REVIEW.c.answer.is_not(None))
+    return {
+        (known[row.a], known[row.b]): row.answer
+        for row in where_in(db, query, REVIEW.c.a, known)
+        if row.b in known
+    }
+
+
+# ----------------------------------------------------------------------------------------------------------- facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """A person as the last decision left them."""
+
+    id: int
+    state: StageState
+    score: Score
+
+
+def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
+    """See `connector.ports.Ledger.facts`.
+
+    A person id goes to one group only: to the one with most of its records, at a tie to the earlier one. A group
+    that several people merge into goes on as the one in a spell as MQL, else who ever was one, else the oldest,
+    and keeps the earliest first-MQL date of all of them.
+    """
+    refs = {ref for group in groups for ref in group}
+    rows = {
+        row.ref: row
+        for row in where_in(
+            db, select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id), RECORD.c.ref, map(str, refs)
+        )
+    }
+    people = {name: codec.load_person(row.body) for name, row in rows.items()}
+    companies = _companies(db, {record.company for record in people.values() if record.company})
+    deals = _deals(db, people)
+    by_about, by_email = _engagement(
+        db, people, {mail for record in people.values() for mail in record.emails}
+    )
+    past = _past(db, people)
+    written = written_to(db, refs)
+    refused = _refused(db, people)
+    before = _before(
+        db, groups, {name: row.person_id for name, row in rows.items() if row.person_id is not None}
+    )
+    answer: list[Facts] = []
+    for group, was in zip(groups, before, strict=True):
+        names = [str(ref) for ref in group if str(ref) in people]
+        records = tuple(people[name] for name in names)
+        events = {row[0]: row[1] for name in names for row in by_about.get(name, ())}
+        events |= {row[0]: row[1] for r in records for mail in r.emails for row in by_email.get(mail, ())}
+        own_deals = {deal.ref: deal for name in names for deal in deals.get(name, ())}
+        answer.append(
+            Facts(
+                records=records,
+                companies={
+                    record.company: companies[record.company]
+                    for record in records
+                    if record.company is not None and record.company in companies
+                },
+                opportunities=tuple(own_deals[ref] for ref in sorted(own_deals)),
+                engagement=tuple(
+                    event
+                    for _, event in sorted(events.items(), key=lambda e: (e[1].engagement.occurred_at, e[0]))
+                ),
+                past=tuple(each for name in names for each in past.get(name, ())),
+                written=_written_of(records, written),
+                refused={
+                    record.ref: refused[str(record.ref)] for record in records if str(record.ref) in refused
+                },
+                person=was.id if was else None,
+                state=was.state if was else None,
+                score=was.score if was else None,
+            )
+        )
+    return answer
+
+
+def _written_of(
+    records: Iterable[PersonRecord], written: Mapping[Ref, Mapping[str, Held]]
+) -> dict[tuple[Ref, str], Held]:
+    return {
+        (record.ref, name): held for record in records for name, held in written.get(record.ref, {}).items()
+    }
+
+
+def _companies(db: Connection, refs: set[Ref]) -> dict[Ref, CompanyRecord]:
+    query = select(RECORD.c.body).where(RECORD.c.kind == "company")
+    found = (codec.load_company(row.body) for row in where_in(db, query, RECORD.c.ref, map(str, refs)))
+    return {company.ref: company for company in found}
+
+
+def _deals(db: Connection, people: Iterable[str]) -> dict[str, list[OpportunityRecord]]:
+    """The opportunities that these records play a role in, by record."""
+    query = select(ROLE.c.person, RECORD.c.body).join(RECORD, RECORD.c.ref == ROLE.c.opportunity)
+    found: dict[str, list[OpportunityRecord]] = {}
+    for row in where_in(db, query, ROLE.c.person, people):
+        found.setdefault(row.person, []).append(codec.load_opportunity(row.body))
+    return found
+
+
+Events = dict[str, list[tuple[int, KnownEngagement]]]
+
+
+def _engagement(db: Connection, people: Iterable[str], emails: set[str]) -> tuple[Events, Events]:
+    """What these records and addresses did: (row id, event), by record and by address."""
+    by_about: Events = {}
+    by_email: Events = {}
+    query = select(ENGAGEMENT).where(ENGAGEMENT.c.deleted.is_(False))
+    for row in where_in(db, query, ENGAGEMENT.c.about, people):
+        by_about.setdefault(row.about, []).append((row.id, load_engagement(row)))
+    for row in where_in(db, query.where(ENGAGEMENT.c.about == ""), ENGAGEMENT.c.email, emails):
+        by_email.setdefault(row.email, []).append((row.id, load_engagement(row)))
+    return by_about, by_email
+
+
+def load_engagement(row: Row[Any]) -> KnownEngagement:
+    """An engagement from its row."""
+    event = Engagement(
+        crm=row.crm,
+        stream=row.stream,
+        key=row.key,
+        type=row.type,
+        occurred_at=row.occurred_at,
+        about=codec.parse_ref(row.about) if row.about else None,
+        email=row.email,
+        name=row.name,
+        url=row.url,
+        campaign=row.campaign,
+        channel=row.channel,
+        status=row.status,
+        value=row.value,
+        attributes=codec.values_from(codec.loads(row.attributes)) if row.attributes != "{}" else {},
+        counted=row.counted,
+        why_not=row.why_not,
+        deleted=row.deleted,
+    )
+    return KnownEngagement(event, row.known_at)
+
+
+def _past(db: Connection, people: Iterable[str]) -> dict[str, list[PastRecord]]:
+    """Superseded forms, oldest first, by record."""
+    found: dict[str, list[PastRecord]] = {}
+    query = select(PAST_RECORD).order_by(PAST_RECORD.c.known_until, PAST_RECORD.c.id)
+    for row in where_in(db, query, PAST_RECORD.c.ref, people):
+        found.setdefault(row.ref, []).append(PastRecord(codec.load_person(row.body), row.known_until))
+    return found
+
+
+def _refused(db: Connection, people: Iterable[str]) -> dict[str, Refusal]:
+    return {
+        row.ref: Refusal(row.kind, codec.loads(row.wanted), row.refused_at, row.reason)
+        for row in where_in(db, select(REFUSAL), REFUSAL.c.ref, people)
+    }
+
+
+def _before(
+    db: Connection, groups: Sequence[Sequence[Ref]], person_of: Mapping[str, int]
+) -> list[_Before | None]:
+    """Whom each group goes on as."""
+    shares: dict[int, dict[int, int]] = {}  # person -> group -> records
+    for index, group in enumerate(groups):
+        for ref in group:
+            person = person_of.get(str(ref))
+            if person is not None:
+                of_person = shares.setdefault(person, {})
+                of_person[index] = of_person.get(index, 0) + 1
+    claimed: dict[int, list[_Before]] = {}
+    for row in where_in(db, select(PERSON), PERSON.c.id, shares):
+        counts = shares[row.id]
+        winner = min(counts, key=lambda index: (-counts[index], index))
+        claimed.setdefault(winner, []).append(
+            _Before(row.id, codec.load_state(row.state), codec.load_score(row._asdict()))
+        )
+    return [_merged(claimed[index]) if index in claimed else None for index in range(len(groups))]
+
+
+def _merged(people: Sequence[_Before]) -> _Before:
+    kept = min(people, key=lambda p: (p.state.mql_since is None, p.state.first_mql_at is None, p.id))
+    firsts = [p.state.first_mql_at for p in people if p.state.first_mql_at is not None]
+    return replace(kept, state=replace(kept.state, first_mql_at=min(firsts) if firsts else None))
+
+
+# ------------------------------------------------------------------------------------------------------------ keep
+
+
+def criteria_version(db: Connection) -> int:
+    """The definition in force; 0 before the first."""
+    return db.execute(select(func.max(FILE_VERSION.c.version))).scalar() or 0
+
+
+def keep_decisions(
+    db: Connection,
+    run: int,
+    decisions: Sequence[Decided],
+    plans: Mapping[str, int],
+    reviews: Sequence[Review],
+    clear: Sequence[Ref],
+    lease: Lease,
+    at: datetime,
+    seen: Marks,
+) -> None:
+    """See `connector.ports.Ledger.keep_decisions`.
+
+    `seen` are the due marks as `neighbourhood` met them: a mark made since by a page that came in meanwhile
+    stays, so its news is not lost. Planned writes to a CRM without a plan in `plans` are left to `pending`.
+    """
+    store_lease.check(db, lease)
+    people = _keep_people(db, run, decisions, at)
+    _keep_members(db, decisions, people, at)
+    _keep_history(db, run, decisions, people)
+    _keep_plan(db, decisions, people, plans)
+    _keep_reviews(db, reviews, at)
+    _clear_marks(db, decisions, clear, seen)
+    _set_marks(db, decisions, at)
+
+
+def _keep_people(db: Connection, run: int, decisions: Sequence[Decided], at: datetime) -> list[int]:
+    """Write every person's row. Returns their ids; an id asked for twice goes to the first who asks."""
+    version = criteria_version(db)
+    taken: set[int] = set()
+    known: list[tuple[int, dict[str, Any]]] = []
+    new: list[tuple[int, dict[str, Any]]] = []
+    for index, decided in enumerate(decisions):
+        values = _person_values(decided, run, at, version)
+        if decided.person is not None and decided.person not in taken:
+            taken.add(decided.person)
+            known.append((index, {"person_row": decided.person, **values}))
+        else:
+            new.append((index, values))
+    ids: dict[int, int] = {}
+    if known:
+        columns: dict[str, Any] = {name: bindparam(name) for name in known[0][1] if name != "person_row"}
+        done = db.execute(
+            update(PERSON).where(PERSON.c.id == bindparam("person_row")).values(columns),
+            [values for _, values in known],
+        )
+        if done.rowcount not in (-1, len(known)):
+            raise StopRun(
+                "A decision names a person that the ledger does not know.",
+                next_step="Nothing of this batch was saved. Run again; report it if it repeats.",
+                where="ledger",
+            )
+        ids.update({index: values["person_row"] for index, values in known})
+    if new:
+        made = db.execute(
+            insert(PERSON).returning(PERSON.c.id, sort_by_parameter_order=True), [values for _, values in new]
+        )
+        ids.update({index: row.id for (index, _), row in zip(new, made, strict=True)})
+    return [ids[index] for index in range(len(decisions))]
+
+
+def _person_values(decided: Decided, run: int, at: datetime, version: int) -> dict[str, Any]:
+    score, state = decided.score, decided.stage.state
+    return {
+        "fields": codec.dumps(dict(decided.fields)),
+        "fit": score.fit,
+        "engagement": score.engagement,
+        "score": score.score,
+        "band": score.band,
+        "grade": score.grade,
+        "disqualified": score.disqualified,
+        "hand_raised": score.hand_raised,
+        "contributions": codec.dump_contributions(score.contributions),
+        "stage": state.stage,
+        "status": state.status.value,
+        "state": codec.dump_state(state),
+        "decays": decided.decays,
+        "look_again_at": decided.stage.look_again_at,
+        "decided_at": at,
+        "criteria_version": version,
+        "run": run,
+        "ended_at": None,
+    }
+
+
+def _keep_members(db: Connection, decisions: Sequence[Decided], people: Sequence[int], at: datetime) -> None:
+    """Records go to their people; people without records end, their history stays."""
+    person_of = {
+        str(ref): person for decided, person in zip(decisions, people, strict=True) for ref in decided.refs
+    }
+    belong = select(RECORD.c.person_id).where(RECORD.c.person_id.is_not(None))
+    earlier = {row.person_id for row in where_in(db, belong, RECORD.c.ref, person_of)}
+    if person_of:
+        db.execute(
+            update(RECORD)
+            .where(RECORD.c.ref == bindparam("record_ref"))
+            .values(person_id=bindparam("belongs_to"), first_load=False),
+            [{"record_ref": ref, "belongs_to": person} for ref, person in sorted(person_of.items())],
+        )
+    for part in chunks(earlier - set(people)):
+        left = select(RECORD.c.ref).where(RECORD.c.person_id == PERSON.c.id).exists()
+        db.execute(update(PERSON).where(PERSON.c.id.in_(part), ~left).values(ended_at=at))
+
+
+def _keep_history(db: Connection, run: int, decisions: Sequence[Decided], people: Sequence[int]) -> None:
+    version = criteria_version(db)
+    steps = [
+        {
+            "person": person,
+            "at": change.at,
+            "from_stage": change.from_stage,
+            "to_stage": change.to_stage,
+            "from_status": change.from_status.value,
+            "to_status": change.to_status.value,
+            "because": change.because,
+            "adopted": change.adopted,
+            "entered_mql": decided.stage.entered_mql,
+            "left_mql": decided.stage.left_mql,
+            "criteria_version": version,
+            "run": run,
+        }
+        for decided, person in zip(decisions, people, strict=True)
+        if (change := decided.stage.change) is not None
+    ]
+    if steps:
+        db.execute(insert(STAGE_HISTORY), steps)
+
+
+def _keep_plan(
+    db: Connection, decisions: Sequence[Decided], people: Sequence[int], plans: Mapping[str, int]
+) -> None:
+    """Plan rows, one per record and plan: a later decision of the same run replaces what was not sent yet."""
+    for part in chunks(str(ref) for decided in decisions for ref in decided.refs):
+        db.execute(
+            delete(PLAN_ROW).where(
+                PLAN_ROW.c.plan.in_(sorted(plans.values())),
+                PLAN_ROW.c.ref.in_(part),
+                PLAN_ROW.c.status.in_(["planned", "held_back"]),
+            )
+        )
+    refs = {str(planned.ref) for decided in decisions for planned in decided.plan}
+    read_at = {
+        row.ref: row.observed_at
+        for row in where_in(db, select(RECORD.c.ref, RECORD.c.observed_at), RECORD.c.ref, refs)
+    }
+    rows = [
+        {
+            "plan": plans[planned.ref.crm],
+            "crm": planned.ref.crm,
+            "person": person,
+            "ref": str(planned.ref),
+            "status": planned.fate,
+            "writes": codec.dump_writes(planned.writes),
+            "held_back": codec.dump_held_back(planned.held_back),
+            "because": planned.because,
+            "reason": "",
+            "code": "",
+            "read_at": read_at.get(str(planned.ref)),
+        }
+        for decided, person in zip(decisions, people, strict=True)
+        for planned in decided.plan
+        if planned.ref.crm in plans and planned.fate != "unchanged"
+    ]
+    if rows:
+        db.execute(insert(PLAN_ROW), rows)
+
+
+def _keep_reviews(db: Connection, reviews: Sequence[Review], at: datetime) -> None:
+    """New pairs are added; a pair that a human has answered keeps the answer."""
+    pairs = {tuple(sorted((str(review.a), str(review.b)))): review.why for review in reviews}
+    moment = time_to_db(at, db.dialect.name)
+    known = {
+        (row.a, row.b)
+        for row in where_in(db, select(REVIEW.c.a, REVIEW.c.b), REVIEW.c.a, (a for a, _ in pairs))
+    }
+    fresh = sorted((a, b, why, moment) for (a, b), why in pairs.items() if (a, b) not in known)
+    upsert(db, REVIEW, ("a", "b", "why", "found_at"), fresh, ("a", "b"))
+    for (a, b), why in sorted(pairs.items()):
+        if (a, b) in known:
+            db.execute(
+                update(REVIEW)
+                .where(REVIEW.c.a == a, REVIEW.c.b == b, REVIEW.c.answer.is_(None))
+                .values(why=why)
+            )
+
+
+def _clear_marks(db: Connection, decisions: Sequence[Decided], clear: Sequence[Ref], seen: Marks) -> None:
+    """Remove the marks that this decision has answered, and no newer ones."""
+    answered = {str(ref) for ref in clear}
+    members = {str(ref) for decided in decisions for ref in decided.refs}
+    exactly: list[dict[str, Any]] = []
+    blindly: set[str] = set()
+    for ref in answered | members:
+        if ref not in seen:
+            blindly |= {ref} & answered
+            continue
+        # A member that was not asked for still loses its moments of time alone: they are computed anew.
+        exactly += [
+            {"mark_ref": ref, "mark_crm": crm, "mark_serial": serial}
+            for crm, serial in seen[ref]
+            if ref in answered or crm == ""
+        ]
+    for part in chunks(blindly):
+        db.execute(delete(DUE).where(DUE.c.ref.in_(part)))
+    if exactly:
+        exactly.sort(key=lambda mark: (mark["mark_ref"], mark["mark_crm"]))
+        db.execute(
+            delete(DUE).where(
+                DUE.c.ref == bindparam("mark_ref"),
+                DUE.c.crm == bindparam("mark_crm"),
+                DUE.c.serial == bindparam("mark_serial"),
+            ),
+            exactly,
+        )
+
+
+def _set_marks(db: Connection, decisions: Sequence[Decided], at: datetime) -> None:
+    """The moments at which these people have to be looked at again, and the CRMs that were not asked."""
+    dialect = db.dialect.name
+    now = time_to_db(at, dialect)
+    midnight = time_to_db(next_midnight(at), dialect)
+    marks: list[tuple[str, str, Any]] = []
+    for decided in decisions:
+        moment = decided.stage.look_again_at
+        for ref in decided.refs:
+            if moment is not None:
+                marks.append((str(ref), "", time_to_db(moment, dialect)))
+            if decided.decays:
+                marks.append((str(ref), "", midnight))
+            if ref.crm in decided.pending:
+                marks.append((str(ref), ref.crm, now))
+        marks += [(str(ref), "", time_to_db(later, dialect)) for ref, later in decided.later.items()]
+    mark_due_at(db, marks)
+
+
+def next_midnight(at: datetime) -> datetime:
+    """The first UTC midnight after this moment."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + DAY
+
+
+# ----------------------------------------------------------------------------------------------------------- plans
+
+
+def open_plan(db: Connection, run: int, crm: str, lease: Lease, at: datetime) -> int:
+    """A new open plan. Older open ones end as superseded, or as expired after 24 h; what they had not sent yet
+    makes its records due again."""
+    store_lease.check(db, lease)
+    for row in db.execute(select(PLAN).where(PLAN.c.crm == crm, PLAN.c.status == "open")).all():
+        give_back(db, row.id, at)
+        status = "expired" if row.created_at + DAY <= at else "superseded"
+        db.execute(update(PLAN).where(PLAN.c.id == row.id).values(status=status))
+    made = db.execute(
+        insert(PLAN).values(run=run, crm=crm, status="open", created_at=at).returning(PLAN.c.id)
+    )
+    plan: int = made.scalar_one()
+    return plan
+
+
+def give_back(db: Connection, plan: int, at: datetime) -> None:
+    """The records whose planned writes were never sent are due again."""
+    unsent = select(PLAN_ROW.c.ref).where(
+        PLAN_ROW.c.plan == plan, or_(PLAN_ROW.c.status == "planned", PLAN_ROW.c.status == "waiting")
+    )
+    mark_due(db, [codec.parse_ref(row.ref) for row in db.execute(unsent)], at)

@@ -1,0 +1,474 @@
+"""Gather: keep a page. Rows, watermark, histories and due marks in one commit; only news makes people due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, select, tuple_, update
+
+from connector.core.echo import is_news, supersedes
+from connector.core.model import (
+    CompanyRecord,
+    Engagement,
+    JsonValue,
+    OpportunityRecord,
+    PersonRecord,
+    Ref,
+    VendorRecord,
+)
+from connector.ledger import codec, store_lease
+from connector.ledger.hot import chunks, delete_in, known_people, mark_due, upsert, where_in
+from connector.ledger.tables import (
+    ADDRESS,
+    ENGAGEMENT,
+    LINK,
+    PAST_RECORD,
+    QUARANTINE,
+    READING,
+    RECORD,
+    ROLE,
+    WATERMARK,
+    WRITTEN,
+)
+from connector.ledger.types import time_to_db
+from connector.ports import Held, Kept, Lease, NormalizedPage
+
+R = TypeVar("R", PersonRecord, CompanyRecord, OpportunityRecord)
+
+_RECORD_COLUMNS = (
+    "ref",
+    "kind",
+    "vendor_id",
+    "body",
+    "vendor",
+    "company",
+    "state",
+    "first_load",
+    "changed_at",
+    "observed_at",
+)
+_ENGAGEMENT_COLUMNS = (
+    "crm",
+    "stream",
+    "key",
+    "about",
+    "email",
+    "type",
+    "occurred_at",
+    "name",
+    "url",
+    "campaign",
+    "channel",
+    "status",
+    "value",
+    "attributes",
+    "counted",
+    "why_not",
+    "deleted",
+    "known_at",
+    "observed_at",
+)
+_ENGAGEMENT_KEY = ("crm", "stream", "key", "about")
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the page came to so far."""
+
+    stored: int = 0
+    duplicate: int = 0
+    touched: set[Ref] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change(Generic[R]):
+    """A record that is stored anew: how it stood in the ledger, and how it stands now."""
+
+    old: R | None
+    new: R
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A record as it is stored, and as later rows of the page make it."""
+
+    body: str
+    vendor: str
+    changed_at: datetime
+    state: str
+
+
+# ------------------------------------------------------------------------------------------- questions
+
+
+def cursor(db: Connection, crm: str, stream: str) -> Mapping[str, JsonValue] | None:
+    """The stream's watermark; None before its first page."""
+    text = db.execute(
+        select(WATERMARK.c.cursor).where(WATERMARK.c.crm == crm, WATERMARK.c.stream == stream)
+    ).scalar()
+    if text is None:
+        return None
+    found: Mapping[str, JsonValue] = codec.loads(text)
+    return found
+
+
+def readings(db: Connection, refs: Sequence[Ref]) -> dict[tuple[Ref, str], float]:
+    """The last readings of these records' counters."""
+    rows = where_in(
+        db, select(READING.c.ref, READING.c.counter, READING.c.value), READING.c.ref, map(str, refs)
+    )
+    return {(codec.parse_ref(row.ref), row.counter): row.value for row in rows}
+
+
+# ------------------------------------------------------------------------------------------------ keep
+
+
+def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
+    """One page in one commit. See `connector.ports.Ledger.keep`.
+
+    A row older than what is stored is left out, unless its state differs. `stored + duplicate` counts the rows
+    of the page that are not quarantined, an engagement row once per record it is about.
+    """
+    store_lease.check(db, lease)
+    tally = _Tally()
+    _keep_people(db, page, at, tally)
+    _keep_companies(db, page, at, tally)
+    _keep_opportunities(db, page, at, tally)
+    _keep_engagement(db, page, at, tally)
+    _keep_readings(db, page, at)
+    mark_due(db, tally.touched, at)
+    _keep_quarantine(db, page, run, at)
+    saved = (page.crm, page.stream, codec.dumps(dict(page.cursor)), run, time_to_db(at, db.dialect.name))
+    upsert(db, WATERMARK, ("crm", "stream", "cursor", "run", "saved_at"), [saved], ("crm", "stream"))
+    return Kept(tally.stored, tally.duplicate, len(page.quarantined), frozenset(tally.touched))
+
+
+def _keep_records(
+    db: Connection,
+    kind: str,
+    pairs: Sequence[tuple[VendorRecord, R]],
+    dump: Callable[[R], str],
+    load: Callable[[str], R],
+    page: NormalizedPage,
+    at: datetime,
+    tally: _Tally,
+) -> list[_Change[R]]:
+    """Store the rows that differ. Returns what changed, one per record, with the form stored before the page."""
+    query = select(RECORD.c.ref, RECORD.c.body, RECORD.c.vendor, RECORD.c.changed_at, RECORD.c.state)
+    rows = where_in(db, query.with_for_update(), RECORD.c.ref, (str(record.ref) for _, record in pairs))
+    stored = {row.ref: _Known(row.body, row.vendor, row.changed_at, row.state) for row in rows}
+    now = dict(stored)
+    fresh: dict[str, R] = {}
+    for vendor, record in pairs:
+        name = str(record.ref)
+        known = now.get(name)
+        state = record.state.value
+        if known is not None and vendor.changed_at < known.changed_at and state == known.state:
+            tally.duplicate += 1
+            continue
+        row = _Known(dump(record), codec.dumps(dict(vendor.values)), vendor.changed_at, state)
+        if known is not None and known == row:
+            tally.duplicate += 1
+            continue
+        tally.stored += 1
+        now[name] = row
+        fresh[name] = record
+    dialect = db.dialect.name
+    seen = time_to_db(at, dialect)
+    upsert(
+        db,
+        RECORD,
+        _RECORD_COLUMNS,
+        [
+            (
+                name,
+                kind,
+                record.ref.id,
+                now[name].body,
+                now[name].vendor,
+                _company_of(record),
+                now[name].state,
+                page.first_load,
+                time_to_db(now[name].changed_at, dialect),
+                seen,
+            )
+            for name, record in sorted(fresh.items())
+        ],
+        ("ref",),
+    )
+    return [
+        _Change(load(stored[name].body) if name in stored else None, record) for name, record in fresh.items()
+    ]
+
+
+def _company_of(record: PersonRecord | CompanyRecord | OpportunityRecord) -> str | None:
+    """Only people are looked up by their company."""
+    return str(record.company) if isinstance(record, PersonRecord) and record.company else None
+
+
+def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
+    changes = _keep_records(db, "person", page.people, codec.dump_person, codec.load_person, page, at, tally)
+    written = written_to(db, (change.new.ref for change in changes if change.old is not None))
+    tally.touched.update(
+        change.new.ref
+        for change in changes
+        if is_news(change.old, change.new, written.get(change.new.ref, {}))
+    )
+    _relate(db, ADDRESS, changes, lambda record: set(record.emails))
+    _relate(db, LINK, changes, named_as_same)
+    moment = time_to_db(at, db.dialect.name)
+    past = [
+        (str(change.old.ref), codec.dump_person(change.old), moment)
+        for change in changes
+        if change.old is not None and supersedes(change.old, change.new)
+    ]
+    if past:
+        db.execute(
+            PAST_RECORD.insert(), [{"ref": ref, "body": body, "known_until": at} for ref, body, _ in past]
+        )
+
+
+def named_as_same(record: PersonRecord) -> set[str]:
+    """The records that this one names as the same person."""
+    named = {str(ref) for ref in record.same_as}
+    return named | {str(record.moved_to)} if record.moved_to else named
+
+
+def _relate(
+    db: Connection,
+    table: Any,
+    changes: Sequence[_Change[PersonRecord]],
+    related: Callable[[PersonRecord], set[str]],
+) -> None:
+    """Replace what is looked up from the other side: addresses, links."""
+    moved = [
+        change
+        for change in changes
+        if (related(change.old) if change.old is not None else set()) != related(change.new)
+    ]
+    known = [str(change.new.ref) for change in moved if change.old is not None]
+    delete_in(db, table, table.c.ref, known)
+    rows = [(str(change.new.ref), value) for change in moved for value in related(change.new)]
+    if table is ADDRESS:
+        upsert(db, table, ("email", "ref"), sorted((value, ref) for ref, value in rows), ("email", "ref"))
+    else:
+        upsert(db, table, ("ref", "other"), sorted(rows), ("ref", "other"))
+
+
+def written_to(db: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Held]]:
+    """What we last wrote to these records, by record and vendor field."""
+    found: dict[Ref, dict[str, Held]] = {}
+    for row in where_in(db, select(WRITTEN), WRITTEN.c.ref, map(str, refs)):
+        held = Held(codec.loads(row.value), row.written_at, row.stage)
+        found.setdefault(codec.parse_ref(row.ref), {})[row.field] = held
+    return found
+
+
+def _keep_companies(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
+    changes = _keep_records(
+        db, "company", page.companies, codec.dump_company, codec.load_company, page, at, tally
+    )
+    moved = [
+        str(change.new.ref)
+        for change in changes
+        if change.old is None
+        or (change.old.fields, change.old.state) != (change.new.fields, change.new.state)
+    ]
+    for row in where_in(db, select(RECORD.c.ref), RECORD.c.company, moved):
+        tally.touched.add(codec.parse_ref(row.ref))
+
+
+def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
+    changes = _keep_records(
+        db,
+        "opportunity",
+        page.opportunities,
+        codec.dump_opportunity,
+        codec.load_opportunity,
+        page,
+        at,
+        tally,
+    )
+    delete_in(db, ROLE, ROLE.c.opportunity, (str(c.new.ref) for c in changes if c.old is not None))
+    roles = {(str(person), str(c.new.ref)) for c in changes for person in c.new.people}
+    upsert(db, ROLE, ("person", "opportunity"), sorted(roles), ("person", "opportunity"))
+    people: set[Ref] = set()
+    for change in changes:
+        if change.old is None or _deal(change.old) != _deal(change.new):
+            people.update(change.new.people, change.old.people if change.old else ())
+    tally.touched.update(codec.parse_ref(ref) for ref in known_people(db, people))
+
+
+def _deal(record: OpportunityRecord) -> tuple[object, ...]:
+    """All of an opportunity that can matter to its people."""
+    return (
+        record.people,
+        record.company,
+        record.is_closed,
+        record.is_won,
+        record.amount,
+        record.currency,
+        record.state,
+        record.closed_at,
+    )
+
+
+# ------------------------------------------------------------------------------------------ engagement
+
+
+def _keep_engagement(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
+    """Upsert by (crm, stream, key, about). A record that an event is no longer about loses it.
+
+    `known_at`: of a first load, when it happened (the vendor knew it then); otherwise now, and again when what
+    is said of it changes.
+    """
+    if not page.engagement:
+        return
+    stored = _stored_engagement(db, page.engagement)
+    fresh: dict[tuple[str, str, str, str], tuple[Any, ...]] = {}
+    dialect = db.dialect.name
+    observed = time_to_db(at, dialect)
+    told: set[tuple[str, str, str, str]] = set()
+    abouts: set[str] = set()
+    emails: set[str] = set()
+    for event in page.engagement:
+        key = (event.crm, event.stream, clean(event.key), str(event.about) if event.about else "")
+        told.add(key)
+        said = _said(event, dialect)
+        before = fresh.get(key) or stored.get(key)
+        if before is not None and before[: len(said)] == said:
+            tally.duplicate += 1
+            continue
+        tally.stored += 1
+        known_at = min(event.occurred_at, at) if page.first_load else at
+        fresh[key] = (*said, time_to_db(known_at, dialect), observed)
+        if event.counted or before is not None:
+            abouts.add(key[3])
+            emails.update(filter(None, (said[0], before[0] if before is not None else None)))
+    withdrawn = [key for key, row in stored.items() if key not in told and not row[_DELETED]]
+    for key in withdrawn:
+        abouts.add(key[3])
+        emails.update(filter(None, (stored[key][0],)))
+        changed = list(stored[key])
+        changed[_DELETED] = True
+        fresh[key] = (*changed, observed, observed)
+    upsert(
+        db,
+        ENGAGEMENT,
+        _ENGAGEMENT_COLUMNS,
+        [(*key, *row) for key, row in sorted(fresh.items())],
+        _ENGAGEMENT_KEY,
+    )
+    _touch_by_engagement(db, abouts - {""}, emails, tally)
+
+
+_SAID = _ENGAGEMENT_COLUMNS[4:-2]
+_DELETED = _SAID.index("deleted")
+_OCCURRED = _SAID.index("occurred_at")
+
+
+def _said(event: Engagement, dialect: str) -> tuple[Any, ...]:
+    """What a row says of an event, as the driver takes it, in the order of `_SAID`."""
+    return (
+        clean(event.email) if event.email else None,
+        clean(event.type),
+        time_to_db(event.occurred_at, dialect),
+        clean(event.name),
+        clean(event.url),
+        clean(event.campaign),
+        clean(event.channel),
+        clean(event.status),
+        float(event.value) if event.value is not None else None,
+        codec.dumps(dict(event.attributes)),
+        event.counted,
+        clean(event.why_not),
+        event.deleted,
+    )
+
+
+N = TypeVar("N", str, str | None)
+
+
+def clean(text: N) -> N:
+    """Without NUL characters, which PostgreSQL's text cannot hold."""
+    return text.replace("\x00", "") if text and "\x00" in text else text
+
+
+def _stored_engagement(
+    db: Connection, events: Sequence[Engagement]
+) -> dict[tuple[str, str, str, str], tuple[Any, ...]]:
+    """What is stored under the keys of these events, whichever record it is about."""
+    query = select(*(ENGAGEMENT.c[name] for name in (*_ENGAGEMENT_KEY, *_SAID)))
+    dialect = db.dialect.name
+    keys: dict[tuple[str, str], set[str]] = {}
+    for event in events:
+        keys.setdefault((event.crm, event.stream), set()).add(clean(event.key))
+    found: dict[tuple[str, str, str, str], tuple[Any, ...]] = {}
+    for (crm, stream), names in sorted(keys.items()):
+        of_stream = query.where(ENGAGEMENT.c.crm == crm, ENGAGEMENT.c.stream == stream)
+        for row in where_in(db, of_stream, ENGAGEMENT.c.key, names):
+            said: list[Any] = list(tuple(row)[4:])
+            said[_OCCURRED] = time_to_db(said[_OCCURRED], dialect)
+            found[row.crm, row.stream, row.key, row.about] = tuple(said)
+    return found
+
+
+def _touch_by_engagement(db: Connection, abouts: set[str], emails: set[str], tally: _Tally) -> None:
+    """The stored people it is about, and all who hold one of the addresses."""
+    about = known_people(db, (codec.parse_ref(ref) for ref in abouts))
+    by_address = {row.ref for row in where_in(db, select(ADDRESS.c.ref), ADDRESS.c.email, emails)}
+    tally.touched.update(codec.parse_ref(ref) for ref in about | by_address)
+
+
+# -------------------------------------------------------------------------------- counters, quarantine
+
+
+def _keep_readings(db: Connection, page: NormalizedPage, at: datetime) -> None:
+    moment = time_to_db(at, db.dialect.name)
+    rows = sorted(
+        (str(ref), counter, float(value), moment) for (ref, counter), value in page.readings.items()
+    )
+    upsert(db, READING, ("ref", "counter", "value", "read_at"), rows, ("ref", "counter"))
+
+
+def _keep_quarantine(db: Connection, page: NormalizedPage, run: int, at: datetime) -> None:
+    """Bad rows are kept with the reason; a record that reads well again leaves the quarantine."""
+    if db.execute(select(QUARANTINE.c.run).where(QUARANTINE.c.crm == page.crm).limit(1)).first():
+        told = (*page.people, *page.companies, *page.opportunities)
+        well = {(vendor.ref.object, vendor.ref.id) for vendor, _ in told}
+        for part in chunks(well):
+            db.execute(
+                QUARANTINE.delete().where(
+                    QUARANTINE.c.crm == page.crm, tuple_(QUARANTINE.c.object, QUARANTINE.c.record).in_(part)
+                )
+            )
+    moment = time_to_db(at, db.dialect.name)
+    rows = {
+        (row.crm, row.object, clean(row.id)): (
+            row.crm,
+            row.object,
+            clean(row.id),
+            clean(row.why),
+            run,
+            moment,
+        )
+        for row in page.quarantined
+    }
+    columns = ("crm", "object", "record", "why", "run", "met_at")
+    upsert(db, QUARANTINE, columns, [rows[key] for key in sorted(rows)], ("crm", "object", "record"))
+
+
+# ------------------------------------------------------------------ changes of ours to a stored record
+
+
+def rewrite(db: Connection, records: Iterable[PersonRecord]) -> None:
+    """Store these forms of known person records; what the vendor told stays beside them."""
+    for record in sorted(records, key=lambda each: each.ref):
+        db.execute(
+            update(RECORD)
+            .where(RECORD.c.ref == str(record.ref))
+            .values(body=codec.dump_person(record), state=record.state.value)
+        )
