@@ -247,6 +247,10 @@ class StageState:
     answered_at: datetime | None = None  # of the last answer of sales that was used
     disqualified_by: str | None = None
     because: str = ""
+    band: int | None = None  # when `because` was told; it is told anew when the band changes
+    by_human: bool = False  # somebody set this stage in a CRM: points do not undo it
+    dwell_from: datetime | None = None  # a dwell counts from here: entry, or adoption
+    seen: tuple[str, ...] = ()  # what CRMs said at the last decision (see core/stage), so that only changes count
 
 
 @dataclass(frozen=True, slots=True)
