@@ -1,0 +1,199 @@
+"""HubSpot as one of the CRMs: what it needs from the environment, and both halves of its adapter. Thin on
+purpose: what is read is in `pull`, what is written in `push`, what an answer means in `errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from adapters.hubspot import pull as pulling
+from adapters.hubspot import push as pushing
+from adapters.hubspot.api import Api, Paths, Usage
+from adapters.hubspot.auth import OAuth, StaticToken
+from adapters.hubspot.payload import field_info, read_rows
+from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
+from connector.errors import FixConfig, Problem, RetryLater
+from connector.ports import (
+    Account,
+    Clock,
+    FieldInfo,
+    Fields,
+    Limits,
+    Plugin,
+    Stream,
+    TokenStore,
+    Variable,
+)
+from connector.transport import Auth, checked_url
+
+SCHEMA_LASTS = timedelta(hours=6)  # admins add stages and options while we run
+OAUTH = ("HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN")
+
+
+class HubSpot:
+    """A connected HubSpot account: a `connector.ports.Adapter`."""
+
+    crm = "hubspot"
+    limits = Limits(write_batch=pushing.BATCH, read_batch=pulling.LIST_PAGE)
+
+    def __init__(self, api: Api, auth: Auth, *, daily_share: float) -> None:
+        self._api = api
+        self._auth = auth
+        self._daily_share = daily_share
+        self._schemas: dict[str, tuple[datetime, Mapping[str, FieldInfo]]] = {}
+
+    def streams(self) -> Sequence[Stream]:
+        """Companies and contacts before the engagement that refers to them."""
+        return pulling.STREAMS
+
+    def pull(self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields) -> AsyncIterator[Page]:
+        """See `adapters.hubspot.pull`."""
+        return pulling.pull(pulling.Pulling(self._api, fields, self._cached_schema), stream, since)
+
+    async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
+        """Contacts as they stand now, by the ref asked for; a merged one carries `moved_to`."""
+        asked = pulling.Pulling(self._api, fields, self._cached_schema)
+        properties = await pulling.wanted(asked, "contact")
+        return await pulling.read_refs(self._api, refs, properties)
+
+    async def account(self) -> Account:
+        """Portal, zone, currency and HubSpot's clock. Raises FixConfig for credentials that do not work."""
+        return await self._api.account()
+
+    async def schema(self, object: str) -> Mapping[str, FieldInfo]:
+        """The live properties of `contact`, `company`, `meetings` or `calls`, by name. Always asked anew."""
+        answer = await self._api.get(self._api.paths.properties(pulling.type_of(object)))
+        rows, _ = read_rows(pulling.results_of(answer), object, field_info)
+        found = {info.name: info for info in rows}
+        self._schemas[object] = (self._api.clock.now(), found)
+        return found
+
+    async def _cached_schema(self, object: str) -> Mapping[str, FieldInfo]:
+        known = self._schemas.get(object)
+        if known is not None and self._api.clock.now() - known[0] < SCHEMA_LASTS:
+            return known[1]
+        return await self.schema(object)
+
+    def calls(self) -> int:
+        """HTTP requests sent so far, refused ones included, token calls not."""
+        return self._api.calls
+
+    def usage(self) -> Usage | None:
+        """The account's calls today by HubSpot's own count; None for OAuth apps and before the first
+        answer.
+        """
+        return self._api.usage
+
+    async def push(self, batch: Sequence[Write]) -> list[Receipt]:
+        """See `adapters.hubspot.push`. RetryLater once the day's share of calls, everybody's counted, is
+        spent.
+        """
+        usage = self._api.usage
+        if usage is not None and usage.used_share >= self._daily_share:
+            raise RetryLater(
+                f"{usage.used_share:.0%} of this HubSpot account's calls for today are used, and the connector stops"
+                f" writing at {self._daily_share:.0%}.",
+                next_step="Writing goes on tomorrow; or raise HUBSPOT_DAILY_SHARE.",
+                after=self._api.until_midnight(),
+            )
+        return await pushing.push(self._api, batch)
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self._api.close()
+        if isinstance(self._auth, OAuth):
+            await self._auth.close()
+
+
+def connected(variables: Mapping[str, str]) -> bool:
+    """Whether any credential is set; half-set ones are `connect`'s to refuse."""
+    return any(variables.get(name) for name in ("HUBSPOT_ACCESS_TOKEN", *OAUTH))
+
+
+def connect(variables: Mapping[str, str], clock: Clock, store: TokenStore | None) -> HubSpot:
+    """The adapter for these variables. Sends nothing. Raises FixConfig with every problem at once."""
+    problems: list[Problem] = []
+
+    def tried(name: str, read: Any) -> Any:
+        try:
+            return read(variables.get(name) or DEFAULTS[name])
+        except FixConfig as error:
+            problems.append(Problem((name,), f"{error.message} {error.next_step}".strip()))
+        except ValueError as error:
+            problems.append(Problem((name,), str(error)))
+        return None
+
+    base_url = tried("HUBSPOT_BASE_URL", lambda text: checked_url("HUBSPOT_BASE_URL", text))
+    paths = tried("HUBSPOT_API_VERSION", lambda text: Paths(text.strip()))
+    rate_share = tried("HUBSPOT_RATE_SHARE", _share)
+    daily_share = tried("HUBSPOT_DAILY_SHARE", _share)
+    token = (variables.get("HUBSPOT_ACCESS_TOKEN") or "").strip()
+    oauth = {name: (variables.get(name) or "").strip() for name in OAUTH}
+    if not token:
+        problems += [Problem((name,), "is not set") for name, value in oauth.items() if not value]
+    elif any(character.isspace() or ord(character) > 126 for character in token):
+        problems.append(Problem(("HUBSPOT_ACCESS_TOKEN",), "holds characters that no token has"))
+    if problems:
+        raise FixConfig(
+            "HubSpot cannot be connected with these settings.",
+            next_step="Set HUBSPOT_ACCESS_TOKEN, or all three of HUBSPOT_CLIENT_ID, HUBSPOT_CLIENT_SECRET and"
+            " HUBSPOT_REFRESH_TOKEN.",
+            problems=problems,
+        )
+    auth: StaticToken | OAuth
+    if token:
+        auth = StaticToken(token)
+    else:
+        auth = OAuth(
+            base_url,
+            paths.token,
+            client_id=oauth["HUBSPOT_CLIENT_ID"],
+            client_secret=oauth["HUBSPOT_CLIENT_SECRET"],
+            refresh_token=oauth["HUBSPOT_REFRESH_TOKEN"],
+            clock=clock,
+            store=store,
+        )
+    return HubSpot(Api(base_url, auth, clock, paths, rate_share), auth, daily_share=daily_share)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise ValueError(f"{text[:20]!r} is not a share above 0 and up to 1")
+    return share
+
+
+def build_sandbox(*arguments: Any, **options: Any) -> object:
+    """HubSpot's sandbox; its server is imported only when one is wanted."""
+    from adapters.hubspot.sandbox import build
+
+    return build(*arguments, **options)
+
+
+VARIABLES = (
+    Variable("HUBSPOT_ACCESS_TOKEN", "a private app's token or a service key", secret=True),
+    Variable("HUBSPOT_CLIENT_ID", "OAuth instead of a token: the app's client id"),
+    Variable("HUBSPOT_CLIENT_SECRET", "OAuth: the app's client secret", secret=True),
+    Variable("HUBSPOT_REFRESH_TOKEN", "OAuth: the refresh token of this account", secret=True),
+    Variable("HUBSPOT_BASE_URL", "where HubSpot's API is", "https://api.hubapi.com"),
+    Variable("HUBSPOT_API_VERSION", "a dated version of the API, or v3", "2026-03"),
+    Variable("HUBSPOT_RATE_SHARE", "share of the short rate window that we use", "0.9"),
+    Variable(
+        "HUBSPOT_DAILY_SHARE", "share of the day's calls, everybody's counted, at which writing stops", "0.3"
+    ),
+)
+DEFAULTS = {variable.name: variable.default or "" for variable in VARIABLES}
+
+PLUGIN = Plugin(
+    crm="hubspot",
+    title="HubSpot",
+    variables=VARIABLES,
+    connected=connected,
+    connect=connect,
+    build_sandbox=build_sandbox,
+)

@@ -1,0 +1,193 @@
+"""Where HubSpot's endpoints are in each API version, and one connection to an account. Knows no record.
+
+Dated paths: developers.hubspot.com changelog, "date-based versioning" (2026-03 is the first that is generally
+available). E-mail events, form submissions and the list of forms have no dated twin.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from adapters.hubspot.errors import classifier, place
+from connector.errors import FixConfig, StopRun
+from connector.ports import Account, Clock
+from connector.transport import Answer, Auth, Limiter, Transport
+
+FORMS = "/marketing/v3/forms"
+SUBMISSIONS = "/form-integrations/v1/submissions/forms"
+EMAIL_EVENTS = "/email/public/v1/events"
+CORRELATION = "x-hubspot-correlation-id"
+
+PERMITS = 100  # per 10 s on the smallest plan; the account's own number is in every answer
+WINDOW = timedelta(seconds=10)
+SEARCHES = 5  # per second and account; search is exempt from the 10-second window
+ASSOCIATION_PERMITS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Paths of one API version: `v3`, or a date such as `2026-03`."""
+
+    version: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"v3|20\d\d-(03|09)", self.version):
+            raise FixConfig(
+                "HUBSPOT_API_VERSION is not a version of HubSpot's API.",
+                next_step="Use `2026-03`, a later March or September, or `v3`.",
+            )
+
+    def objects(self, type_: str) -> str:
+        """Records of one type, `contacts` or `companies` or `calls` ..."""
+        return f"/crm/v3/objects/{type_}" if self._v3 else f"/crm/objects/{self.version}/{type_}"
+
+    def properties(self, type_: str) -> str:
+        """Property definitions of one type."""
+        return f"/crm/v3/properties/{type_}" if self._v3 else f"/crm/properties/{self.version}/{type_}"
+
+    def associations(self, from_: str, to: str) -> str:
+        """Links from records of one type to another, in batches."""
+        base = "/crm/v4/associations" if self._v3 else f"/crm/associations/{self.version}"
+        return f"{base}/{from_}/{to}/batch/read"
+
+    @property
+    def account(self) -> str:
+        """Who we are connected as."""
+        return "/account-info/v3/details" if self._v3 else f"/account-info/{self.version}/details"
+
+    @property
+    def token(self) -> str:
+        """Where a refresh token becomes an access token."""
+        return "/oauth/v3/token" if self._v3 else f"/oauth/{self.version}/token"
+
+    @property
+    def _v3(self) -> bool:
+        return self.version == "v3"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The account's calls today, everybody's counted, as HubSpot's headers say."""
+
+    allowed: int
+    remaining: int
+
+    @property
+    def used_share(self) -> float:
+        """0 to 1."""
+        return (self.allowed - self.remaining) / self.allowed if self.allowed > 0 else 0.0
+
+
+class Api:
+    """One HubSpot account over HTTP: limits learned from its answers, its clock, its day."""
+
+    def __init__(self, base_url: str, auth: Auth, clock: Clock, paths: Paths, rate_share: float) -> None:
+        self.paths = paths
+        self.clock = clock
+        self.usage: Usage | None = None
+        self._zone: ZoneInfo | None = None
+        self._skew: timedelta | None = None  # the vendor's clock minus ours
+        self._general = Limiter(PERMITS, WINDOW, clock, share=rate_share)
+        self._transport = Transport(
+            base_url,
+            auth=auth,
+            limits={
+                "default": self._general,
+                "search": Limiter(SEARCHES, timedelta(seconds=1), clock, share=rate_share),
+                "associations": Limiter(ASSOCIATION_PERMITS, WINDOW, clock, share=rate_share),
+            },
+            classify=classifier(self._until_midnight),
+            clock=clock,
+            name="HubSpot",
+            correlation_header=CORRELATION,
+        )
+
+    @property
+    def calls(self) -> int:
+        """Requests that reached HubSpot, refused ones included."""
+        return self._transport.calls
+
+    async def close(self) -> None:
+        """Give connections back."""
+        await self._transport.close()
+
+    async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """A GET under the general limit."""
+        return self._note(await self._transport.send("GET", path, params=params), general=True)
+
+    async def post(
+        self, path: str, body: Mapping[str, Any], *, policy: str = "default", idempotent: bool = True
+    ) -> Answer:
+        """A POST; `idempotent=False` for writes."""
+        answer = await self._transport.send("POST", path, json=body, policy=policy, idempotent=idempotent)
+        return self._note(answer, general=policy == "default")
+
+    async def account(self) -> Account:
+        """Portal, time zone and clock. One call."""
+        answer = await self.get(self.paths.account)
+        details = answer.json
+        if not isinstance(details, Mapping) or not details.get("portalId"):
+            raise StopRun(
+                "HubSpot did not say which account this is.",
+                next_step="Check that HUBSPOT_BASE_URL leads to HubSpot's API.",
+                where=place(answer),
+            )
+        zone = str(details.get("timeZone") or "UTC")
+        self._zone = _zone(zone)
+        return Account(
+            id=str(details["portalId"]),
+            name=str(details.get("uiDomain") or ""),
+            timezone=zone,
+            currency=str(details["companyCurrency"]) if details.get("companyCurrency") else None,
+            now=self._vendor_now(),
+        )
+
+    async def now(self) -> datetime:
+        """HubSpot's clock, aware UTC. Costs a call only before the first answer of all."""
+        if self._skew is None:
+            await self.account()
+        return self._vendor_now()
+
+    def _vendor_now(self) -> datetime:
+        return self.clock.now() + (self._skew or timedelta(0))
+
+    def _note(self, answer: Answer, *, general: bool) -> Answer:
+        said = answer.server_time
+        if said is not None:
+            self._skew = said - self.clock.now()
+        if general:  # search answers carry no such headers, other endpoints may count by other windows
+            permits = _number(answer, "x-hubspot-ratelimit-max")
+            window = _number(answer, "x-hubspot-ratelimit-interval-milliseconds") or 10_000
+            if permits and window == 10_000:
+                self._general.resize(permits)
+            allowed = _number(answer, "x-hubspot-ratelimit-daily")
+            remaining = _number(answer, "x-hubspot-ratelimit-daily-remaining")
+            if allowed and remaining is not None:
+                self.usage = Usage(allowed, remaining)
+        return answer
+
+    def _until_midnight(self) -> timedelta:
+        here = self._vendor_now().astimezone(self._zone or UTC)
+        midnight = (here + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight.astimezone(UTC) - here.astimezone(UTC)
+
+    def until_midnight(self) -> timedelta:
+        """How long until the account's daily allowance starts anew."""
+        return self._until_midnight()
+
+
+def _number(answer: Answer, header: str) -> int | None:
+    text = answer.headers.get(header, "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
