@@ -12,7 +12,9 @@ from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
 from adapters.hubspot.api import Api, Paths, Usage
 from adapters.hubspot.auth import OAuth, StaticToken
+from adapters.hubspot.byid import READ_BATCH, read_refs, type_of
 from adapters.hubspot.payload import field_info, read_rows
+from adapters.hubspot.rows import results_of
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig, Problem, RetryLater
 from connector.ports import (
@@ -36,7 +38,7 @@ class HubSpot:
     """A connected HubSpot account: a `connector.ports.Adapter`."""
 
     crm = "hubspot"
-    limits = Limits(write_batch=pushing.BATCH, read_batch=pulling.LIST_PAGE)
+    limits = Limits(write_batch=pushing.BATCH, read_batch=READ_BATCH)
 
     def __init__(self, api: Api, auth: Auth, *, daily_share: float) -> None:
         self._api = api
@@ -56,7 +58,7 @@ class HubSpot:
         """Contacts as they stand now, by the ref asked for; a merged one carries `moved_to`."""
         asked = pulling.Pulling(self._api, fields, self._cached_schema)
         properties = await pulling.wanted(asked, "contact")
-        return await pulling.read_refs(self._api, refs, properties)
+        return await read_refs(self._api, refs, properties)
 
     async def account(self) -> Account:
         """Portal, zone, currency and HubSpot's clock. Raises FixConfig for credentials that do not work."""
@@ -64,8 +66,8 @@ class HubSpot:
 
     async def schema(self, object: str) -> Mapping[str, FieldInfo]:
         """The live properties of `contact`, `company`, `meetings` or `calls`, by name. Always asked anew."""
-        answer = await self._api.get(self._api.paths.properties(pulling.type_of(object)))
-        rows, _ = read_rows(pulling.results_of(answer), object, field_info)
+        answer = await self._api.get(self._api.paths.properties(type_of(object)))
+        rows, _ = read_rows(results_of(answer), object, field_info)
         found = {info.name: info for info in rows}
         self._schemas[object] = (self._api.clock.now(), found)
         return found

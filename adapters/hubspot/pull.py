@@ -12,28 +12,37 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot.api import EMAIL_EVENTS, FORMS, SUBMISSIONS, Api
-from adapters.hubspot.errors import BadRequest, context_ids, errors_of, place
+from adapters.hubspot.api import Api
+from adapters.hubspot.byid import LONGEST_PROPERTIES, batch_read, gone, read_all
+from adapters.hubspot.cursors import (
+    FLOOR,
+    LAG,
+    REFRESH_EVERY,
+    SWEEP_EVERY,
+    Cursor,
+    cursor_time,
+    iso,
+    millis,
+    unreadable_cursor,
+    window_cursor,
+)
+from adapters.hubspot.email_events import pull_email_events
+from adapters.hubspot.errors import place
+from adapters.hubspot.forms import pull_submissions
 from adapters.hubspot.payload import (
-    CRM,
     NEEDS,
-    TYPES,
-    UnreadableError,
     activity,
-    email_event,
     lenient_moment,
-    merged_ids,
-    moment,
     read_rows,
     record,
     row_id,
     stage_date_fields,
-    submission,
 )
-from connector.core.model import JsonValue, Page, RecordState, Ref, VendorEvent, VendorRecord
+from adapters.hubspot.rows import id_of, next_after, number_id, results_of, search_result
+from connector.core.model import JsonValue, Page, VendorEvent
 from connector.errors import RetryLater, StopRun
 from connector.ports import FieldInfo, Fields, Stream
 from connector.transport import Answer
@@ -48,41 +57,10 @@ STREAMS = (
 )
 OBJECTS = {"companies": "company", "contacts": "contact", "meetings": "meetings", "calls": "calls"}
 
-LAG = timedelta(seconds=60)  # the index trails writes by "a few moments"; nobody publishes a bound
 OVERLAP = timedelta(minutes=5)  # read again below the watermark; re-reading is free, missing a contact is not
-EVENT_OVERLAP = timedelta(hours=1)  # opens and clicks arrive late
-FORM_OVERLAP = timedelta(minutes=15)
-SWEEP_EVERY = timedelta(days=1)  # archived records never show in a search
-REFRESH_EVERY = timedelta(days=7)  # calculated properties change without a trace in the last-modified one
-FLOOR = datetime(2006, 1, 1, tzinfo=UTC)  # HubSpot has no older record, and epoch 0 makes a search fail
-EVENTS_BACK = timedelta(
-    days=730
-)  # of a first load: older e-mail events weigh nothing under any sensible decay
-EVENTS_SPAN = timedelta(days=30)  # one window of e-mail events; their offsets die within hours
 LIST_PAGE = 100
 SEARCH_PAGE = 200
-EVENT_PAGE = 1000
-FORM_PAGE = 50
-LONGEST_PROPERTIES = 6_000  # characters of a list URL; HubSpot answers 414 somewhere above 8 KB
-FEW_FORMS = 20  # below that, asking each is cheaper than finding out which
-UNEXPLAINED = 20  # records a batch read may leave out without a word before we call it broken
 
-# Steps of mail servers, not of people: five times as many rows as all the others together.
-MACHINE_EVENTS = frozenset(
-    {
-        "SENT",
-        "PROCESSED",
-        "DELIVERED",
-        "DEFERRED",
-        "DROPPED",
-        "MTA_DROPPED",
-        "SUPPRESSED",
-        "SELECTED",
-        "PRINT",
-    }
-)
-
-Cursor = Mapping[str, JsonValue]
 SchemaOf = Callable[[str], Any]
 
 
@@ -102,9 +80,9 @@ def pull(pulling: Pulling, stream: str, since: Cursor | None) -> AsyncIterator[P
     if stream in OBJECTS:
         return ahead(pull_objects(pulling, stream, since))
     if stream == "form_submissions":
-        return ahead(pull_submissions(pulling, since))
+        return ahead(pull_submissions(pulling.api, since))
     if stream == "email_events":
-        return ahead(pull_email_events(pulling, since))
+        return ahead(pull_email_events(pulling.api, since))
     raise StopRun(f"HubSpot has no stream `{stream}` here.", next_step="Use one of the adapter's streams.")
 
 
@@ -135,9 +113,6 @@ async def ahead(pages: AsyncIterator[Page]) -> AsyncIterator[Page]:
             await task
 
 
-# --------------------------------------------------------------------- contacts, companies, meetings, calls
-
-
 async def pull_objects(pulling: Pulling, stream: str, since: Cursor | None) -> AsyncIterator[Page]:
     """Every record of a type: by list on a first load, else what changed since, and now and then a slow
     sweep.
@@ -156,7 +131,7 @@ async def pull_objects(pulling: Pulling, stream: str, since: Cursor | None) -> A
             yield page
         return
     if kind != "window":
-        raise _unreadable_cursor(stream, since)
+        raise unreadable_cursor(stream, since)
     assert since is not None
     cursor: Cursor = since
     if cursor.get("hi"):  # a window that broke off
@@ -238,7 +213,7 @@ async def _list_pages(
             },
         )
         rows = results_of(answer)
-        following = _next_after(answer)
+        following = next_after(answer)
         if following is not None and (following == after or not rows):
             raise RetryLater(
                 f"HubSpot's list of {stream} does not get on: {len(rows)} rows, and again the same page next.",
@@ -249,7 +224,7 @@ async def _list_pages(
             await _confirm_end(pulling, stream, after, answer)
         if wide and rows:
             ids = [id_of(row, answer) for row in rows]
-            rows = list((await _batch_read(pulling.api, stream, ids, properties, archived=archived)).values())
+            rows = list((await batch_read(pulling.api, stream, ids, properties, archived=archived)).values())
         yield rows, following
         if following is None:
             return
@@ -264,7 +239,7 @@ async def _confirm_end(pulling: Pulling, stream: str, after: str | None, answer:
         "limit": 1,
         "properties": ["hs_object_id"],
     }
-    total, _ = _search_result(
+    total, _ = search_result(
         await pulling.api.post(f"{pulling.api.paths.objects(stream)}/search", body, policy="search")
     )
     if total:
@@ -299,13 +274,13 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
         rows, missing = [], []
         if inside:
             properties = await wanted(pulling, object_)
-            got = await _read_all(pulling.api, stream, list(inside), properties)
+            got = await read_all(pulling.api, stream, list(inside), properties)
             rows = list(got.values())
             missing = [id_ for id_ in inside if id_ not in got]
         page = await _page(pulling, stream, rows, cursor)
         if missing and object_ in ("contact", "company"):
-            gone = await _gone(pulling.api, object_, {id_: inside[id_] for id_ in missing})
-            page = replace(page, records=page.records + gone)
+            lost = await gone(pulling.api, object_, {id_: inside[id_] for id_ in missing})
+            page = replace(page, records=page.records + lost)
         yield replace(page, fetched=len(inside))
         if done:
             return
@@ -333,14 +308,14 @@ async def _changed(pulling: Pulling, stream: str, lo: datetime, hi: datetime, la
         "limit": SEARCH_PAGE,
     }
     answer = await pulling.api.post(f"{pulling.api.paths.objects(stream)}/search", body, policy="search")
-    total, hits = _search_result(answer)
+    total, hits = search_result(answer)
     if len(hits) < min(total, SEARCH_PAGE):
         raise RetryLater(
             f"HubSpot's search found {total} {stream} and sent only {len(hits)} of them.",
             next_step="The watermark stays; the next run searches the same window again.",
             where=place(answer),
         )
-    ids = [_number_id(hit, answer) for hit in hits]
+    ids = [number_id(hit, answer) for hit in hits]
     if any(id_ <= int(last) for id_ in ids):
         raise StopRun(
             f"HubSpot's search of {stream} sent records that were not asked for.",
@@ -348,25 +323,6 @@ async def _changed(pulling: Pulling, stream: str, lo: datetime, hi: datetime, la
             where=place(answer),
         )
     return hits
-
-
-def id_of(row: Any, answer: Answer) -> str:
-    """The id of a row that was found or asked for by id. Raises StopRun: without it nothing can be kept."""
-    try:
-        return row_id(row)
-    except UnreadableError as error:
-        raise StopRun(
-            f"HubSpot sent a row that is no record: {error}.",
-            next_step="The watermark stays; the next run asks again.",
-            where=place(answer),
-        ) from None
-
-
-def _number_id(hit: Any, answer: Answer) -> int:
-    id_ = id_of(hit, answer)
-    if not id_.isdigit():
-        raise _not_a_page(answer)
-    return int(id_)
 
 
 def _inside(hit: Mapping[str, Any], object_: str, lo: datetime, hi: datetime) -> bool:
@@ -420,370 +376,6 @@ async def _contacts_of(api: Api, stream: str, ids: Sequence[str]) -> dict[str, l
     return links
 
 
-# -------------------------------------------------------------------------------------------- reading by id
-
-
-async def read_refs(
-    api: Api, refs: Sequence[Ref], properties: Sequence[str], kind: str = "person"
-) -> dict[Ref, VendorRecord]:
-    """Records as they stand now, by the ref asked for; a merged one says where it went, a deleted one is
-    missing.
-    """
-    found: dict[Ref, VendorRecord] = {}
-    by_object: dict[str, list[Ref]] = {}
-    for ref in dict.fromkeys(refs):
-        by_object.setdefault(ref.object, []).append(ref)
-    for object_, asked in by_object.items():
-        stream = type_of(object_)
-        rows = await _read_all(api, stream, [ref.id for ref in asked], properties)
-        for ref in asked:
-            row = rows.get(ref.id)
-            if row is None:
-                row = await get_one(api, stream, ref.id, properties)
-            if row is not None:
-                found[ref] = _under(ref, row, kind)
-    return found
-
-
-def _under(ref: Ref, row: Any, kind: str) -> VendorRecord:
-    try:
-        read = record(row, ref.object, kind)
-    except UnreadableError as error:
-        raise StopRun(
-            f"HubSpot sent {ref} in a form that cannot be read: {error}.",
-            next_step="Nothing was written to it. If it happens again, tell HubSpot's support.",
-        ) from None
-    if read.ref == ref:
-        return read
-    return replace(read, ref=ref, state=RecordState.MERGED, moved_to=read.ref)
-
-
-async def get_one(api: Api, stream: str, id_: str, properties: Sequence[str]) -> Any | None:
-    """One record; an id that was merged away still answers, with the survivor's id. None: it no longer
-    exists.
-    """
-    short = list(properties) if len(",".join(properties)) <= LONGEST_PROPERTIES else ["hs_merged_object_ids"]
-    try:
-        answer = await api.get(f"{api.paths.objects(stream)}/{id_}", {"properties": ",".join(short)})
-    except BadRequest as error:
-        if error.answer.status == 404 and error.answer.readable:
-            return None
-        raise
-    if not isinstance(answer.json, Mapping) or not answer.json.get("id"):
-        raise StopRun(
-            "HubSpot answered with something that is not a record.",
-            next_step="The next run asks again.",
-            where=place(answer),
-        )
-    return answer.json
-
-
-async def _gone(api: Api, object_: str, hits: Mapping[str, Any]) -> tuple[VendorRecord, ...]:
-    """Search hits that could not be read by id: merged or deleted since the index saw them."""
-    records = []
-    for id_, hit in hits.items():
-        ref = Ref(CRM, object_, id_)
-        row = await get_one(api, type_of(object_), id_, ["hs_merged_object_ids"])
-        survivor = Ref(CRM, object_, row_id(row)) if row is not None else None
-        changed = lenient_moment(hit.get("updatedAt")) or await api.now()
-        if survivor == ref:
-            continue  # it was only slow to appear; the overlap of the next window has it
-        records.append(
-            VendorRecord(
-                ref=ref,
-                kind="person" if object_ == "contact" else "company",
-                values={},
-                changed_at=changed,
-                state=RecordState.MERGED if survivor else RecordState.GONE,
-                moved_to=survivor,
-            )
-        )
-    return tuple(records)
-
-
-async def _read_all(api: Api, stream: str, ids: Sequence[str], properties: Sequence[str]) -> dict[str, Any]:
-    """Records by id, a hundred a call, the calls side by side."""
-    hundreds = [ids[start : start + LIST_PAGE] for start in range(0, len(ids), LIST_PAGE)]
-    answers = await asyncio.gather(*(_batch_read(api, stream, part, properties) for part in hundreds))
-    return {id_: row for part in answers for id_, row in part.items()}
-
-
-async def _batch_read(
-    api: Api, stream: str, ids: Sequence[str], properties: Sequence[str], *, archived: bool = False
-) -> dict[str, Any]:
-    """At most a hundred records by the id asked for. What HubSpot leaves out is left out here too."""
-    path = f"{api.paths.objects(stream)}/batch/read" + ("?archived=true" if archived else "")
-    body = {
-        "properties": list(properties),
-        "propertiesWithHistory": [],
-        "inputs": [{"id": id_} for id_ in ids],
-    }
-    answer = await api.post(path, body)
-    asked = set(ids)
-    rows: dict[str, Any] = {}
-    for row in results_of(answer):
-        id_ = id_of(row, answer)
-        if id_ in asked:
-            rows[id_] = row
-            continue
-        absorbed = merged_ids(row.get("properties") or {})
-        for old in asked.intersection(absorbed) - rows.keys():
-            rows[old] = row
-    explained = {id_ for error in errors_of(answer.json) for id_ in context_ids(error, "ids")}
-    unexplained = asked - rows.keys() - explained
-    if len(unexplained) > UNEXPLAINED or (unexplained == asked and len(asked) > 1):
-        raise RetryLater(
-            f"HubSpot left out {len(unexplained)} of {len(asked)} {stream} that were asked for by id.",
-            next_step="The watermark stays; the next run asks for them again.",
-            where=place(answer),
-        )
-    return rows
-
-
-# -------------------------------------------------------------------------------------------- e-mail events
-
-
-async def pull_email_events(pulling: Pulling, since: Cursor | None) -> AsyncIterator[Page]:
-    """Marketing e-mail events by windows of time. A window that broke off goes on by its offset while that
-    lives.
-    """
-    now = await pulling.api.now()
-    if since is None:
-        since = {"kind": "events", "until": iso(now - EVENTS_BACK), "first": True}
-    if since.get("kind") != "events":
-        raise _unreadable_cursor("email_events", since)
-    first = bool(since.get("first"))
-    until = cursor_time(since, "until")
-    lo = until if first else until - EVENT_OVERLAP
-    offset = str(since["offset"]) if since.get("offset") else None
-    hi = cursor_time(since, "hi") if offset else min(lo + EVENTS_SPAN, now)
-    while True:
-        try:
-            rows, following = await _events(pulling.api, lo, hi, offset)
-        except BadRequest:
-            if offset is None:
-                raise
-            offset = None  # it died meanwhile: the window starts again, known events are stored once
-            continue
-        last_window = hi >= now - timedelta(seconds=1)
-        if following is not None:
-            cursor: Cursor = {"kind": "events", "until": iso(until), "hi": iso(hi), "offset": following}
-        else:
-            until = hi - (LAG if last_window else timedelta(0))
-            cursor = {"kind": "events", "until": iso(until)}
-        if first and not (last_window and following is None):
-            cursor = {**cursor, "first": True}
-        told = [row for row in rows if not (isinstance(row, Mapping) and row.get("type") in MACHINE_EVENTS)]
-        events, bad = read_rows(told, "email_events", email_event)
-        yield Page("email_events", cursor, (), tuple(events), tuple(bad), len(told), first)
-        if following is not None:
-            offset = following
-        elif last_window:
-            return
-        else:
-            lo, offset = hi, None
-            hi = min(lo + EVENTS_SPAN, now)
-
-
-async def _events(api: Api, lo: datetime, hi: datetime, offset: str | None) -> tuple[list[Any], str | None]:
-    answer = await api.get(
-        EMAIL_EVENTS,
-        {
-            "startTimestamp": millis(lo),
-            "endTimestamp": millis(hi),
-            "limit": EVENT_PAGE,
-            "offset": offset,
-        },
-    )
-    document = answer.json
-    rows = document.get("events") if isinstance(document, Mapping) else None
-    if not isinstance(rows, list):
-        raise _not_a_page(answer)
-    if not document.get("hasMore"):
-        return rows, None
-    following = document.get("offset")
-    if not following or str(following) == offset or not rows:
-        raise RetryLater(
-            "HubSpot's list of e-mail events does not get on: it promises more and sends nothing new.",
-            next_step="The next run starts the window again.",
-            where=place(answer),
-        )
-    return rows, str(following)
-
-
-# ----------------------------------------------------------------------------------------- form submissions
-
-
-async def pull_submissions(pulling: Pulling, since: Cursor | None) -> AsyncIterator[Page]:
-    """Form submissions, newest first per form, down to what is known.
-
-    Asking 200 forms costs 200 calls, so an increment first asks one question: which contacts converted
-    since? Nobody: done, one call. Somebody: the forms their last conversion names (all of them where there
-    are few, or where a name fits no form). Once a day every form is asked, for the conversion a later one
-    hid.
-    """
-    api = pulling.api
-    now = await api.now()
-    if since is None:
-        async for page in _all_forms(api, now, FLOOR, None, first=True):
-            yield page
-        return
-    if since.get("kind") == "forms":  # a first load or full round that broke off
-        started, floor = cursor_time(since, "started"), cursor_time(since, "until")
-        async for page in _all_forms(api, started, floor, since.get("form"), first=bool(since.get("first"))):
-            yield page
-        return
-    if since.get("kind") != "conversions":
-        raise _unreadable_cursor("form_submissions", since)
-    until, full = cursor_time(since, "until"), cursor_time(since, "full")
-    if now - full >= REFRESH_EVERY:
-        async for page in _all_forms(api, now, full - FORM_OVERLAP, None, first=False):
-            yield page
-        return
-    names = await _recent_conversions(api, until - FORM_OVERLAP, now)
-    polled: dict[str, JsonValue] = dict(since.get("polled") or {})
-    for guid, name in _named(await _forms(api), names) if names else []:
-        floor = cursor_time(polled, guid) if guid in polled else full
-        async for rows in _submissions(api, guid, floor - FORM_OVERLAP):
-            events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
-            yield Page(
-                "form_submissions",
-                {**since, "polled": dict(polled)},
-                (),
-                tuple(events),
-                tuple(bad),
-                len(rows),
-            )
-        polled[guid] = iso(now - LAG)
-    done: Cursor = {
-        "kind": "conversions",
-        "until": iso(max(until, now - LAG)),
-        "full": iso(full),
-        "polled": polled,
-    }
-    yield Page("form_submissions", done)
-
-
-async def _all_forms(
-    api: Api, started: datetime, floor: datetime, begun: Any, *, first: bool
-) -> AsyncIterator[Page]:
-    """Every form in the order of its id, from the form where a broken-off round stood."""
-    forms = sorted(await _forms(api))
-    done: Cursor = {"kind": "conversions", "until": iso(started - LAG), "full": iso(started - LAG)}
-    at = {"kind": "forms", "started": iso(started), "until": iso(floor), "first": first}
-    for guid, name in forms:
-        if begun and guid < str(begun):
-            continue
-        async for rows in _submissions(api, guid, floor):
-            events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
-            cursor = {**at, "form": guid}
-            yield Page("form_submissions", cursor, (), tuple(events), tuple(bad), len(rows), first)
-    yield Page("form_submissions", done, first_load=first)
-
-
-def _reader(guid: str, name: str) -> Callable[[Any], VendorEvent]:
-    return lambda row: submission(row, guid, name)
-
-
-async def _recent_conversions(api: Api, lo: datetime, hi: datetime) -> set[str]:
-    """What the contacts who converted in this time last converted on: "Page title: Form name"."""
-    names: set[str] = set()
-    last = "0"
-    while True:
-        body = {
-            "filterGroups": [
-                {
-                    "filters": [
-                        {
-                            "propertyName": "recent_conversion_date",
-                            "operator": "BETWEEN",
-                            "value": str(millis(lo)),
-                            "highValue": str(millis(hi)),
-                        },
-                        {"propertyName": "hs_object_id", "operator": "GT", "value": last},
-                    ]
-                }
-            ],
-            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-            "properties": ["recent_conversion_event_name"],
-            "limit": SEARCH_PAGE,
-        }
-        answer = await api.post(f"{api.paths.objects('contacts')}/search", body, policy="search")
-        _, hits = _search_result(answer)
-        for hit in hits:
-            properties = hit.get("properties") or {}
-            names.add(str(properties.get("recent_conversion_event_name") or ""))
-        if len(hits) < SEARCH_PAGE:
-            return names
-        highest = str(max(_number_id(hit, answer) for hit in hits))
-        if int(highest) <= int(last):
-            raise _not_a_page(answer)
-        last = highest
-
-
-def _named(forms: Sequence[tuple[str, str]], names: set[str]) -> list[tuple[str, str]]:
-    """The forms that these conversion names can mean; all of them where one cannot be told."""
-    if len(forms) <= FEW_FORMS:
-        return list(forms)
-    chosen: set[tuple[str, str]] = set()
-    for name in names:
-        fitting = [form for form in forms if form[1] and (name == form[1] or name.endswith(f": {form[1]}"))]
-        if not fitting:
-            return list(forms)
-        chosen.update(fitting)
-    return sorted(chosen)
-
-
-async def _forms(api: Api) -> list[tuple[str, str]]:
-    """Id and name of every form that takes submissions, HubSpot's own and captured ones."""
-    forms: list[tuple[str, str]] = []
-    after: str | None = None
-    while True:
-        params = {"limit": LIST_PAGE, "after": after, "formTypes": "hubspot,captured,flow"}
-        answer = await api.get(FORMS, params)
-        for row in results_of(answer):
-            if isinstance(row, Mapping) and row.get("id"):
-                forms.append((str(row["id"]), str(row.get("name") or "")))  # noqa: PERF401
-        following = _next_after(answer)
-        if following is None:
-            return forms
-        if following == after:
-            raise _not_a_page(answer)
-        after = following
-
-
-async def _submissions(api: Api, guid: str, floor: datetime) -> AsyncIterator[list[Any]]:
-    """One form's submissions, newest first, down to `floor`."""
-    after: str | None = None
-    while True:
-        try:
-            answer = await api.get(f"{SUBMISSIONS}/{guid}", {"limit": FORM_PAGE, "after": after})
-        except BadRequest as error:
-            # Comment forms have no submissions to read (FORM_TYPE_NOT_ALLOWED); a deleted form is unknown.
-            if error.answer.status == 404 or "FORM_TYPE_NOT_ALLOWED" in str(error.answer.json):
-                return
-            raise
-        rows = results_of(answer)
-        fresh = [row for row in rows if _at_least(row, floor)]
-        following = _next_after(answer)
-        if fresh:
-            yield fresh
-        if following is None or len(fresh) < len(rows):
-            return
-        if following == after or not rows:
-            raise _not_a_page(answer)
-        after = following
-
-
-def _at_least(row: Any, floor: datetime) -> bool:
-    """A row that cannot be read counts as new, so that it is set apart and not lost."""
-    submitted = lenient_moment(row.get("submittedAt")) if isinstance(row, Mapping) else None
-    return submitted is None or submitted >= floor
-
-
-# -------------------------------------------------------------------------------------------- small helpers
-
-
 async def wanted(pulling: Pulling, object_: str) -> list[str]:
     """The properties to ask for: those mapped, those we need, and for contacts the dates of their stages."""
     names = set(pulling.fields.get(object_, frozenset())) | NEEDS[object_]
@@ -793,81 +385,6 @@ async def wanted(pulling: Pulling, object_: str) -> list[str]:
     return sorted(names)
 
 
-def type_of(object_: str) -> str:
-    """The path name of an object. Raises StopRun."""
-    if object_ not in TYPES:
-        raise StopRun(f"HubSpot has no object `{object_}` here.", next_step="Use `contact` or `company`.")
-    return TYPES[object_]
-
-
 def last_modified(object_: str) -> str:
     """Contacts differ from everything else. The wrong name does not fail, it finds nothing."""
     return "lastmodifieddate" if object_ == "contact" else "hs_lastmodifieddate"
-
-
-def results_of(answer: Answer) -> list[Any]:
-    """The rows of a page or batch. Raises StopRun when there is no list of them."""
-    rows = answer.json.get("results") if isinstance(answer.json, Mapping) else None
-    if not isinstance(rows, list):
-        raise _not_a_page(answer)
-    return rows
-
-
-def _search_result(answer: Answer) -> tuple[int, list[Any]]:
-    rows = results_of(answer)
-    total = answer.json.get("total")
-    if isinstance(total, bool) or not isinstance(total, int):
-        raise _not_a_page(answer)
-    return total, rows
-
-
-def _next_after(answer: Answer) -> str | None:
-    paging = answer.json.get("paging") if isinstance(answer.json, Mapping) else None
-    following = paging.get("next") if isinstance(paging, Mapping) else None
-    after = following.get("after") if isinstance(following, Mapping) else None
-    return str(after) if after is not None and after != "" else None
-
-
-def _not_a_page(answer: Answer) -> StopRun:
-    return StopRun(
-        f"HubSpot answered {answer.status} with something that is not the page that was asked for.",
-        next_step="The watermark stays. Check HUBSPOT_BASE_URL; the next run asks again.",
-        where=place(answer),
-    )
-
-
-def window_cursor(until: datetime, *, swept: datetime, refreshed: datetime) -> dict[str, JsonValue]:
-    """Where increments begin: everything up to `until` is kept."""
-    return {"kind": "window", "until": iso(until), "swept": iso(swept), "refreshed": iso(refreshed)}
-
-
-def cursor_time(cursor: Cursor, key: str) -> datetime:
-    """A time out of a stored cursor. Raises StopRun: state that cannot be read never means "start over"."""
-    try:
-        read = moment(cursor.get(key))
-    except UnreadableError:
-        read = None
-    if read is None:
-        raise StopRun(
-            f"The stored HubSpot cursor has no readable `{key}`.",
-            next_step="Was the ledger edited or restored? `connector backfill hubspot` reads everything again.",
-        )
-    return read
-
-
-def _unreadable_cursor(stream: str, cursor: Cursor | None) -> StopRun:
-    kind = cursor.get("kind") if cursor else None
-    return StopRun(
-        f"The stored cursor of hubspot/{stream} is of a kind this version does not know: {kind!r}.",
-        next_step="Was the ledger written by a newer version? `connector backfill hubspot` reads everything again.",
-    )
-
-
-def iso(at: datetime) -> str:
-    """As cursors keep times."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-def millis(at: datetime) -> int:
-    """As HubSpot takes times."""
-    return int(at.timestamp() * 1000)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.hubspot.api import Api
+from adapters.hubspot.byid import get_one, type_of
 from adapters.hubspot.errors import BadRequest, code_of, context_ids, errors_of, message_of
 from adapters.hubspot.payload import CRM, lenient_moment, wire
-from adapters.hubspot.pull import get_one, results_of, type_of
+from adapters.hubspot.rows import results_of
 from connector.core.model import Outcome, Receipt, Ref, Write
 from connector.errors import OutcomeUnknown, RetryLater
 from connector.transport import Answer

@@ -1,0 +1,108 @@
+"""Pull marketing e-mail events. Joined to people by address only; HubSpot keeps no contact id with them.
+
+Source: developers.hubspot.com, "Email events" (v1; it has no dated twin). Key: `id` with `created`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from adapters.hubspot.api import EMAIL_EVENTS, Api
+from adapters.hubspot.cursors import LAG, Cursor, cursor_time, iso, millis, unreadable_cursor
+from adapters.hubspot.errors import BadRequest, place
+from adapters.hubspot.payload import email_event, read_rows
+from adapters.hubspot.rows import not_a_page
+from connector.core.model import Page
+from connector.errors import RetryLater
+
+EVENT_OVERLAP = timedelta(hours=1)  # opens and clicks arrive late
+EVENTS_BACK = timedelta(
+    days=730
+)  # of a first load: older e-mail events weigh nothing under any sensible decay
+EVENTS_SPAN = timedelta(days=30)  # one window of e-mail events; their offsets die within hours
+EVENT_PAGE = 1000
+
+# Steps of mail servers, not of people: five times as many rows as all the others together.
+MACHINE_EVENTS = frozenset(
+    {
+        "SENT",
+        "PROCESSED",
+        "DELIVERED",
+        "DEFERRED",
+        "DROPPED",
+        "MTA_DROPPED",
+        "SUPPRESSED",
+        "SELECTED",
+        "PRINT",
+    }
+)
+
+
+async def pull_email_events(api: Api, since: Cursor | None) -> AsyncIterator[Page]:
+    """Marketing e-mail events by windows of time. A window that broke off goes on by its offset while that
+    lives.
+    """
+    now = await api.now()
+    if since is None:
+        since = {"kind": "events", "until": iso(now - EVENTS_BACK), "first": True}
+    if since.get("kind") != "events":
+        raise unreadable_cursor("email_events", since)
+    first = bool(since.get("first"))
+    until = cursor_time(since, "until")
+    lo = until if first else until - EVENT_OVERLAP
+    offset = str(since["offset"]) if since.get("offset") else None
+    hi = cursor_time(since, "hi") if offset else min(lo + EVENTS_SPAN, now)
+    while True:
+        try:
+            rows, following = await _events(api, lo, hi, offset)
+        except BadRequest:
+            if offset is None:
+                raise
+            offset = None  # it died meanwhile: the window starts again, known events are stored once
+            continue
+        last_window = hi >= now - timedelta(seconds=1)
+        if following is not None:
+            cursor: Cursor = {"kind": "events", "until": iso(until), "hi": iso(hi), "offset": following}
+        else:
+            until = hi - (LAG if last_window else timedelta(0))
+            cursor = {"kind": "events", "until": iso(until)}
+        if first and not (last_window and following is None):
+            cursor = {**cursor, "first": True}
+        told = [row for row in rows if not (isinstance(row, Mapping) and row.get("type") in MACHINE_EVENTS)]
+        events, bad = read_rows(told, "email_events", email_event)
+        yield Page("email_events", cursor, (), tuple(events), tuple(bad), len(told), first)
+        if following is not None:
+            offset = following
+        elif last_window:
+            return
+        else:
+            lo, offset = hi, None
+            hi = min(lo + EVENTS_SPAN, now)
+
+
+async def _events(api: Api, lo: datetime, hi: datetime, offset: str | None) -> tuple[list[Any], str | None]:
+    answer = await api.get(
+        EMAIL_EVENTS,
+        {
+            "startTimestamp": millis(lo),
+            "endTimestamp": millis(hi),
+            "limit": EVENT_PAGE,
+            "offset": offset,
+        },
+    )
+    document = answer.json
+    rows = document.get("events") if isinstance(document, Mapping) else None
+    if not isinstance(rows, list):
+        raise not_a_page(answer)
+    if not document.get("hasMore"):
+        return rows, None
+    following = document.get("offset")
+    if not following or str(following) == offset or not rows:
+        raise RetryLater(
+            "HubSpot's list of e-mail events does not get on: it promises more and sends nothing new.",
+            next_step="The next run starts the window again.",
+            where=place(answer),
+        )
+    return rows, str(following)

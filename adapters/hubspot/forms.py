@@ -1,0 +1,198 @@
+"""Pull form submissions, with few calls. Joined to people by address only.
+
+Source: developers.hubspot.com, "Get form submissions" (newest first, 50 a page, no filter by time).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from adapters.hubspot.api import FORMS, SUBMISSIONS, Api
+from adapters.hubspot.cursors import (
+    FLOOR,
+    LAG,
+    REFRESH_EVERY,
+    Cursor,
+    cursor_time,
+    iso,
+    millis,
+    unreadable_cursor,
+)
+from adapters.hubspot.errors import BadRequest
+from adapters.hubspot.payload import lenient_moment, read_rows, submission
+from adapters.hubspot.rows import next_after, not_a_page, number_id, results_of, search_result
+from connector.core.model import JsonValue, Page, VendorEvent
+
+LIST_PAGE = 100
+SEARCH_PAGE = 200
+FORM_OVERLAP = timedelta(minutes=15)
+FORM_PAGE = 50
+FEW_FORMS = 20  # below that, asking each is cheaper than finding out which
+
+
+async def pull_submissions(api: Api, since: Cursor | None) -> AsyncIterator[Page]:
+    """Form submissions, newest first per form, down to what is known.
+
+    Asking 200 forms costs 200 calls, so an increment first asks one question: which contacts converted
+    since? Nobody: done, one call. Somebody: the forms their last conversion names (all of them where there
+    are few, or where a name fits no form). Once a day every form is asked, for the conversion a later one
+    hid.
+    """
+    now = await api.now()
+    if since is None:
+        async for page in _all_forms(api, now, FLOOR, None, first=True):
+            yield page
+        return
+    if since.get("kind") == "forms":  # a first load or full round that broke off
+        started, floor = cursor_time(since, "started"), cursor_time(since, "until")
+        async for page in _all_forms(api, started, floor, since.get("form"), first=bool(since.get("first"))):
+            yield page
+        return
+    if since.get("kind") != "conversions":
+        raise unreadable_cursor("form_submissions", since)
+    until, full = cursor_time(since, "until"), cursor_time(since, "full")
+    if now - full >= REFRESH_EVERY:
+        async for page in _all_forms(api, now, full - FORM_OVERLAP, None, first=False):
+            yield page
+        return
+    names = await _recent_conversions(api, until - FORM_OVERLAP, now)
+    polled: dict[str, JsonValue] = dict(since.get("polled") or {})
+    for guid, name in _named(await _forms(api), names) if names else []:
+        floor = cursor_time(polled, guid) if guid in polled else full
+        async for rows in _submissions(api, guid, floor - FORM_OVERLAP):
+            events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
+            yield Page(
+                "form_submissions",
+                {**since, "polled": dict(polled)},
+                (),
+                tuple(events),
+                tuple(bad),
+                len(rows),
+            )
+        polled[guid] = iso(now - LAG)
+    done: Cursor = {
+        "kind": "conversions",
+        "until": iso(max(until, now - LAG)),
+        "full": iso(full),
+        "polled": polled,
+    }
+    yield Page("form_submissions", done)
+
+
+async def _all_forms(
+    api: Api, started: datetime, floor: datetime, begun: Any, *, first: bool
+) -> AsyncIterator[Page]:
+    """Every form in the order of its id, from the form where a broken-off round stood."""
+    forms = sorted(await _forms(api))
+    done: Cursor = {"kind": "conversions", "until": iso(started - LAG), "full": iso(started - LAG)}
+    at = {"kind": "forms", "started": iso(started), "until": iso(floor), "first": first}
+    for guid, name in forms:
+        if begun and guid < str(begun):
+            continue
+        async for rows in _submissions(api, guid, floor):
+            events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
+            cursor = {**at, "form": guid}
+            yield Page("form_submissions", cursor, (), tuple(events), tuple(bad), len(rows), first)
+    yield Page("form_submissions", done, first_load=first)
+
+
+def _reader(guid: str, name: str) -> Callable[[Any], VendorEvent]:
+    return lambda row: submission(row, guid, name)
+
+
+async def _recent_conversions(api: Api, lo: datetime, hi: datetime) -> set[str]:
+    """What the contacts who converted in this time last converted on: "Page title: Form name"."""
+    names: set[str] = set()
+    last = "0"
+    while True:
+        body = {
+            "filterGroups": [
+                {
+                    "filters": [
+                        {
+                            "propertyName": "recent_conversion_date",
+                            "operator": "BETWEEN",
+                            "value": str(millis(lo)),
+                            "highValue": str(millis(hi)),
+                        },
+                        {"propertyName": "hs_object_id", "operator": "GT", "value": last},
+                    ]
+                }
+            ],
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+            "properties": ["recent_conversion_event_name"],
+            "limit": SEARCH_PAGE,
+        }
+        answer = await api.post(f"{api.paths.objects('contacts')}/search", body, policy="search")
+        _, hits = search_result(answer)
+        for hit in hits:
+            properties = hit.get("properties") or {}
+            names.add(str(properties.get("recent_conversion_event_name") or ""))
+        if len(hits) < SEARCH_PAGE:
+            return names
+        highest = str(max(number_id(hit, answer) for hit in hits))
+        if int(highest) <= int(last):
+            raise not_a_page(answer)
+        last = highest
+
+
+def _named(forms: Sequence[tuple[str, str]], names: set[str]) -> list[tuple[str, str]]:
+    """The forms that these conversion names can mean; all of them where one cannot be told."""
+    if len(forms) <= FEW_FORMS:
+        return list(forms)
+    chosen: set[tuple[str, str]] = set()
+    for name in names:
+        fitting = [form for form in forms if form[1] and (name == form[1] or name.endswith(f": {form[1]}"))]
+        if not fitting:
+            return list(forms)
+        chosen.update(fitting)
+    return sorted(chosen)
+
+
+async def _forms(api: Api) -> list[tuple[str, str]]:
+    """Id and name of every form that takes submissions, HubSpot's own and captured ones."""
+    forms: list[tuple[str, str]] = []
+    after: str | None = None
+    while True:
+        params = {"limit": LIST_PAGE, "after": after, "formTypes": "hubspot,captured,flow"}
+        answer = await api.get(FORMS, params)
+        for row in results_of(answer):
+            if isinstance(row, Mapping) and row.get("id"):
+                forms.append((str(row["id"]), str(row.get("name") or "")))  # noqa: PERF401
+        following = next_after(answer)
+        if following is None:
+            return forms
+        if following == after:
+            raise not_a_page(answer)
+        after = following
+
+
+async def _submissions(api: Api, guid: str, floor: datetime) -> AsyncIterator[list[Any]]:
+    """One form's submissions, newest first, down to `floor`."""
+    after: str | None = None
+    while True:
+        try:
+            answer = await api.get(f"{SUBMISSIONS}/{guid}", {"limit": FORM_PAGE, "after": after})
+        except BadRequest as error:
+            # Comment forms have no submissions to read (FORM_TYPE_NOT_ALLOWED); a deleted form is unknown.
+            if error.answer.status == 404 or "FORM_TYPE_NOT_ALLOWED" in str(error.answer.json):
+                return
+            raise
+        rows = results_of(answer)
+        fresh = [row for row in rows if _at_least(row, floor)]
+        following = next_after(answer)
+        if fresh:
+            yield fresh
+        if following is None or len(fresh) < len(rows):
+            return
+        if following == after or not rows:
+            raise not_a_page(answer)
+        after = following
+
+
+def _at_least(row: Any, floor: datetime) -> bool:
+    """A row that cannot be read counts as new, so that it is set apart and not lost."""
+    submitted = lenient_moment(row.get("submittedAt")) if isinstance(row, Mapping) else None
+    return submitted is None or submitted >= floor
