@@ -79,7 +79,7 @@ FIELD_KEYS = ("from", "transform", "values", "otherwise", "currency", "currency_
 STAGE_KEYS = ("from", "values")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
-COUNTER_KEYS = ("counter", "type", "at", "first", "name")
+COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url")
 WRITE_KEYS = ("result", "to", "rule", "clear")
 STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at")
 TYPE_KEYS = ("when", "type")
@@ -137,13 +137,17 @@ class StatusMap:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """An aggregate without times that becomes engagement as it grows. `first`: one, or all (at most 100)."""
+    """An aggregate without times that becomes engagement as it grows. `first`: one, or all (at most 100).
+
+    `at` and `url` are fields of theirs that know when and where it last grew.
+    """
 
     field: str
     type: str
     at: str | None = None
     first: str = "one"
     name: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +296,7 @@ def _object_wants(each: ObjectMapping) -> Iterator[str]:
             yield each.status.reason
     for counter in each.counters:
         yield counter.field
-        if counter.at:
-            yield counter.at
+        yield from (each for each in (counter.at, counter.url) if each)
     yield from (line.to for line in each.write)
 
 
@@ -528,6 +531,7 @@ def _counters(body: object, path: Path, problems: list[Problem], known: _Known) 
             first=_choice(entry.get("first", "one"), ("one", "all"), "first", (*at, "first"), problems)
             or "one",
             name=_text(entry.get("name"), (*at, "name"), problems),
+            url=_text(entry.get("url"), (*at, "url"), problems),
         )
         if any(other.field == counter.field for other in found):
             problems.append(Problem((*at, "counter"), f"`{counter.field}` is already counted above."))

@@ -50,7 +50,12 @@ def growth(
         fresh[record.ref, counter.field] = float(now)
         start = now if merged else _start(counter, before, now)
         at = min(transforms.moment(record.values.get(counter.at or "")) or observed_at, observed_at)
-        grown.extend(_event(record, counter, mapping, at, count) for count in range(start + 1, now + 1))
+        url = transforms.text(record.values.get(counter.url)) if counter.url else None
+        grown.extend(
+            # The CRM keeps the last place only: it belongs to the newest of the events.
+            _event(record, counter, mapping, at, count, url if count == now else None)
+            for count in range(start + 1, now + 1)
+        )
     return tuple(grown), fresh
 
 
@@ -75,6 +80,7 @@ def _event(
         occurred_at=at,
         about=record.ref,
         name=counter.name,
+        url=url,
         counted=not elsewhere,
         why_not=f"{source} is the source of record for {counter.type}" if elsewhere else None,
     )

@@ -13,99 +13,17 @@ from connector.core.model import Value
 from connector.core.normalize.transforms import domain
 from connector.core.titles import TitleRow, read_title
 
-ROLE_NAMES = frozenset(
-    [
-        "abuse",
-        "accounting",
-        "accounts",
-        "admin",
-        "administration",
-        "administrator",
-        "all",
-        "billing",
-        "booking",
-        "bookings",
-        "bounce",
-        "buchhaltung",
-        "career",
-        "careers",
-        "commercial",
-        "compliance",
-        "compras",
-        "comptabilite",
-        "contact",
-        "contacto",
-        "contato",
-        "datenschutz",
-        "dpo",
-        "einkauf",
-        "enquiries",
-        "events",
-        "everyone",
-        "facturacion",
-        "feedback",
-        "finance",
-        "hello",
-        "help",
-        "helpdesk",
-        "hi",
-        "hola",
-        "host",
-        "hostmaster",
-        "hr",
-        "info",
-        "information",
-        "inquiries",
-        "invoice",
-        "invoices",
-        "it",
-        "jobs",
-        "kontakt",
-        "kundenservice",
-        "legal",
-        "mail",
-        "mailer-daemon",
-        "marketing",
-        "media",
-        "news",
-        "newsletter",
-        "no-reply",
-        "noreply",
-        "office",
-        "orders",
-        "personal",
-        "postmaster",
-        "press",
-        "presse",
-        "privacy",
-        "purchasing",
-        "rechnung",
-        "reception",
-        "recruiting",
-        "reply",
-        "root",
-        "sales",
-        "secretariat",
-        "security",
-        "service",
-        "services",
-        "shop",
-        "spam",
-        "staff",
-        "subscribe",
-        "support",
-        "sysadmin",
-        "team",
-        "tech",
-        "unsubscribe",
-        "ventas",
-        "verkauf",
-        "vertrieb",
-        "web",
-        "webmaster",
-        "welcome",
-    ]
-)
+_ROLE_WORDS = """
+    abuse accounting accounts admin administration administrator all billing booking bookings bounce
+    buchhaltung career careers commercial compliance compras comptabilite contact contacto contato
+    datenschutz dpo einkauf enquiries events everyone facturacion feedback finance hello help helpdesk
+    hi hola host hostmaster hr info information inquiries invoice invoices it jobs kontakt kundenservice
+    legal mail mailer-daemon marketing media news newsletter no-reply noreply office orders personal
+    postmaster press presse privacy purchasing rechnung reception recruiting reply root sales
+    secretariat security service services shop spam staff subscribe support sysadmin team tech
+    unsubscribe ventas verkauf vertrieb web webmaster welcome
+"""
+ROLE_NAMES = frozenset(_ROLE_WORDS.split())
 """Local parts that reach a desk, not a person; after RFC 2142 and common usage."""
 
 # Large free providers whose national domains the package's list may miss.
@@ -114,7 +32,7 @@ _MORE_FREE = frozenset({"gmail.com", "googlemail.com", "outlook.com", "proton.me
 
 def derive(fields: dict[str, Value], titles: tuple[TitleRow, ...] = ()) -> dict[str, Value]:
     """The fields of one person with the derived ones added, blank ones left out."""
-    filled = {name: value for name, value in fields.items() if value is not None}
+    filled: dict[str, Value] = {name: value for name, value in fields.items() if value is not None}
     address = filled.get("email")
     address = address if isinstance(address, str) else None
     if address:

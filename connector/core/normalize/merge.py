@@ -68,9 +68,8 @@ def person_fields(
     created = [each for record in speaking if isinstance(each := record.fields.get("created_at"), datetime)]
     if created:
         chosen["created_at"] = min(created)
-    _inherit(
-        chosen, (companies[record.company] for record in _ranked(speaking, ()) if record.company in companies)
-    )
+    refs = (record.company for record in _ranked(speaking, ()))
+    _inherit(chosen, [companies[ref] for ref in refs if ref is not None and ref in companies])
     return chosen, tuple(differing)
 
 
