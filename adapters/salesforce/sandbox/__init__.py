@@ -1,0 +1,68 @@
+"""A made-up Salesforce org over real HTTP, awkward parts included. `build` makes one; connector/sandbox serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from adapters.salesforce.sandbox.org import CLIENT_ID, CLIENT_SECRET, Options, Org
+from adapters.salesforce.sandbox.rows import fill, organization_id
+from adapters.salesforce.sandbox.schema import make_schema
+from adapters.salesforce.sandbox.server import routes
+from adapters.salesforce.sandbox.store import Store
+from connector.sandbox.clock import SandboxClock
+from connector.sandbox.log import SandboxLog
+from connector.sandbox.population import Population
+from connector.sandbox.server import SandboxApp, sandbox_app
+
+__all__ = ["build"]
+
+
+def build(
+    population: Population,
+    clock: SandboxClock,
+    *,
+    strict_limits: bool = True,
+    with_mql_fields: bool = True,
+    hidden_fields: Iterable[str] = (),
+    commit_lag: timedelta = timedelta(),
+    latency: float = 0.0,
+    **options: Any,
+) -> SandboxApp:
+    """An org that holds the population.
+
+    `hidden_fields`: `Object.Field` names that field-level security hides from the API user. `commit_lag`: edits by
+    people become visible to queries that much after their stamp. `latency`: seconds per call. `options` are those of
+    org.Options: daily_limit, per_app_limit, page_rows, assignment_rule, duplicate_rule, session_life, cursor_life,
+    public_key. Raises TypeError for an unknown option, ValueError for a field that does not exist.
+    """
+    log = SandboxLog()
+    store = Store(make_schema(with_mql_fields=with_mql_fields), clock, log, commit_lag=commit_lag)
+    fill(store, population, with_mql_fields=with_mql_fields)
+    org = Org(
+        organization_id(population.seed),
+        store,
+        make_schema(with_mql_fields=with_mql_fields, hidden=hidden_fields),
+        Options(strict_limits=strict_limits, **options),
+    )
+    return sandbox_app(
+        "salesforce",
+        routes(org),
+        store=store,
+        clock=clock,
+        log=log,
+        environment=environment,
+        empty_page={"totalSize": 0, "done": True, "records": []},
+        request_id_header="x-sfdc-request-id",
+        latency=latency,
+    )
+
+
+def environment(base_url: str) -> dict[str, str]:
+    """What a connector needs to reach this org by client credentials."""
+    return {
+        "SALESFORCE_LOGIN_URL": base_url,
+        "SALESFORCE_CLIENT_ID": CLIENT_ID,
+        "SALESFORCE_CLIENT_SECRET": CLIENT_SECRET,
+    }

@@ -1,0 +1,194 @@
+"""What an org knows beside its records: who may call, what was used up, which query cursors live."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+
+from adapters.salesforce.sandbox.evaluate import Found, World
+from adapters.salesforce.sandbox.schema import Schema
+from adapters.salesforce.sandbox.store import API_USER, Store
+from adapters.salesforce.sandbox.wire import Reply
+
+CLIENT_ID = "sandbox-consumer-key"
+CLIENT_SECRET = "sandbox-consumer-secret"  # noqa: S105 - a made-up org's
+USERNAME = "scoring.connector@ourproduct.example"
+REFRESH_TOKEN = "sandbox-refresh-token-0"  # noqa: S105
+_DAY = timedelta(hours=24)
+_CURSORS = 100  # kept at once; older ones die
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How awkward this org is. Times by the sandbox clock.
+
+    `assignment_rule`: an active lead assignment rule takes Leads that an API update does not shield.
+    `duplicate_rule`: an Alert rule on the e-mail address of Leads. `page_rows`: the server shrinks pages to this.
+    `session_life`: slides with use. `public_key`: PEM that JWT bearer assertions of USERNAME are checked with.
+    """
+
+    strict_limits: bool = True
+    daily_limit: int = 100_000
+    per_app_limit: int | None = None
+    page_rows: int | None = None
+    assignment_rule: bool = True
+    duplicate_rule: bool = False
+    session_life: timedelta = timedelta(hours=2)
+    cursor_life: timedelta = timedelta(days=2)
+    public_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """An unfinished query: what was found, until when its locator lives."""
+
+    found: Found
+    rows: int
+    until: datetime
+
+
+@dataclass(slots=True)
+class Org:
+    """One made-up org. `schema` is what the API user may see; the store holds everything."""
+
+    id: str
+    store: Store
+    schema: Schema
+    options: Options
+    sessions: dict[str, datetime] = field(default_factory=dict)  # token -> dies at
+    used: deque[datetime] = field(default_factory=deque)
+    cursors: OrderedDict[str, Cursor] = field(default_factory=OrderedDict)
+    refresh_token: str | None = REFRESH_TOKEN
+
+    @property
+    def world(self) -> World:
+        return World(self.schema, self.store.tables, self.store.prefixes)
+
+    # ------------------------------------------------------------ sessions
+
+    def token(self, form: Mapping[str, str], basic: str, base_url: str) -> Reply:
+        """Answer `POST /services/oauth2/token`. Errors have a shape of their own, and status 400."""
+        client, secret = _basic(basic) or (form.get("client_id", ""), form.get("client_secret", ""))
+        grant = form.get("grant_type", "")
+        more: dict[str, Any] = {}
+        if grant == "client_credentials":
+            if client != CLIENT_ID:
+                return _refusal("invalid_client_id", "client identifier invalid")
+            if secret != CLIENT_SECRET:
+                return _refusal("invalid_client", "invalid client credentials")
+        elif grant == "refresh_token":
+            given = form.get("refresh_token", "")
+            if client != CLIENT_ID or self.refresh_token is None or given != self.refresh_token:
+                # The second use of a rotated token revokes the whole family.
+                self.refresh_token = None
+                return _refusal("invalid_grant", "expired access/refresh token")
+            self.refresh_token = more["refresh_token"] = f"sandbox-refresh-{secrets.token_hex(16)}"
+        elif grant == "urn:ietf:params:oauth:grant-type:jwt-bearer":
+            fault = self._assertion_fault(form.get("assertion", ""), base_url)
+            if fault:
+                return _refusal("invalid_grant", fault)
+        else:
+            return _refusal("unsupported_grant_type", "grant type not supported")
+        now = self.store.clock.now()
+        token = f"{self.id[:15]}!AQ{secrets.token_hex(40)}"
+        self.sessions[token] = now + self.options.session_life
+        return Reply(
+            200,
+            {
+                "access_token": token,
+                "signature": base64.b64encode(secrets.token_bytes(32)).decode(),
+                "scope": "api id",
+                "instance_url": base_url,
+                "id": f"{base_url}/id/{self.id}/{API_USER}",
+                "token_type": "Bearer",
+                "issued_at": str(int(now.timestamp() * 1000)),
+                **more,
+            },
+        )
+
+    def _assertion_fault(self, assertion: str, base_url: str) -> str | None:
+        if self.options.public_key is None:
+            return "user hasn't approved this consumer"
+        try:
+            claims = jwt.decode(
+                assertion,
+                self.options.public_key,
+                algorithms=["RS256"],
+                options={"verify_aud": False, "verify_exp": False},  # judged below, by the sandbox clock
+            )
+        except jwt.PyJWTError:
+            return "invalid assertion"
+        if claims.get("iss") != CLIENT_ID or claims.get("sub") != USERNAME:
+            return "user hasn't approved this consumer"
+        if claims.get("aud") not in ("https://login.salesforce.com", "https://test.salesforce.com", base_url):
+            return "audience is invalid"
+        # An expiry further off than this is in milliseconds, or from a clock that is wrong.
+        ahead = float(claims.get("exp", 0)) - self.store.clock.now().timestamp()
+        return None if 0 < ahead <= 600 else "expired authorization code"
+
+    def knows(self, authorization: str) -> bool:
+        """Whether this `Authorization` header carries a live session; using it prolongs it."""
+        scheme, _, token = authorization.partition(" ")
+        until = self.sessions.get(token.strip())
+        now = self.store.clock.now()
+        if scheme.lower() not in ("bearer", "oauth") or until is None or until <= now:
+            return False
+        self.sessions[token.strip()] = now + self.options.session_life
+        return True
+
+    # ------------------------------------------------------------ allowance
+
+    def spend(self) -> bool:
+        """Count one call of the rolling day; False when the allowance was spent already."""
+        now = self.store.clock.now()
+        while self.used and self.used[0] <= now - _DAY:
+            self.used.popleft()
+        if self.options.strict_limits and len(self.used) >= self.options.daily_limit:
+            return False
+        self.used.append(now)
+        return True
+
+    def usage(self) -> str:
+        """The `Sforce-Limit-Info` header."""
+        text = f"api-usage={len(self.used)}/{self.options.daily_limit}"
+        if self.options.per_app_limit is not None:
+            text += f"; per-app-api-usage={len(self.used)}/{self.options.per_app_limit}(appName=scorer)"
+        return text
+
+    # ------------------------------------------------------------ cursors
+
+    def open_cursor(self, found: Found, rows: int) -> str:
+        """Keep a query open; returns its locator."""
+        locator = f"0r8{secrets.token_hex(7)[:12]}"
+        self.cursors[locator] = Cursor(found, rows, self.store.clock.now() + self.options.cursor_life)
+        while len(self.cursors) > _CURSORS:
+            self.cursors.popitem(last=False)
+        return locator
+
+    def cursor(self, locator: str) -> Cursor | None:
+        """A live cursor by its locator."""
+        found = self.cursors.get(locator)
+        return found if found is not None and found.until > self.store.clock.now() else None
+
+
+def _refusal(error: str, description: str) -> Reply:
+    return Reply(400, {"error": error, "error_description": description})
+
+
+def _basic(header: str) -> tuple[str, str] | None:
+    scheme, _, coded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        name, _, secret = base64.b64decode(coded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return name, secret
