@@ -67,7 +67,7 @@ def _start(counter: Counter, before: float | None, now: int) -> int:
 
 
 def _event(
-    record: VendorRecord, counter: Counter, mapping: CrmMapping, at: datetime, count: int
+    record: VendorRecord, counter: Counter, mapping: CrmMapping, at: datetime, count: int, url: str | None
 ) -> Engagement:
     source = mapping.source_of(counter.type)
     elsewhere = source is not None and source != COUNTERS
