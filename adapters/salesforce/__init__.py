@@ -97,7 +97,7 @@ class Salesforce:
         now = None
         try:
             async for page in self._rest.query(query):
-                now = page.asked_at
+                now = page.server_time
                 for row in page.rows:
                     zone = str(row.get("TimeZoneSidKey") or "UTC")
                     return Account(session.org, str(row.get("Name") or ""), zone, now=now)

@@ -43,11 +43,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """One page of a query. `asked_at` is the server's time just before the query was sent."""
+    """One page of a query.
+
+    `asked_at` is a moment before the query was sent by the server's clock and by ours: where the two differ,
+    the earlier one, so that a watermark made of it leaves nothing out. `server_time` is when it was answered.
+    """
 
     rows: list[Mapping[str, Any]]
     asked_at: datetime
     done: bool
+    server_time: datetime | None = None
 
 
 class Rest:
@@ -136,8 +141,8 @@ class Rest:
         answer = await self.send(
             "GET", "/queryAll" if deleted_too else "/query", params={"q": soql}, headers=PAGE_HINT
         )
-        took = self._clock.now() - before
-        asked_at = (answer.server_time or self._clock.now()) - max(took, timedelta(0))
+        took = max(self._clock.now() - before, timedelta(0))
+        asked_at = min(before, (answer.server_time or before + took) - took)
         seen = 0
         while True:
             rows, total, following = _page(answer)
@@ -148,7 +153,7 @@ class Rest:
                     next_step="The watermark stays; the next run asks again.",
                     where=answer.asked,
                 )
-            yield Rows(rows, asked_at, following is None)
+            yield Rows(rows, asked_at, following is None, answer.server_time)
             if following is None:
                 return
             answer = await self.send("GET", following, headers=PAGE_HINT)

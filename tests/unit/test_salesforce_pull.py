@@ -1,4 +1,4 @@
-"""Pulling against scripted answers: order, resuming, pages that shrink, fields that hide, answers that do not add up."""
+"""Pulling against scripted answers: order, resuming, shrunken pages, hidden fields, sums that do not fit."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from connector.testing.clock import HandClock
 
 DOMAIN = "https://acme.my.salesforce.com"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-SERVER = NOON + timedelta(seconds=40)  # its clock is ahead of ours
+SERVER = NOON - timedelta(seconds=40)  # its clock is behind ours
 QUERY = re.compile(rf"{re.escape(DOMAIN)}/services/data/v66.0/(query|queryAll)(\?|/|$)")
 WANTED = {"Lead": frozenset({"Email"}), "Task": frozenset({"Subject"})}
 
@@ -31,7 +31,7 @@ def lead(number, stamp=NOON - timedelta(days=1), **more):
     return {**row, "Email": f"p{number}@example.com", **more}
 
 
-def page(*rows, total=None, following=None):
+def page(*rows, total=None, following=None, server=SERVER):
     body = {
         "totalSize": len(rows) if total is None else total,
         "done": following is None,
@@ -39,7 +39,7 @@ def page(*rows, total=None, following=None):
     }
     if following:
         body["nextRecordsUrl"] = following
-    date = format_datetime(SERVER.replace(tzinfo=UTC), usegmt=True)
+    date = format_datetime(server, usegmt=True)
     return httpx.Response(200, json=body, headers={"Date": date, "Sforce-Limit-Info": "api-usage=18/15000"})
 
 
@@ -139,6 +139,14 @@ async def test_a_first_load_reads_by_id_and_starts_changes_from_before_it_began(
     assert only.first_load
     assert only.fetched == 2
     assert read_cursor(only.cursor) == Changes(SERVER - timedelta(minutes=3))
+
+
+async def test_a_server_whose_clock_is_ahead_of_ours_moves_no_watermark_past_us(salesforce):
+    answers(salesforce, page(server=NOON + timedelta(hours=2)))
+
+    [only] = await pulled(salesforce)
+
+    assert read_cursor(only.cursor) == Changes(NOON - timedelta(minutes=3))
 
 
 async def test_an_empty_object_is_read_to_its_end(salesforce):
@@ -404,7 +412,7 @@ async def test_when_our_share_of_the_day_is_spent_nothing_more_is_asked(salesfor
     small = page()
     small.headers["Sforce-Limit-Info"] = "api-usage=1/10"
     answers(salesforce, small, *[page() for _ in range(5)])
-    for response in range(3):
+    for _ in range(3):
         answers(salesforce, small)
         await pulled(salesforce, since=DONE)
 
