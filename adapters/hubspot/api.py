@@ -93,13 +93,13 @@ class Api:
         self._zone: ZoneInfo | None = None
         self._skew: timedelta | None = None  # the vendor's clock minus ours
         self._general = Limiter(PERMITS, WINDOW, clock, share=rate_share)
+        self._associations = Limiter(ASSOCIATION_PERMITS, WINDOW, clock, share=rate_share)
         self._transport = Transport(
             base_url,
             auth=auth,
             limits={
                 "default": self._general,
                 "search": Limiter(SEARCHES, timedelta(seconds=1), clock, share=rate_share),
-                "associations": Limiter(ASSOCIATION_PERMITS, WINDOW, clock, share=rate_share),
             },
             classify=classifier(self._until_midnight),
             clock=clock,
@@ -126,6 +126,11 @@ class Api:
         """A POST; `idempotent=False` for writes."""
         answer = await self._transport.send("POST", path, json=body, policy=policy, idempotent=idempotent)
         return self._note(answer, general=policy == "default")
+
+    async def post_associations(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """A POST that counts in the window of associations and in the general one."""
+        async with self._associations.permit():
+            return self._note(await self._transport.send("POST", path, json=body), general=False)
 
     async def account(self) -> Account:
         """Portal, time zone and clock. One call."""

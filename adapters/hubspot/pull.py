@@ -363,7 +363,7 @@ async def _contacts_of(api: Api, stream: str, ids: Sequence[str]) -> dict[str, l
     links: dict[str, list[str]] = {}
     inputs: list[dict[str, str]] = [{"id": id_} for id_ in ids]
     while inputs:
-        answer = await api.post(path, {"inputs": inputs[:1000]}, policy="associations")
+        answer = await api.post_associations(path, {"inputs": inputs[:1000]})
         following = inputs[1000:]
         for result in results_of(answer):
             from_ = str(result["from"]["id"])
