@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -37,6 +38,7 @@ _DIALECTS: dict[str, Any] = {
     "sqlite": pysqlite.dialect(paramstyle="qmark"),
     "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
 }
+_ONE: ColumnElement[int] = literal_column("1")
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -93,7 +95,7 @@ def _merged(dialect: str, table: Table, fresh: Mapping[str, Any]) -> dict[str, A
     """Columns whose new value depends on the old one."""
     if table is DUE:
         earlier = func.least if dialect == "postgresql" else func.min
-        return {"not_before": earlier(DUE.c.not_before, fresh["not_before"]), "serial": DUE.c.serial + 1}
+        return {"not_before": earlier(DUE.c.not_before, fresh["not_before"]), "serial": DUE.c.serial + _ONE}
     if table is RECORD:
         # What a later, ordinary pull has seen is no longer known from a first load alone.
         return {"first_load": and_(RECORD.c.first_load, fresh["first_load"])}

@@ -13,9 +13,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def to_micros(at: datetime) -> int:
-    """Whole microseconds since 1970 UTC, exactly. Raises ValueError for a naive time."""
-    if at.tzinfo is None:
-        raise ValueError(f"{at!r} has no time zone; the ledger keeps aware times only.")
+    """Whole microseconds of an aware time since 1970 UTC, exactly."""
     return (at - EPOCH) // _MICROSECOND
 
 
@@ -25,9 +23,14 @@ def from_micros(micros: int) -> datetime:
 
 
 def time_to_db(at: datetime | None, dialect: str) -> Any:
-    """A time as the driver takes it, for statements that bypass SQLAlchemy's own conversion."""
+    """A time as the driver takes it, for statements that bypass SQLAlchemy's own conversion.
+
+    Raises ValueError for a naive time.
+    """
     if at is None:
         return None
+    if at.tzinfo is None:
+        raise ValueError(f"{at!r} has no time zone; the ledger keeps aware times only.")
     return to_micros(at) if dialect == "sqlite" else at
 
 
@@ -48,10 +51,6 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Aware time in, refused when naive."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone; the ledger keeps aware times only.")
         return time_to_db(value, dialect.name)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:

@@ -1,0 +1,101 @@
+"""The ledger opens what it should, and says what is wrong with the rest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+
+import connector.ledger
+from connector.errors import FixConfig
+from connector.ledger import open_ledger, upgrade
+from connector.ledger.tables import METADATA
+from connector.ledger.upgrade import HEAD
+
+
+def test_the_migrations_lead_to_the_tables_as_declared(database_url):
+    upgrade(database_url)
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, METADATA)
+    engine.dispose()
+    assert differences == []
+
+
+def test_the_quick_look_at_the_version_knows_the_newest_migration():
+    scripts = Path(connector.ledger.__file__).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(scripts))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_upgrading_twice_is_harmless(database_url):
+    assert upgrade(database_url) == upgrade(database_url) == HEAD
+
+
+def test_a_schema_newer_than_the_code_is_refused(database_url):
+    upgrade(database_url)
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    with pytest.raises(FixConfig, match="9999, newer than"):
+        open_ledger(database_url)
+
+
+def test_a_database_without_a_ledger_is_not_made_one_when_it_must_exist(database_url):
+    with pytest.raises(FixConfig, match=r"no ledger yet|There is no database"):
+        open_ledger(database_url, create=False)
+
+
+async def test_an_existing_ledger_opens_without_being_created(database_url):
+    upgrade(database_url)
+    ledger = open_ledger(database_url, create=False)
+    assert await ledger.runs() == []
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("not a url", "cannot be read"),
+        ("mysql://db.example/ledger", "`mysql`, which the ledger cannot use"),
+        ("sqlite:////no/such/folder/ledger.db", "does not exist"),
+        ("postgresql+psycopg://somebody:pa55word@127.0.0.1:9/ledger", "cannot be reached"),
+    ],
+)
+def test_a_wrong_database_url_says_what_to_change(url, says):
+    with pytest.raises(FixConfig, match=says) as caught:
+        open_ledger(url)
+    assert caught.value.where == "CONNECTOR_DATABASE_URL"
+    assert caught.value.next_step
+    assert "pa55word" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_a_configuration_error(tmp_path):
+    (tmp_path / "ledger.db").write_bytes(b"this is a letter to a friend\n" * 100)
+    with pytest.raises(FixConfig, match="not a database"):
+        open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+def test_a_folder_that_cannot_be_written_is_a_configuration_error(tmp_path, monkeypatch):
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: False if Path(path) == tmp_path else real(path, mode)
+    )
+    with pytest.raises(FixConfig, match="cannot be written"):
+        open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+async def test_a_ledger_in_memory_works_as_long_as_it_is_open():
+    ledger = open_ledger("sqlite://")
+    assert await ledger.runs() == []
+    await ledger.close()
+    await ledger.close()
