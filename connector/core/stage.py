@@ -140,7 +140,8 @@ class _Case:
             return False
         if self.before is None:
             return True
-        lower = self.rank(said.stage) < self.rank(state.stage)
+        place, here = self.rank(said.stage), self.rank(state.stage)
+        lower = place < here and (place >= 0 or here >= self.rank("mql"))
         if not lower and self.past_mql(said.stage):
             return True  # sales decides, whenever that was
         if lower and (said.only_raises or (known is not None and str(said.ref) not in known)):
@@ -384,7 +385,9 @@ class _Case:
             said = "given back by sales" if state.status is MqlStatus.RECYCLED else "rejected by sales"
             rest = f", at rest until {state.cool_off_until:%Y-%m-%d}" if state.cool_off_until else ""
             return f"{title}: {said}{rest}"
-        if state.by_human or (self.before is None and state.since != self.at):
+        found = self.before is None and state.since != self.at
+        lowered = state.by_human and state.rejected_at == state.since
+        if lowered or (self.rank(state.stage) >= self.rank("mql") and (state.by_human or found)):
             return f"{title}: as set in the CRM"
         if state.status is MqlStatus.ACCEPTED:
             return f"{title}: accepted by sales"

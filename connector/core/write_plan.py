@@ -90,7 +90,7 @@ def plan_record(
     refused: Refused | None,
     stage_order: Sequence[str],
     stage_values: Mapping[str, str],
-    min_change: int,
+    min_change: float,
     at: datetime,
     missing_targets: frozenset[str] = frozenset(),
 ) -> PlannedWrite:
@@ -137,7 +137,7 @@ def judge_again(
     written: Mapping[str, LastWritten],
     stage_order: Sequence[str],
     stage_values: Mapping[str, str],
-    min_change: int,
+    min_change: float,
 ) -> PlannedWrite | str:
     """The same write, judged on values read just before the push; or why the record is set aside.
 
@@ -248,7 +248,7 @@ def _theirs(
 # ------------------------------------------------------------------------------- what is worth a write
 
 
-def _worth(writes: Sequence[FieldWrite], min_change: int) -> list[FieldWrite]:
+def _worth(writes: Sequence[FieldWrite], min_change: float) -> list[FieldWrite]:
     """All of these differences, or none where they are too small; the reason only beside its cause."""
     if not any(_speaks(write, min_change) for write in writes):
         return []
@@ -256,7 +256,7 @@ def _worth(writes: Sequence[FieldWrite], min_change: int) -> list[FieldWrite]:
     return [write for write in writes if write.result != "reason" or told or is_blank(write.before)]
 
 
-def _speaks(write: FieldWrite, min_change: int) -> bool:
+def _speaks(write: FieldWrite, min_change: float) -> bool:
     if write.result in _NUMBERS:
         return _moved(write.before, write.after, min_change)
     if write.result == "reason":
@@ -264,7 +264,7 @@ def _speaks(write: FieldWrite, min_change: int) -> bool:
     return write.result not in _FOLLOWERS
 
 
-def _moved(before: JsonValue, after: JsonValue, min_change: int) -> bool:
+def _moved(before: JsonValue, after: JsonValue, min_change: float) -> bool:
     one, other = as_number(before), as_number(after)
     if one is None or other is None:
         return not same_value(before, after)
@@ -272,7 +272,7 @@ def _moved(before: JsonValue, after: JsonValue, min_change: int) -> bool:
 
 
 def _leave_refused(
-    writes: Sequence[FieldWrite], refused: Refused | None, min_change: int, at: datetime
+    writes: Sequence[FieldWrite], refused: Refused | None, min_change: float, at: datetime
 ) -> tuple[list[FieldWrite], list[tuple[FieldWrite, str]]]:
     """What may be proposed, and what was refused before with the same values.
 
@@ -293,7 +293,7 @@ def _leave_refused(
     return [write for write in writes if write not in same], [(write, why) for write in same]
 
 
-def _same_wish(write: FieldWrite, refused: Refused, min_change: int) -> bool:
+def _same_wish(write: FieldWrite, refused: Refused, min_change: float) -> bool:
     if write.field not in refused.wanted:
         return False
     wish = refused.wanted[write.field]
