@@ -34,3 +34,8 @@ def show_duration(duration: timedelta) -> str:
         if seconds % _UNITS[unit] == 0:
             return f"{int(seconds // _UNITS[unit])}{unit}"
     return f"{seconds:g}s"
+
+
+def microseconds(duration: timedelta) -> int:
+    """The exact length in microseconds."""
+    return duration // timedelta(microseconds=1)
