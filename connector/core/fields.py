@@ -112,13 +112,13 @@ COMPANY_FIELDS: frozenset[str] = frozenset(
 )
 """What a person may inherit from the company record; admins' `extra_fields` may be inherited too."""
 
-OPPORTUNITY_FIELDS: Mapping[str, str] = {
-    "is_closed": "boolean",
-    "is_won": "boolean",
-    "amount": "money",
-    "closed_at": "datetime",
-}
-"""What an opportunity's mapping may fill, and the transform that reads it."""
+OPPORTUNITY_FIELDS: Mapping[str, OurField] = _table(
+    OurField("is_closed", "boolean", "True when it is decided.", "boolean"),
+    OurField("is_won", "boolean", "True when it was won.", "boolean"),
+    OurField("amount", "number", "What it is worth, in its currency.", "money"),
+    OurField("closed_at", "datetime", "When it was decided, or is to be.", "datetime"),
+)
+"""What an opportunity's mapping may fill."""
 
 EVENT_FIELDS: Mapping[str, str] = {
     "name": "Name of the form, campaign, content, meeting or e-mail.",

@@ -96,13 +96,15 @@ record."""
 class FieldMap:
     """Where one field of ours comes from: the first of `sources` that is not blank, through `transform`.
 
-    `values` translates whole values first (compared trimmed, without case); with `otherwise` set, what it
-    does not name becomes that. `currency` and `currency_from` (a field of theirs) belong to `money`.
+    `kind` is the field's kind, which the value must have. `values` translates whole values first (compared
+    trimmed, without case); with `otherwise` set, what it does not name becomes that. `currency` and
+    `currency_from` (a field of theirs) belong to `money`.
     """
 
     field: str
     sources: tuple[str, ...]
     transform: str
+    kind: str = "text"
     values: Mapping[str, str | int | float | bool] | None = None
     otherwise: str | None = None
     currency: str | None = None
@@ -387,12 +389,11 @@ def _object(
             for key in ("emails", "scope", "stage", "status", "counters", "write")
             if key in body
         )
-    allowed: Mapping[str, str]
     if kind == "opportunity":
         allowed = OPPORTUNITY_FIELDS
     else:
         names = set(known.fields) if kind == "person" else COMPANY_FIELDS | set(extra)
-        allowed = {each: known.fields[each].transform for each in sorted(names)}
+        allowed = {each: known.fields[each] for each in sorted(names)}
     fields = tuple(
         _field_map(ours, spec, (*path, "fields", ours), problems, allowed)
         for ours, spec in _items(body.get("fields"), (*path, "fields"), problems)
@@ -417,7 +418,7 @@ def _object(
 
 
 def _field_map(
-    ours: str, spec: object, path: Path, problems: list[Problem], allowed: Mapping[str, str]
+    ours: str, spec: object, path: Path, problems: list[Problem], allowed: Mapping[str, OurField]
 ) -> FieldMap:
     if ours not in allowed:
         problems.append(
@@ -427,13 +428,14 @@ def _field_map(
                 nearest(ours, allowed),
             )
         )
-    default = allowed.get(ours, "text")
+    default = allowed[ours].transform if ours in allowed else "text"
+    kind = allowed[ours].kind if ours in allowed else "text"
     if isinstance(spec, str) or _is_list(spec):
-        return FieldMap(ours, _texts(spec, path, problems, required=True), default)
+        return FieldMap(ours, _texts(spec, path, problems, required=True), default, kind)
     if not _is_map(
         spec, path, problems, what="the name of their field, a list of names, or a map with `from`"
     ):
-        return FieldMap(ours, (), default)
+        return FieldMap(ours, (), default, kind)
     _known_keys(spec, FIELD_KEYS, path, problems)
     transform = _choice(
         spec.get("transform", default), TRANSFORMS, "transform", (*path, "transform"), problems
@@ -460,6 +462,7 @@ def _field_map(
         field=ours,
         sources=_texts(spec.get("from"), (*path, "from"), problems, required=True),
         transform=transform or default,
+        kind=kind,
         values=values if "values" in spec else None,
         otherwise=_text(spec.get("otherwise"), (*path, "otherwise"), problems),
         currency=currency,

@@ -22,7 +22,7 @@ from connector.core.model import (
 )
 from connector.core.normalize import transforms
 from connector.core.normalize.derive import derive
-from connector.core.normalize.transforms import Around
+from connector.core.normalize.transforms import Around, apply
 from connector.errors import SkipRecord
 
 
@@ -140,20 +140,31 @@ def _fields(
 ) -> dict[str, Value]:
     found: dict[str, Value] = {}
     # The country first: national telephone numbers are read with it.
-    for one in sorted(maps, key=lambda each: each.field != "country"):
-        country = found.get("country")
-        around = Around(country if isinstance(country, str) else None, mapping.titles)
-        raw = first_filled(values, one.sources)
-        if transforms.is_blank(raw):
-            continue
-        if one.values is not None:
-            raw = _translated(raw, one)
+    country = next((_value(values, one, mapping, None) for one in maps if one.field == "country"), None)
+    region = country if isinstance(country, str) else None
+    for one in maps:
         if one.transform == "money":
-            found.update(_money(raw, values, one))
+            found.update(_money(values, one))
         else:
-            found[one.field] = transforms.apply(one.transform, raw, around)
-    kinds = mapping.fields()
-    return {name: _of_kind(value, kinds[name].kind if name in kinds else "") for name, value in found.items()}
+            found[one.field] = country if one.field == "country" else _value(values, one, mapping, region)
+    return found
+
+
+def _value(values: Mapping[str, JsonValue], one: FieldMap, mapping: CrmMapping, region: str | None) -> Value:
+    raw = _raw(values, one)
+    return (
+        None if raw is None else _of_kind(apply(one.transform, raw, Around(region, mapping.titles)), one.kind)
+    )
+
+
+def _raw(values: Mapping[str, JsonValue], one: FieldMap) -> JsonValue:
+    raw = first_filled(values, one.sources)
+    if raw is None or one.values is None:
+        return raw
+    said = transforms.text(raw)
+    if said is not None and fold(said) in one.values:
+        return one.values[fold(said)]
+    return one.otherwise if one.otherwise is not None else raw
 
 
 def _of_kind(value: Value, kind: str) -> Value:
@@ -169,25 +180,19 @@ def _of_kind(value: Value, kind: str) -> Value:
     return value
 
 
-def _translated(raw: JsonValue, one: FieldMap) -> JsonValue:
-    said = transforms.text(raw)
-    assert one.values is not None
-    if said is not None and fold(said) in one.values:
-        return one.values[fold(said)]
-    return one.otherwise if one.otherwise is not None else raw
-
-
-def _money(raw: JsonValue, values: Mapping[str, JsonValue], one: FieldMap) -> dict[str, Value]:
+def _money(values: Mapping[str, JsonValue], one: FieldMap) -> dict[str, Value]:
     said = transforms.text(values.get(one.currency_from)) if one.currency_from else None
-    found = transforms.money(raw, said or one.currency)
-    if found is None:
-        return {}
-    return {one.field: found.amount, f"{one.field}_currency": found.currency}
+    found = transforms.money(_raw(values, one), said or one.currency)
+    return {one.field: found.amount, f"{one.field}_currency": found.currency} if found else {}
 
 
 def first_filled(values: Mapping[str, JsonValue], names: Sequence[str]) -> JsonValue:
-    """The first value under these names that is not blank."""
-    return next((values[name] for name in names if not transforms.is_blank(values.get(name))), None)
+    """The first value under these names that is not blank, else None."""
+    for name in names:
+        raw = values.get(name)
+        if not transforms.is_blank(raw):
+            return raw
+    return None
 
 
 def _stage(values: Mapping[str, JsonValue], stage: StageMap | None) -> str | None:

@@ -47,7 +47,7 @@ def is_blank(raw: JsonValue) -> bool:
     if raw is None:
         return True
     if isinstance(raw, str):
-        return not raw.strip(BLANKS)
+        return not raw or not raw.strip(BLANKS)
     if isinstance(raw, float):
         return math.isnan(raw)
     return isinstance(raw, list | tuple | dict) and not raw
