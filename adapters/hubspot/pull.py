@@ -9,6 +9,7 @@ the records found by id, because the search index trails the store (developers.h
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -60,6 +61,8 @@ OBJECTS = {"companies": "company", "contacts": "contact", "meetings": "meetings"
 OVERLAP = timedelta(minutes=5)  # read again below the watermark; re-reading is free, missing a contact is not
 LIST_PAGE = 100
 SEARCH_PAGE = 200
+LAST_SEEN = "hs_analytics_last_timestamp"
+MOST_DATES = 10  # of counted activity: two searches
 
 SchemaOf = Callable[[str], Any]
 
@@ -260,41 +263,78 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
     hi = cursor_time(since, "hi") if since.get("hi") else await pulling.api.now()
     last = str(since.get("after_id") or "0")
     keep = {key: since[key] for key in ("swept", "refreshed") if key in since}
-    while True:
-        found = await _changed(pulling, stream, lo, hi, last)
-        done = len(found) < SEARCH_PAGE
-        if found:
-            last = max((row_id(hit) for hit in found), key=int)
-        cursor: Cursor = (
-            {"kind": "window", "until": iso(max(until, hi - LAG)), **keep}
-            if done
-            else {"kind": "window", "until": iso(until), "hi": iso(hi), "after_id": last, **keep}
-        )
-        inside = {row_id(hit): hit for hit in found if _inside(hit, object_, lo, hi)}
-        rows, missing = [], []
-        if inside:
-            properties = await wanted(pulling, object_)
-            got = await read_all(pulling.api, stream, list(inside), properties)
-            rows = list(got.values())
-            missing = [id_ for id_ in inside if id_ not in got]
-        page = await _page(pulling, stream, rows, cursor)
-        if missing and object_ in ("contact", "company"):
-            lost = await gone(pulling.api, object_, {id_: inside[id_] for id_ in missing})
-            page = replace(page, records=page.records + lost)
-        yield replace(page, fetched=len(inside))
-        if done:
-            return
+    passes = await _passes(pulling, object_)
+    begun = tuple(since.get("by") or passes[0])
+    if begun not in passes:  # the mapping changed meanwhile
+        begun, last = passes[0], "0"
+    for moved in passes[passes.index(begun) :]:
+        while True:
+            found = await _changed(pulling, stream, moved, lo, hi, last)
+            full = len(found) == SEARCH_PAGE
+            last = max((row_id(hit) for hit in found), key=int) if full else "0"
+            following = moved if full else next(iter(passes[passes.index(moved) + 1 :]), None)
+            cursor: Cursor = (
+                {"kind": "window", "until": iso(max(until, hi - LAG)), **keep}
+                if following is None
+                else {
+                    "kind": "window",
+                    "until": iso(until),
+                    "hi": iso(hi),
+                    "by": list(following),
+                    "after_id": last,
+                    **keep,
+                }
+            )
+            inside = {row_id(hit): hit for hit in found if _inside(hit, moved, lo, hi)}
+            if found or following is None:
+                yield await _found(pulling, stream, inside, cursor)
+            if not full:
+                break
 
 
-async def _changed(pulling: Pulling, stream: str, lo: datetime, hi: datetime, last: str) -> list[Any]:
+async def _passes(pulling: Pulling, object_: str) -> list[tuple[str, ...]]:
+    """The times by which a change shows, as many searches as lists of them.
+
+    Counted activity (page views, an account's own counters) does not move the last-modified property, but the
+    date that stands beside its counter: those that are mapped are searched too, five in one call. What has no
+    such date is found by the weekly refresh.
+    """
+    passes: list[tuple[str, ...]] = [(last_modified(object_),)]
+    if object_ != "contact":
+        return passes
+    names = pulling.fields.get(object_, frozenset())
+    dates = {name for name in names if re.search(r"(^|_)(last|recent)_", name) and name != LAST_SEEN}
+    if dates:
+        schema: Mapping[str, FieldInfo] = await pulling.schema(object_)
+        dates = {name for name in dates if name in schema and schema[name].kind in ("date", "datetime")}
+    seen = [LAST_SEEN] if any(name.startswith("hs_analytics_") for name in names) else []
+    ordered = [*seen, *sorted(dates)][:MOST_DATES]
+    return passes + [tuple(ordered[start : start + 5]) for start in range(0, len(ordered), 5)]
+
+
+async def _found(pulling: Pulling, stream: str, inside: Mapping[str, Any], cursor: Cursor) -> Page:
+    """A page of search hits, read by id."""
+    object_ = OBJECTS[stream]
+    if not inside:
+        return Page(stream, cursor)
+    got = await read_all(pulling.api, stream, list(inside), await wanted(pulling, object_))
+    page = await _page(pulling, stream, list(got.values()), cursor)
+    missing = {id_: hit for id_, hit in inside.items() if id_ not in got}
+    if missing and object_ in ("contact", "company"):
+        page = replace(page, records=page.records + await gone(pulling.api, object_, missing))
+    return replace(page, fetched=len(inside))
+
+
+async def _changed(
+    pulling: Pulling, stream: str, moved: Sequence[str], lo: datetime, hi: datetime, last: str
+) -> list[Any]:
     """One page of hits in the window with ids above `last`, ids ascending."""
-    changed = last_modified(OBJECTS[stream])
     body = {
         "filterGroups": [
             {
                 "filters": [
                     {
-                        "propertyName": changed,
+                        "propertyName": name,
                         "operator": "BETWEEN",
                         "value": str(millis(lo)),
                         "highValue": str(millis(hi)),
@@ -302,9 +342,10 @@ async def _changed(pulling: Pulling, stream: str, lo: datetime, hi: datetime, la
                     {"propertyName": "hs_object_id", "operator": "GT", "value": last},
                 ]
             }
+            for name in moved
         ],
         "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-        "properties": ["hs_object_id", changed],
+        "properties": ["hs_object_id", *moved],
         "limit": SEARCH_PAGE,
     }
     answer = await pulling.api.post(f"{pulling.api.paths.objects(stream)}/search", body, policy="search")
@@ -325,17 +366,17 @@ async def _changed(pulling: Pulling, stream: str, lo: datetime, hi: datetime, la
     return hits
 
 
-def _inside(hit: Mapping[str, Any], object_: str, lo: datetime, hi: datetime) -> bool:
+def _inside(hit: Mapping[str, Any], moved: Sequence[str], lo: datetime, hi: datetime) -> bool:
     """The index filters on a value that may be older than the one it returns; the later window has that
     one.
     """
     properties = hit.get("properties")
-    changed = (
-        lenient_moment(properties.get(last_modified(object_))) if isinstance(properties, Mapping) else None
-    )
-    changed = changed or lenient_moment(hit.get("updatedAt"))
+    values = properties if isinstance(properties, Mapping) else {}
+    times = [lenient_moment(values.get(name)) for name in moved]
+    said = [time for time in times if time is not None]
     # A hit that does not say when it was changed is taken: reading it once too often costs nothing.
-    return changed is None or lo - timedelta(seconds=1) <= changed <= hi + timedelta(seconds=1)
+    second = timedelta(seconds=1)
+    return not said or any(lo - second <= time <= hi + second for time in said)
 
 
 async def _page(
