@@ -114,7 +114,7 @@ async def wired(
                 "No CRM is connected.",
                 next_step="Set the credentials of at least one (docs/how-to), or try `connector demo`.",
             )
-        ledger = await open_ledger(settings.database_url)
+        ledger = open_ledger(settings.database_url)
         yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped))
     finally:
         for adapter in connected.values():

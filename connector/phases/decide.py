@@ -20,7 +20,7 @@ from connector.core.model import (
     Score,
     Value,
 )
-from connector.core.normalize import count_once, person_fields
+from connector.core.normalize import count_once, merged_precedence, person_fields
 from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
 from connector.core.stage import StageEvidence, decide_stage
@@ -148,17 +148,8 @@ def _known(
     definition: Definition,
 ) -> tuple[Mapping[str, Value], tuple[Engagement, ...]]:
     """A person's fields and the engagement that counts, from these records and events."""
-    fields, _ = person_fields(records, facts.companies, _precedence(definition))
+    fields, _ = person_fields(records, facts.companies, merged_precedence(definition.mappings.values()))
     return fields, tuple(count_once([known.engagement for known in engagement]))
-
-
-def _precedence(definition: Definition) -> Mapping[str, Sequence[str]]:
-    """Per field, CRMs in order of trust, as the mappings state it (the first file that does wins)."""
-    stated: dict[str, Sequence[str]] = {}
-    for mapping in definition.mappings.values():
-        for name, order in mapping.precedence.items():
-            stated.setdefault(name, order)
-    return stated
 
 
 def score_then(
@@ -305,7 +296,7 @@ def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEviden
                 ref=deal.ref,
                 stage="customer" if deal.is_won else "opportunity",
                 at=(deal.closed_at if deal.is_won else None) or deal.changed_at,
-                ours=False,
+                only_raises=True,  # a deal lifts a person; one that is still open lowers no customer
             )
         )
     return found

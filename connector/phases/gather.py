@@ -117,7 +117,7 @@ async def _normalized(
     for record in page.records:
         try:
             if record.kind == "person":
-                people.append((record, normalize_person(record, mapping)))
+                people.append((record, normalize_person(record, mapping, seen_at=at)))
             elif record.kind == "company":
                 companies.append((record, normalize_company(record, mapping)))
             else:

@@ -164,7 +164,7 @@ def plan_discard(number: int, *, json: bool) -> int:
 async def _with_ledger(url: str, number: int) -> PlanInfo:
     from connector.ledger import open_ledger
 
-    ledger = await open_ledger(url)
+    ledger = open_ledger(url)
     try:
         return await _find(ledger, number)
     finally:

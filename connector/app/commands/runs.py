@@ -20,7 +20,7 @@ def ask_ledger(question: Callable[[SqlLedger], Awaitable[T]]) -> T:
     """Open the ledger, ask one thing, close it."""
 
     async def go() -> T:
-        ledger = await open_ledger(load_settings().database_url)
+        ledger = open_ledger(load_settings().database_url)
         try:
             return await question(ledger)
         finally:
