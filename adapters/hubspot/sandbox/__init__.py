@@ -1,0 +1,113 @@
+"""A HubSpot account on loopback, as awkward as the real one: `build` makes it from the shared population.
+
+Holds no vendor code and no real data. What it imitates is listed in this adapter's README.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from adapters.hubspot.sandbox import definitions, events, objects
+from adapters.hubspot.sandbox.api import Api
+from adapters.hubspot.sandbox.gate import CLIENT_ID, CLIENT_SECRET, FULL_TOKEN, PER_DAY, REFRESH_TOKEN, Gate
+from adapters.hubspot.sandbox.search import Search
+from adapters.hubspot.sandbox.seed import fill
+from adapters.hubspot.sandbox.store import Store
+from adapters.hubspot.sandbox.wire import Refused
+from connector.sandbox.cast import Population
+from connector.sandbox.clock import SandboxClock
+from connector.sandbox.control import json_response
+from connector.sandbox.log import SandboxLog
+from connector.sandbox.server import SandboxApp, sandbox_app
+
+__all__ = ["build"]
+
+
+def build(
+    population: Population,
+    clock: SandboxClock,
+    *,
+    strict_limits: bool = True,
+    with_mql_fields: bool = True,
+    index_lag_seconds: float = 2.0,
+    merge_keeps_primary: bool = False,
+    lifecycle_backward: str = "ignore",
+    per_day: int = PER_DAY,
+    oauth: bool = False,
+    latency: float = 0.0,
+    **options: Any,
+) -> SandboxApp:
+    """A made-up HubSpot with these people.
+
+    `strict_limits=False` answers no 429. `lifecycle_backward` is what a write of an earlier stage does: `ignore` (as
+    HubSpot's v1 was seen to) or `apply`. `oauth` hands out client id, secret and refresh token in place of a static
+    token. `latency` is in seconds per call. Raises TypeError on an unknown option.
+    """
+    if options:
+        raise TypeError(f"The HubSpot sandbox has no option {', '.join(sorted(options))}.")
+    if lifecycle_backward not in ("ignore", "apply"):
+        raise ValueError("lifecycle_backward is `ignore` or `apply`.")
+    log = SandboxLog()
+    store = Store(
+        clock,
+        log,
+        with_mql_fields=with_mql_fields,
+        index_lag_seconds=index_lag_seconds,
+        merge_keeps_primary=merge_keeps_primary,
+        lifecycle_backward=lifecycle_backward,
+    )
+    fill(store, population)
+    gate = Gate(clock, strict=strict_limits, per_day=per_day)
+    api = Api(store, gate, Search(store.linked))
+    # Links of one record share a prefix with records by id, so the longer paths come first.
+    endpoints = (*events.ENDPOINTS, *definitions.ENDPOINTS, *objects.ENDPOINTS)
+    routes = [route for endpoint in endpoints for route in endpoint.routes(api)]
+
+    def environment(base_url: str) -> dict[str, str]:
+        credentials = {"HUBSPOT_ACCESS_TOKEN": FULL_TOKEN}
+        if oauth:
+            credentials = {
+                "HUBSPOT_CLIENT_ID": CLIENT_ID,
+                "HUBSPOT_CLIENT_SECRET": CLIENT_SECRET,
+                "HUBSPOT_REFRESH_TOKEN": REFRESH_TOKEN,
+            }
+        return {"HUBSPOT_BASE_URL": base_url, **credentials}
+
+    return sandbox_app(
+        "hubspot",
+        [*_token_routes(gate), *routes],
+        store=store,
+        clock=clock,
+        log=log,
+        environment=environment,
+        empty_page={"results": []},
+        exception_handlers={HTTPException: _unknown_path},
+        request_id_header="x-hubspot-correlation-id",
+        latency=latency,
+    )
+
+
+def _token_routes(gate: Gate) -> list[Route]:
+    async def token(request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode()))
+        try:
+            return json_response(gate.grant(form))
+        except Refused as refused:
+            return refused.response()
+
+    return [
+        Route(f"/oauth/{version}/token", token, methods=["POST"])
+        for version in ("v1", "v3", "2026-03", "2026-09")
+    ]
+
+
+async def _unknown_path(request: Request, error: Exception) -> Response:
+    """Retired and unknown paths answer with a page, not with JSON."""
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return Response(f"<html><body>Error {status}</body></html>", status, media_type="text/html")

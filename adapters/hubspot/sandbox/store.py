@@ -1,0 +1,494 @@
+"""The made-up account's truth: records, links between them, forms, e-mail events. Speaks no HTTP.
+
+Here are HubSpot's own rules about records: stages move forward only, merges make a new record, aggregates are
+calculated without moving the last-modified stamp.
+"""
+
+from __future__ import annotations
+
+import uuid
+from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.hubspot.sandbox.schema import (
+    OWN_COUNTERS,
+    STAGES,
+    BadValue,
+    activity_properties,
+    clean,
+    company_properties,
+    contact_properties,
+)
+from adapters.hubspot.sandbox.table import Row, Table
+from adapters.hubspot.sandbox.wire import iso, to_ms
+from connector.sandbox.cast import hubspot_id
+from connector.sandbox.clock import SandboxClock
+from connector.sandbox.log import SandboxLog
+
+ACTIVITIES = ("calls", "emails", "meetings", "notes", "tasks")
+_SINGULAR = {
+    "contacts": ("contact", "0-1"),
+    "companies": ("company", "0-2"),
+    "tasks": ("task", "0-27"),
+    "notes": ("note", "0-46"),
+    "meetings": ("meeting", "0-47"),
+    "calls": ("call", "0-48"),
+    "emails": ("email", "0-49"),
+}
+TYPE_IDS = {  # association type ids, developers.hubspot.com "Associations v4"
+    ("notes", "contacts"): 202,
+    ("emails", "contacts"): 198,
+    ("tasks", "contacts"): 204,
+    ("calls", "contacts"): 194,
+    ("meetings", "contacts"): 200,
+    ("contacts", "companies"): 279,
+    ("companies", "contacts"): 280,
+}
+PRIMARY_COMPANY = 1
+NEW_IDS = 60_000_000  # numbers of records made while the sandbox runs
+_ORDER = {stage: place for place, (stage, _) in enumerate(STAGES)}
+
+
+@dataclass(slots=True)
+class Form:
+    """A form and what was sent through it, oldest first: (submitted at, conversion id, values, page)."""
+
+    guid: str
+    name: str
+    kind: str
+    created: int
+    updated: int
+    submissions: list[tuple[int, str, tuple[tuple[str, str], ...], str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EmailEvent:
+    """One marketing e-mail event. Ordered by time."""
+
+    created: int
+    id: str
+    type: str = ""
+    recipient: str = ""
+    campaign: int = 0
+    filtered: bool = False
+    url: str | None = None
+    subscriptions: tuple[tuple[int, str], ...] = ()
+
+
+class Store:
+    """One account. `by` is `api` for calls of a client and `user` for the control surface."""
+
+    def __init__(
+        self,
+        clock: SandboxClock,
+        log: SandboxLog,
+        *,
+        with_mql_fields: bool = True,
+        index_lag_seconds: float = 2.0,
+        merge_keeps_primary: bool = False,
+        lifecycle_backward: str = "ignore",
+    ) -> None:
+        self.clock = clock
+        self.log = log
+        self.merge_keeps_primary = merge_keeps_primary
+        self.lifecycle_backward = lifecycle_backward  # ignore | apply
+        lag = int(index_lag_seconds * 1000)
+        self.tables: dict[str, Table] = {
+            "contacts": Table(
+                "contacts",
+                "contact",
+                contact_properties(with_mql_fields),
+                "createdate",
+                "lastmodifieddate",
+                lag,
+            ),
+            "companies": Table(
+                "companies", "company", company_properties(), "createdate", "hs_lastmodifieddate", lag
+            ),
+        }
+        for kind in ACTIVITIES:
+            self.tables[kind] = Table(
+                kind,
+                _SINGULAR[kind][0],
+                activity_properties(kind),
+                "hs_createdate",
+                "hs_lastmodifieddate",
+                lag,
+            )
+        self._names = {alias: name for name, aliases in _SINGULAR.items() for alias in (name, *aliases)}
+        self.groups: dict[str, dict[str, str]] = {
+            name: {"contactinformation": "Contact information", **({"mql": "MQL"} if with_mql_fields else {})}
+            for name in self.tables
+        }
+        self.links: dict[tuple[str, str], dict[int, list[int]]] = {}
+        self.forms: dict[str, Form] = {}
+        self.email_events: list[EmailEvent] = []
+        self.email_campaigns: dict[int, str] = {}
+        self.owners: list[dict[str, Any]] = []
+        self.blocked: set[str] = set()  # addresses erased for good
+        self._made = 0
+
+    def table(self, name: str) -> Table | None:
+        """By name, singular or type id."""
+        return self.tables.get(self._names.get(name, ""))
+
+    def now(self) -> int:
+        """Epoch milliseconds."""
+        return to_ms(self.clock.now())
+
+    def new_id(self) -> int:
+        """The next free record id."""
+        self._made += 1
+        return int(hubspot_id(NEW_IDS + self._made))
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def update(self, table: Table, row: Row, changes: Mapping[str, str], by: str) -> None:
+        """Write cleaned values by HubSpot's rules, and log the write even where nothing moved."""
+        now = self.now()
+        wanted = {name: _appended(row.values.get(name, ""), value) for name, value in changes.items()}
+        before = {name: row.values.get(name) for name in wanted}
+        company = row.values.get("associatedcompanyid", "")
+        if "lifecyclestage" in wanted:
+            wanted |= self._stage_change(table, row, wanted.pop("lifecyclestage"), now)
+        if "email" in wanted:
+            wanted["hs_email_domain"] = wanted["email"].partition("@")[2]
+        known = {name: value for name, value in wanted.items() if name in table.properties}
+        source = ("API", "sandbox-app") if by == "api" else ("CRM_UI", "userId:9")
+        table.write(row, known, now, *source)
+        if table.name == "contacts" and row.values.get("associatedcompanyid", "") != company:
+            self._move_company(row, company)
+        fields = {name: (before[name] or None, row.values.get(name) or None) for name in changes}
+        self.log.add_write(table.singular, str(row.id), fields, by=by, at=self.clock.now())
+
+    def insert(self, table: Table, values: Mapping[str, str], by: str) -> Row:
+        """A new record from cleaned values."""
+        now = self.now()
+        row = Row(self.new_id(), dict(values), now, now)
+        stage = row.values.pop("lifecyclestage", "")
+        if "email" in row.values:
+            row.values["hs_email_domain"] = row.values["email"].partition("@")[2]
+        if table.name in ("contacts", "companies"):
+            row.values |= self._stage_change(table, row, stage or "lead", now)
+        row.values = {name: value for name, value in row.values.items() if name in table.properties}
+        table.add(row)
+        if table.name == "contacts" and row.values.get("associatedcompanyid"):
+            self._move_company(row, "")
+        fields = {name: (None, value) for name, value in values.items()}
+        self.log.add_write(table.singular, str(row.id), fields, by=by, at=self.clock.now())
+        return row
+
+    def merge(self, table: Table, primary: Row, other: Row, by: str) -> Row:
+        """Two become one; the primary's values win.
+
+        Returns the survivor: by default a record with a new id.
+        """
+        now = self.now()
+        values = {**other.values, **{name: value for name, value in primary.values.items() if value}}
+        absorbed = [row for row in (other, primary) if row is not primary or not self.merge_keeps_primary]
+        older = [row.values.get("hs_merged_object_ids", "") for row in (primary, other)]
+        ids = [
+            *(part for text in older for part in text.split(";") if part),
+            *(str(row.id) for row in absorbed),
+        ]
+        values["hs_merged_object_ids"] = ";".join(dict.fromkeys(ids))
+        values["hs_calculated_merged_vids"] = ";".join(f"{row.id}:{now}" for row in absorbed)
+        if table.name == "contacts":
+            main = values.get("email", "")
+            more = {
+                address
+                for row in (primary, other)
+                for address in (
+                    row.values.get("email", ""),
+                    *row.values.get("hs_additional_emails", "").split(";"),
+                )
+            }
+            values["hs_additional_emails"] = ";".join(sorted(more - {main, ""}))
+            for name in (*_SUMMED, *OWN_COUNTERS):
+                total = sum(int(row.values.get(name) or 0) for row in (primary, other))
+                if total:
+                    values[name] = str(total)
+        if self.merge_keeps_primary:
+            survivor = primary
+            table.absorb(other, primary.id)
+            table.set_quietly(primary, values)
+            table.touch(primary, now)
+        else:
+            created = min(primary.created, other.created)
+            survivor = Row(self.new_id(), values, created, now, history=dict(primary.history))
+            table.absorb(other, survivor.id)
+            table.absorb(primary, survivor.id)
+            table.add(survivor)
+        for row in absorbed:
+            self._move_links(table.name, row.id, survivor.id)
+        fields = {"hs_merged_object_ids": (None, values["hs_merged_object_ids"])}
+        self.log.add_write(table.singular, str(survivor.id), fields, by=by, at=self.clock.now())
+        return survivor
+
+    def erase(self, table: Table, row: Row) -> None:
+        """GDPR delete: no trace is left, not even among the archived."""
+        self.blocked.update(address for address in (row.values.get("email", ""),) if address)
+        table.purge(row)
+        for links in self.links.values():
+            links.pop(row.id, None)
+            for targets in links.values():
+                if row.id in targets:
+                    targets.remove(row.id)
+
+    def link(self, kind: str, id: int, to: str, to_id: int) -> None:
+        """Associate two records, both ways."""
+        for one, one_id, two, two_id in ((kind, id, to, to_id), (to, to_id, kind, id)):
+            targets = self.links.setdefault((one, two), {}).setdefault(one_id, [])
+            if two_id not in targets:
+                targets.append(two_id)
+
+    def linked(self, kind: str, id: int, to: str) -> list[int]:
+        """Ids associated with this record."""
+        return self.links.get((kind, to), {}).get(id, [])
+
+    def submit(
+        self, form: Form, at: int, values: Mapping[str, str], page: str, *, keep_id: bool = True
+    ) -> None:
+        """A form was sent. The contact's conversion counters follow, its last-modified stamp does not."""
+        conversion = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{form.guid}:{at}:{len(form.submissions)}"))
+        insort(form.submissions, (at, conversion if keep_id else "", tuple(values.items()), page))
+        form.updated = max(form.updated, at)
+        contact = self.contact_of(values.get("email", ""))
+        if contact is None:
+            return
+        title = f"{form.name}: {page}" if page else form.name
+        changes = self._counted(contact, "num_conversion_events", at, "recent_conversion_date")
+        if "recent_conversion_date" in changes:
+            changes["recent_conversion_event_name"] = title
+        first = contact.values.get("first_conversion_date", "")
+        if not first or first > iso(at):
+            changes["first_conversion_date"] = iso(at)
+        self.tables["contacts"].set_quietly(contact, changes)
+
+    def emailed(self, event: EmailEvent) -> None:
+        """A marketing e-mail event. Aggregates follow, the last-modified stamp does not."""
+        insort(self.email_events, event)
+        contact = self.contact_of(event.recipient)
+        if contact is None or event.filtered:
+            return
+        count, last = _EMAIL_COUNTERS.get(event.type, ("", ""))
+        changes = self._counted(contact, count, event.created, last) if count else {}
+        if event.type == "UNSUBSCRIBED":
+            changes["hs_email_optout"] = "true"
+        if changes:
+            self.tables["contacts"].set_quietly(contact, changes)
+
+    def viewed(self, contact: Row, at: int, url: str) -> None:
+        """A tracked page view."""
+        changes = self._counted(contact, "hs_analytics_num_page_views", at, "hs_analytics_last_timestamp")
+        if "hs_analytics_last_timestamp" in changes:
+            changes |= {"hs_analytics_last_url": url, "hs_analytics_last_visit_timestamp": iso(at)}
+        if "/pricing" in url:
+            changes |= self._counted(contact, "pricing_page_views", at, "last_pricing_page_view")
+        self.tables["contacts"].set_quietly(contact, changes)
+
+    def counted(self, contact: Row, counter: str, at: int) -> None:
+        """One more of what this account counts itself (schema.OWN_COUNTERS)."""
+        changes = self._counted(contact, counter, at, OWN_COUNTERS[counter])
+        self.tables["contacts"].set_quietly(contact, changes)
+
+    def contact_of(self, address: str) -> Row | None:
+        """The live contact with this address, secondary ones included."""
+        contacts = self.tables["contacts"]
+        found = contacts.emails.get(address.strip().lower())
+        return contacts.rows[found] if found is not None else None
+
+    def _counted(self, contact: Row, count: str, at: int, last: str) -> dict[str, str]:
+        changes = {count: str(int(contact.values.get(count) or 0) + 1)}
+        if contact.values.get(last, "") < iso(at):
+            changes[last] = iso(at)
+        return changes
+
+    def _stage_change(self, table: Table, row: Row, wanted: str, now: int) -> dict[str, str]:
+        """What a written stage does.
+
+        Backward is ignored without a word (HubSpot's guide: clear first, then set).
+        """
+        present = row.values.get("lifecyclestage", "")
+        backward = bool(wanted and present) and _ORDER.get(wanted, 0) < _ORDER.get(present, 0)
+        if wanted == present or (backward and self.lifecycle_backward == "ignore"):
+            return {}
+        changes = {"lifecyclestage": wanted}
+        if table.name == "contacts":
+            if present:
+                changes[f"hs_v2_date_exited_{present}"] = iso(now)
+            if wanted:
+                changes[f"hs_v2_date_entered_{wanted}"] = iso(now)
+                changes[f"hs_lifecyclestage_{wanted}_date"] = iso(now)
+        return changes
+
+    def _move_company(self, row: Row, before: str) -> None:
+        if before.isdigit():
+            for one, id, two, other in (
+                ("contacts", row.id, "companies", int(before)),
+                ("companies", int(before), "contacts", row.id),
+            ):
+                targets = self.links.get((one, two), {}).get(id, [])
+                if other in targets:
+                    targets.remove(other)
+        company = row.values.get("associatedcompanyid", "")
+        if company.isdigit():
+            self.link("contacts", row.id, "companies", int(company))
+
+    def _move_links(self, kind: str, old: int, new: int) -> None:
+        if old == new:
+            return
+        for (one, two), links in list(self.links.items()):
+            if one != kind:
+                continue
+            for target in links.pop(old, []):
+                back = self.links.get((two, one), {}).get(target, [])
+                if old in back:
+                    back.remove(old)
+                self.link(one, new, two, target)
+
+    # ------------------------------------------------------------------------------------------ the control
+    # surface
+
+    def counts(self) -> Mapping[str, int]:
+        """Rows per object."""
+        counted = {name: len(table.rows) for name, table in self.tables.items()}
+        counted["form_submissions"] = sum(len(form.submissions) for form in self.forms.values())
+        counted["email_events"] = len(self.email_events)
+        return counted
+
+    def raw(self, object: str, id: str) -> Mapping[str, Any]:
+        """The record as it truly stands."""
+        table, row = self._find(object, id)
+        return {
+            "id": str(row.id),
+            "properties": dict(row.values),
+            "updatedAt": iso(row.updated),
+            "archived": row.archived_at is not None,
+            "merged_into": str(table.survivor(row).id) if row.merged_into is not None else None,
+        }
+
+    def edit(self, object: str, id: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """As in HubSpot's own screens: a user may move a stage backward."""
+        table, row = self._find(object, id)
+        values = self._cleaned(table, fields)
+        stage = values.get("lifecyclestage")
+        if stage and _ORDER.get(stage, 0) < _ORDER.get(row.values.get("lifecyclestage", ""), 0):
+            self.update(table, row, {"lifecyclestage": ""}, "user")
+        self.update(table, row, values, "user")
+        return self.raw(object, id)
+
+    def create(self, object: str, fields: Mapping[str, Any]) -> str:
+        """A record; or `form_submissions` {form, email, url?, at?}, `email_events` {type, email, campaign?,
+        url?, at?,
+        filtered?}; `contacts` in the fields of calls, meetings, e-mails, notes and tasks links them."""
+        if object == "form_submissions":
+            return self._control_submission(fields)
+        if object == "email_events":
+            return self._control_email(fields)
+        table = self.table(object)
+        if table is None:
+            raise LookupError(f"There is no object {object}.")
+        given = dict(fields)
+        contacts = given.pop("contacts", ())
+        values = self._cleaned(table, given)
+        if table.name == "contacts" and values.get("email") in table.emails:
+            raise ValueError("Another contact has this address.")
+        row = self.insert(table, values, "user")
+        for contact in contacts:
+            _, found = self._find("contacts", str(contact))
+            self.link(table.name, row.id, "contacts", found.id)
+        return str(row.id)
+
+    def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """merge {other}, archive, restore, gdpr_delete; of contacts also page_view {url?, times?}, count
+        {counter, times?}.
+        """
+        table, row = self._find(object, id)
+        times = int(arguments.get("times", 1))
+        if action == "merge":
+            _, other = self._find(object, str(arguments.get("other", "")))
+            return {"id": str(self.merge(table, row, other, "user").id)}
+        if action == "archive":
+            table.archive(row, self.now())
+        elif action == "restore":
+            table.restore(row, self.now())
+        elif action == "gdpr_delete":
+            self.erase(table, row)
+            return {"id": id}
+        elif action == "page_view" and table.name == "contacts":
+            for _ in range(times):
+                self.viewed(row, self.now(), str(arguments.get("url", "https://www.ourproduct.example/")))
+        elif action == "count" and table.name == "contacts":
+            if arguments.get("counter") not in OWN_COUNTERS:
+                raise ValueError(f"Counters are {', '.join(OWN_COUNTERS)}.")
+            for _ in range(times):
+                self.counted(row, str(arguments["counter"]), self.now())
+        else:
+            raise ValueError(f"A {table.singular} knows no action {action}.")
+        return self.raw(object, id)
+
+    def _control_submission(self, fields: Mapping[str, Any]) -> str:
+        asked = str(fields.get("form", ""))
+        form = next((form for form in self.forms.values() if asked in (form.guid, form.name)), None)
+        if form is None:
+            raise LookupError(f"There is no form {asked}.")
+        at = int(fields.get("at", self.now()))
+        rest = {key: str(value) for key, value in fields.items() if key not in ("form", "url", "at")}
+        self.submit(form, at, rest, str(fields.get("url", "")))
+        return form.submissions[-1][1]
+
+    def _control_email(self, fields: Mapping[str, Any]) -> str:
+        event = EmailEvent(
+            created=int(fields.get("at", self.now())),
+            id=str(uuid.uuid4()),
+            type=str(fields.get("type", "OPEN")),
+            recipient=str(fields.get("email", "")).lower(),
+            campaign=int(fields.get("campaign", next(iter(self.email_campaigns), 1))),
+            filtered=bool(fields.get("filtered", False)),
+            url=fields.get("url"),
+        )
+        self.emailed(event)
+        return event.id
+
+    def _find(self, object: str, id: str) -> tuple[Table, Row]:
+        table = self.table(object)
+        row = table.get(id) if table is not None else None
+        if table is None or row is None:
+            raise LookupError(f"There is no {object} {id}.")
+        return table, row
+
+    def _cleaned(self, table: Table, fields: Mapping[str, Any]) -> dict[str, str]:
+        values: dict[str, str] = {}
+        for name, given in fields.items():
+            found = clean(table.properties.get(name), name, "" if given is None else given)
+            if isinstance(found, BadValue):
+                raise ValueError(found.message)
+            values[name] = found
+        return values
+
+
+def _appended(before: str, value: str) -> str:
+    """`;value` adds to a multiple choice instead of replacing it."""
+    if not value.startswith(";"):
+        return value
+    parts = [part for part in (*before.split(";"), *value.split(";")) if part]
+    return ";".join(dict.fromkeys(parts))
+
+
+_EMAIL_COUNTERS = {
+    "OPEN": ("hs_email_open", "hs_email_last_open_date"),
+    "CLICK": ("hs_email_click", "hs_email_last_click_date"),
+    "BOUNCE": ("hs_email_bounce", "hs_email_last_send_date"),
+    "REPLY": ("hs_email_replied", "hs_sales_email_last_replied"),
+}
+_SUMMED = (
+    "hs_email_open",
+    "hs_email_click",
+    "hs_email_bounce",
+    "hs_email_replied",
+    "hs_analytics_num_page_views",
+    "num_conversion_events",
+)
