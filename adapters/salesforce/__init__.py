@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
+from typing import Any
 
 from adapters.salesforce import auth, soql
 from adapters.salesforce.errors import FieldRefused, ObjectRefused, classify
@@ -153,7 +154,7 @@ def _share(name: str, value: str) -> float:
     return share
 
 
-def build_sandbox(*args: object, **options: object) -> object:
+def build_sandbox(*args: Any, **options: Any) -> object:
     """The made-up org: see adapters/salesforce/sandbox."""
     from adapters.salesforce.sandbox import build
 
