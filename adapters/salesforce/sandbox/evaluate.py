@@ -60,10 +60,11 @@ class World:
 
 @dataclass(slots=True)
 class Shape:
-    """How a record looks in the answer: steps of (key, what it reads)."""
+    """How a record looks in the answer: plain fields with their defaults, and what else is to be looked up."""
 
     kind: ObjectType
-    steps: list[tuple[str, Getter]] = field(default_factory=list)
+    plain: list[tuple[str, Json]] = field(default_factory=list)
+    looked_up: list[tuple[str, Getter]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ class _Run:
                     if item.kind == "ALL" or each.custom == (item.kind == "CUSTOM"):
                         self._leaf(shape, each, seen)
             elif isinstance(item, Query):
-                shape.steps.append(self._children(kind, item))
+                shape.looked_up.append(self._children(kind, item))
             elif len(item.parts) == 1:
                 each, _ = self._getter(kind, item)
                 self._leaf(shape, each, seen)
@@ -282,7 +283,7 @@ class _Run:
                 if key not in grouped:
                     link = kind.by_relationship[key]
                     grouped[key] = []
-                    shape.steps.append((link.relationship or "", self._nested(link, grouped[key])))
+                    shape.looked_up.append((link.relationship or "", self._nested(link, grouped[key])))
                 grouped[key].append(Path(item.parts[1:], item.column))
         return shape
 
@@ -290,7 +291,10 @@ class _Run:
         if each.name in seen:
             raise SoqlError("INVALID_FIELD", f"duplicate field selected: {each.name}")
         seen.add(each.name)
-        shape.steps.append((each.name, _reader(each)))
+        if each.parts:
+            shape.looked_up.append((each.name, _reader(each)))
+        else:
+            shape.plain.append((each.name, each.default))
 
     def _nested(self, link: Field, paths: list[Path]) -> Getter:
         parent = self._parent(link)
@@ -488,7 +492,10 @@ def _shaped(shape: Shape, row: Row, version: str) -> dict[str, Json]:
     object = row.get("Type") if shape.kind is NAME_OBJECT else shape.kind.name
     url = f"/services/data/v{version}/sobjects/{object}/{row['Id']}"
     out: dict[str, Json] = {"attributes": {"type": shape.kind.name, "url": url}}
-    for key, getter in shape.steps:
+    held = row.get
+    for name, default in shape.plain:
+        out[name] = held(name, default)
+    for key, getter in shape.looked_up:
         out[key] = getter(row)
     return out
 

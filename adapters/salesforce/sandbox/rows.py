@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from adapters.salesforce.sandbox.schema import LADDER, LEAD_STATUSES, OPPORTUNITY_STAGES
@@ -152,10 +153,15 @@ def _person(record: SandboxRecord, companies: Mapping[int, SandboxCompany], with
     return _stored(values)
 
 
+@cache
+def _user(place: int) -> str:
+    return salesforce_id("005", place)
+
+
 def _owner(record: SandboxRecord) -> str:
     if record.owner is not None:
-        return salesforce_id("005", record.owner)
-    return UNOWNED if record.object == "Lead" else salesforce_id("005", 0)
+        return _user(record.owner)
+    return UNOWNED if record.object == "Lead" else _user(0)
 
 
 def _account_id(record: SandboxRecord, companies: Mapping[int, SandboxCompany]) -> str | None:
@@ -170,7 +176,8 @@ def _history(record: SandboxRecord, number: int, with_mql_fields: bool) -> list[
         before: str | None = None
         for stage, at in record.stages:
             if stage in LADDER:
-                steps.append((_HISTORY_FIELD, before, stage, at))
+                if before is not None:  # what a record is created with is no change
+                    steps.append((_HISTORY_FIELD, before, stage, at))
                 before = stage
     if record.object == "Lead" and record.status_at is not None and record.state != "converted":
         status = _STATUS.get(record.status or "new")
@@ -208,7 +215,7 @@ def _accounts(companies: Iterable[SandboxCompany]) -> list[Row]:
                 "Phone": each.phone,
                 "BillingCity": each.city,
                 "BillingCountry": each.country,
-                "OwnerId": salesforce_id("005", each.index % len(words.USERS)),
+                "OwnerId": _user(each.index % len(words.USERS)),
                 **_stamps(each.created_at, each.modified_at),
             }
         )
@@ -234,7 +241,7 @@ def _campaigns(now: datetime) -> list[Row]:
                 "Status": "In Progress",
                 "IsActive": True,
                 "StartDate": _day(start),
-                "OwnerId": salesforce_id("005", 0),
+                "OwnerId": _user(0),
                 **_stamps(start, start),
             }
         )
@@ -302,7 +309,7 @@ def _activities(population: Population, account_of: Mapping[str, str | None]) ->
 
 
 def _activity(each: SandboxEngagement, account_of: Mapping[str, str | None], at: datetime) -> Row:
-    maker = HUBSPOT_USER if each.copied else salesforce_id("005", (each.person or 0) % len(words.USERS))
+    maker = HUBSPOT_USER if each.copied else _user((each.person or 0) % len(words.USERS))
     return {
         "WhoId": each.record,
         "AccountId": account_of.get(each.record or ""),
@@ -392,7 +399,7 @@ def _deals(population: Population, companies: Mapping[int, SandboxCompany]) -> t
                 "CloseDate": _day(deal.closed_at),
                 "Type": "New Business",
                 "ContactId": deal.contacts[0] if deal.contacts else None,
-                "OwnerId": salesforce_id("005", deal.n % len(words.USERS)),
+                "OwnerId": _user(deal.n % len(words.USERS)),
                 **_stamps(deal.created_at, deal.modified_at),
             }
         )
@@ -424,12 +431,12 @@ def _fill_settings(store: Store, population: Population) -> None:
     start: Row = _stamps(population.now - timedelta(days=1500), population.now - timedelta(days=1500))
     tables = store.tables
     names = [*words.USERS]
-    users = {salesforce_id("005", place): name for place, name in enumerate(names)}
+    users = {_user(place): name for place, name in enumerate(names)}
     users |= {API_USER: ("Scoring", "Connector"), HUBSPOT_USER: ("HubSpot", "Integration")}
     rows = []
     for id, (first, last) in users.items():
         login = f"{first}.{last}@{words.OWN_DOMAIN}".lower()
-        row = {"Id": id, "FirstName": first, "LastName": last, "Username": login, "Email": login}
+        row: Row = {"Id": id, "FirstName": first, "LastName": last, "Username": login, "Email": login}
         row |= {"IsActive": True, "UserType": "Standard", **start}
         derive("User", row, population.now)
         rows.append(row)
@@ -469,7 +476,7 @@ def _fill_settings(store: Store, population: Population) -> None:
 
 
 def _stamps(created: datetime | None, modified: datetime, by: str | None = None) -> Row:
-    user = by or salesforce_id("005", 0)
+    user = by or _user(0)
     at = _time(modified)
     made = {"CreatedDate": _time(created), "CreatedById": user} if created is not None else {}
     return {**made, "LastModifiedDate": at, "LastModifiedById": user, "SystemModstamp": at}

@@ -180,8 +180,7 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", '"': '"', "'"
 
 def wire_time(moment: datetime) -> str:
     """`2026-05-01T07:25:37.000+0000`, as REST spells an aware time. Rows hold and compare times so."""
-    at = moment.astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}+0000"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "+0000"
 
 
 def unescape(quoted: str, *, like: bool = False) -> str:
