@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from email.utils import format_datetime
 from pathlib import Path
 from threading import Event, Thread
 from types import TracebackType
@@ -160,6 +161,7 @@ class RunningSandboxes:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                date_header=False,  # the sandbox's own clock says what time it is
                 timeout_graceful_shutdown=1,
                 timeout_keep_alive=60,
                 **certificate,
@@ -350,8 +352,10 @@ class _Edge:
         return answer
 
     async def _send(self, answer: _Answer, scope: Scope, send: Send, request_id: str) -> None:
-        headers = [(name, value) for name, value in answer.headers if name.lower() != b"content-length"]
+        dropped = (b"content-length", b"date")
+        headers = [(name, value) for name, value in answer.headers if name.lower() not in dropped]
         names = {name.lower() for name, _ in headers}
+        headers.append((b"date", format_datetime(self._clock.now(), usegmt=True).encode()))
         if self._request_id_header not in names:
             headers.append((self._request_id_header, request_id.encode()))
         if len(answer.body) >= GZIP_FROM and b"content-encoding" not in names and _wants_gzip(scope):
