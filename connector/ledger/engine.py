@@ -91,12 +91,18 @@ def build_engine(url: URL, *, begin: str = "BEGIN IMMEDIATE", connections: int =
             pool_size=connections,
             max_overflow=2,
             pool_pre_ping=True,
+            hide_parameters=True,  # they are personal data, and a traceback may be logged
             connect_args={"connect_timeout": 10},
         )
     more: dict[str, Any] = (
         {"poolclass": StaticPool} if in_memory(url) else {"pool_size": connections, "max_overflow": 1}
     )
-    engine = create_engine(url, connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000}, **more)
+    engine = create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},
+        hide_parameters=True,
+        **more,
+    )
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:

@@ -21,6 +21,7 @@ from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
     Decided,
     Facts,
+    Held,
     Kept,
     Lease,
     Neighbourhood,
@@ -156,6 +157,10 @@ class SqlLedger:
     async def facts(self, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
         """Per group, in order."""
         return await self._db.read(store_decide.facts, groups)
+
+    async def written(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], Held]:
+        """What we last wrote to these records, by record and vendor field."""
+        return await self._db.read(store_decide.written, refs)
 
     async def open_plan(self, run: int, crm: str, lease: Lease, at: datetime) -> int:
         """A new open plan; older open ones end, and what they had not sent is due again."""

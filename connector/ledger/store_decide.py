@@ -247,6 +247,13 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
     return answer
 
 
+def written(db: Connection, refs: Sequence[Ref]) -> dict[tuple[Ref, str], Held]:
+    """What we last wrote to these records, by record and vendor field."""
+    return {
+        (ref, name): held for ref, fields in written_to(db, refs).items() for name, held in fields.items()
+    }
+
+
 def _written_of(
     records: Iterable[PersonRecord], written: Mapping[Ref, Mapping[str, Held]]
 ) -> dict[tuple[Ref, str], Held]:

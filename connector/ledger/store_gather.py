@@ -19,6 +19,7 @@ from connector.core.model import (
     Ref,
     VendorRecord,
 )
+from connector.core.normalize import keep_answer_date
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, delete_in, known_people, mark_due, upsert, where_in
 from connector.ledger.tables import (
@@ -165,6 +166,8 @@ def _keep_records(
     for vendor, record in pairs:
         name = str(record.ref)
         known = now.get(name)
+        if known is not None and isinstance(record, PersonRecord) and record.answer is not None:
+            record = keep_answer_date(record, load(known.body))
         state = record.state.value
         if known is not None and vendor.changed_at < known.changed_at and state == known.state:
             tally.duplicate += 1

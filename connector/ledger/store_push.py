@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 
 from connector.core.model import Outcome, PersonRecord, Receipt, RecordState, Ref
 from connector.errors import StopRun
@@ -118,7 +118,7 @@ def _change(db: Connection, changes: Sequence[dict[str, Any]], allowed: tuple[st
     columns: dict[str, Any] = {name: bindparam(f"new_{name}") for name in changes[0] if name != "row_id"}
     done = db.execute(
         update(PLAN_ROW)
-        .where(PLAN_ROW.c.id == bindparam("row_id"), PLAN_ROW.c.status.in_(allowed))
+        .where(PLAN_ROW.c.id == bindparam("row_id"), or_(*(PLAN_ROW.c.status == each for each in allowed)))
         .values(columns),
         [{name if name == "row_id" else f"new_{name}": value for name, value in c.items()} for c in changes],
     )

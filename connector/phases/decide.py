@@ -232,7 +232,7 @@ def plan_for(
     wanted: Mapping[str, JsonValue],
     facts: Facts,
     schemas: Schemas,
-    min_change: int,
+    min_change: float,
     as_of: datetime,
 ) -> PlannedWrite:
     """The write plan of one target record, by its mapping's lines and what the live schema knows."""

@@ -42,7 +42,7 @@ class Terms:
 
     mapping: CrmMapping
     schemas: Schemas
-    min_change: int
+    min_change: float
 
     @property
     def fields(self) -> Fields:

@@ -99,7 +99,7 @@ async def world(
             crm: plugin.connect(variables_of(plugin.variables, environment), clock, None)
             for crm, plugin in plugins().items()
         }
-        ledger = await open_ledger(database_url)
+        ledger = open_ledger(database_url)
         try:
             yield World(running, clock, ledger, load_definition(mappings or shipped(), plugins()), adapters)
         finally:

@@ -8,14 +8,12 @@ from connector.app.settings import load_settings
 
 
 def db_upgrade(*, json: bool) -> int:
-    """Bring the database to this version's schema, and say from where to where."""
+    """Bring the database to this version's schema, and say what it came to."""
     from connector.ledger import upgrade
 
-    before, after = upgrade(load_settings().database_url)
+    version = upgrade(load_settings().database_url)
     if json:
-        print_json({"from": before, "to": after, "changed": before != after})
-    elif before == after:
-        out.print(f"The ledger is at {after}, nothing to do.")
+        print_json({"schema": version})
     else:
-        out.print(f"The ledger went from {before or 'empty'} to {after}.")
+        out.print(f"The ledger's schema is at {version}.")
     return OK
