@@ -80,8 +80,8 @@ def read_title(title: str, extra: tuple[TitleRow, ...] = ()) -> tuple[str | None
 def _read(title: str, extra: tuple[TitleRow, ...]) -> tuple[str | None, str | None]:
     words = plain(title).split()
     seniority_tables, function_tables = _tables(extra)
-    ranks = [_RANK[found] for found in _find(seniority_tables, words)]
-    functions = _find(function_tables, words)
+    ranks = [_RANK[found] for found in _find(seniority_tables, words) if found]
+    functions = [found for found in _find(function_tables, words) if found]
     special = [each for each in functions if each != "general_management"]
     function = next(iter(special or functions), None)
     return (SENIORITIES[min(ranks)] if ranks else None), function
@@ -164,20 +164,18 @@ def _tables(extra: tuple[TitleRow, ...]) -> tuple[tuple[_Table, ...], tuple[_Tab
 
 
 def _table(said: Iterable[tuple[str, str]]) -> _Table:
+    """Phrases with a blank answer stay: they take their words, so that no shorter phrase misreads them."""
     exact: dict[str, tuple[str, bool]] = {}
     edges: dict[tuple[str, bool], str] = {}
     unspaced: dict[str, tuple[str, bool]] = {}
     for phrase, answer in said:
-        if not answer:
-            continue
         stem = plain(phrase.replace("*", " "))
         swallow = phrase.endswith(" *")
         if _UNSPACED.search(stem):
             unspaced.setdefault(stem, (answer, swallow))
-        elif not swallow and phrase.startswith("*"):
-            edges.setdefault((stem, True), answer)
-        elif not swallow and phrase.endswith("*"):
-            edges.setdefault((stem, False), answer)
+        elif not swallow and "*" in (phrase[0], phrase[-1]):
+            if answer:
+                edges.setdefault((stem, phrase.startswith("*")), answer)
         else:
             exact.setdefault(stem, (answer, swallow))
     ordered = sorted(edges, key=lambda edge: (-len(edge[0]), edge))
