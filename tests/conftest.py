@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.ledger import SqlLedger, open_ledger
-from tests.databases import DATABASES, drop, fresh_url
+from tests.databases import DATABASES, drop, fresh_url, ledger_url
 
 
 @pytest.fixture(params=DATABASES)
@@ -19,9 +19,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     drop(url)
 
 
-@pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[SqlLedger]:
+@pytest.fixture(params=DATABASES)
+async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlLedger]:
     """An open, empty ledger on each database."""
-    opened = open_ledger(database_url)
+    url = ledger_url(request.param, tmp_path)
+    opened = open_ledger(url)
     yield opened
     await opened.close()
+    drop(url)
