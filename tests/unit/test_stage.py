@@ -161,6 +161,16 @@ def test_a_dwell_counts_at_the_earliest_from_entry():
     assert decide(waiting.state, LOW, at=AT + 9 * DAY).left_mql
 
 
+def test_the_midnight_a_whole_dwell_ago_does_not_count():
+    midnight = datetime(2026, 11, 22, tzinfo=UTC)
+
+    def good_until(last):
+        return lambda moment: MIDDLE if moment <= last else LOW
+
+    assert decide(MQL, LOW, at=midnight, past=good_until(midnight - 14 * DAY)).left_mql
+    assert not decide(MQL, LOW, at=midnight, past=good_until(midnight - 13 * DAY)).left_mql
+
+
 def test_one_good_midnight_starts_the_dwell_again():
     found = decide(
         MQL, LOW, past=lambda moment: MIDDLE if moment == datetime(2026, 11, 15, tzinfo=UTC) else LOW
@@ -324,6 +334,12 @@ def test_an_answer_is_used_once():
         worked.state, HIGH, at=AT + 45 * DAY, newer=HIGH, answers=[answered("rejected", at=AT + 44 * DAY)]
     )
     assert again.state.status is MqlStatus.REJECTED
+
+
+def test_an_answer_is_used_once_even_where_nothing_else_is_remembered():
+    again = replace(MQL, mql_since=AT - DAY, answered_at=AT - DAY, seen=None)
+    assert decide(again, HIGH, answers=[answered("rejected", at=AT - DAY)]).state.stage == "mql"
+    assert decide(again, HIGH, answers=[answered("rejected", at=AT)]).state.stage == "lead"
 
 
 def test_after_a_rejection_only_newer_engagement_qualifies_and_after_the_cool_off():
