@@ -8,7 +8,8 @@ https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -131,22 +132,24 @@ async def pull(
         yield await _roles_begin(rest)
         return
     first_load = place is None or isinstance(place, Loading)
-    async for at, rows in _walk(rest, stream, place, fields):
-        page = Page(stream, write_cursor(at), fetched=len(rows), first_load=first_load)
-        yield await _told(rest, page, rows, fields)
+    async with aclosing(_walk(rest, stream, place, fields)) as walk:
+        async for at, rows in walk:
+            page = Page(stream, write_cursor(at), fetched=len(rows), first_load=first_load)
+            yield await _told(rest, page, rows, fields)
 
 
 async def _roles_begin(rest: Rest) -> Page:
     """The roles of all opportunities come with the opportunities; only later changes are a stream."""
     query = soql.select(["Id"], "OpportunityContactRole", limit=1)
-    first = await anext(rest.query(query))
+    async with aclosing(rest.query(query)) as pages:
+        first = await anext(pages)
     cursor = write_cursor(Changes(first.asked_at - LAG))
     return Page("OpportunityContactRole", cursor, first_load=True)
 
 
 async def _walk(
     rest: Rest, source: str, place: Loading | Changes | None, fields: Fields
-) -> AsyncIterator[tuple[Loading | Changes, list[Mapping[str, Any]]]]:
+) -> AsyncGenerator[tuple[Loading | Changes, list[Mapping[str, Any]]], None]:
     """Rows with the position behind them, query after query, until one is not full."""
     wanted = _wanted(source, fields)
     size = QUERY_ROWS
@@ -155,11 +158,12 @@ async def _walk(
         query = _query(source, rest.seen(source, wanted), place, size)
         every = isinstance(place, Changes) or source in _ARCHIVED
         try:
-            async for page in rest.query(query, deleted_too=every):
-                came += len(page.rows)
-                full = page.done and came >= size
-                place = _behind(place, page, full)
-                yield place, page.rows
+            async with aclosing(rest.query(query, deleted_too=every)) as pages:
+                async for page in pages:
+                    came += len(page.rows)
+                    full = page.done and came >= size
+                    place = _behind(place, page, full)
+                    yield place, page.rows
         except FieldRefused as refused:
             await rest.find_hidden(source, wanted, refused)
             continue

@@ -5,9 +5,10 @@ Decides nothing about rows. Waiting and retrying are the transport's.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -131,10 +132,11 @@ class Rest:
 
     # -------------------------------------------------------------------------------------- queries
 
-    async def query(self, soql: str, *, deleted_too: bool = False) -> AsyncIterator[Rows]:
+    async def query(self, soql: str, *, deleted_too: bool = False) -> AsyncGenerator[Rows, None]:
         """The pages of a query. `deleted_too` adds the bin, losers of merges and archived activities.
 
-        Page sizes are the server's: only `done` ends it. Raises StopRun where fewer rows came than were
+        Page sizes are the server's: only `done` ends it. One page is fetched ahead while the last one is
+        worked on. Raises StopRun where fewer rows came than were
         said, CursorLost where the rest has to be asked for anew.
         """
         before = self._clock.now()
@@ -144,19 +146,27 @@ class Rest:
         took = max(self._clock.now() - before, timedelta(0))
         asked_at = min(before, (answer.server_time or before + took) - took)
         seen = 0
-        while True:
-            rows, total, following = _page(answer)
-            seen += len(rows)
-            if following is None and seen < total:
-                raise StopRun(
-                    f"Salesforce said {total} rows and sent {seen}.",
-                    next_step="The watermark stays; the next run asks again.",
-                    where=answer.asked,
-                )
-            yield Rows(rows, asked_at, following is None, answer.server_time)
-            if following is None:
-                return
-            answer = await self.send("GET", following, headers=PAGE_HINT)
+        ahead: asyncio.Task[Answer] | None = None
+        try:
+            while True:
+                rows, total, following = _page(answer)
+                seen += len(rows)
+                if following is None and seen < total:
+                    raise StopRun(
+                        f"Salesforce said {total} rows and sent {seen}.",
+                        next_step="The watermark stays; the next run asks again.",
+                        where=answer.asked,
+                    )
+                if following is not None:
+                    ahead = asyncio.create_task(self.send("GET", following, headers=PAGE_HINT))
+                yield Rows(rows, asked_at, following is None, answer.server_time)
+                if ahead is None:
+                    return
+                answer, ahead = await ahead, None
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+                await asyncio.gather(ahead, return_exceptions=True)
 
     async def all_rows(self, soql: str, *, deleted_too: bool = False) -> list[Mapping[str, Any]]:
         """All rows of a query that is known to be small."""

@@ -1,5 +1,6 @@
 """Pulling against scripted answers: order, resuming, shrunken pages, hidden fields, sums that do not fit."""
 
+import asyncio
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -474,3 +475,17 @@ async def test_many_records_are_read_in_batches_of_200(salesforce):
     await salesforce.read(refs, WANTED)
 
     assert [query.count("00Q") for query in asked(route)] == [200, 200, 50]
+
+
+async def test_the_next_page_is_under_way_while_one_is_kept_and_no_request_outlives_the_pull(salesforce):
+    following = "/services/data/v66.0/query/0r8xx-1"
+    route = answers(salesforce, page(lead(1), total=2, following=following), page(lead(2), total=2))
+
+    pages = salesforce.pull("Lead", None, WANTED)
+    await anext(pages)
+    await asyncio.sleep(0.02)
+    asked_meanwhile = route.call_count
+    await pages.aclose()
+
+    assert asked_meanwhile == 2
+    assert len(asyncio.all_tasks()) == 1
