@@ -11,7 +11,8 @@ from connector.core.normalize import transforms
 from connector.core.normalize.transforms import Around, apply
 
 JUNK = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=60), st.lists(st.text(max_size=9), max_size=3),
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=60), st.lists(st.text(max_size=9),
+    max_size=3),
     st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
 )  # fmt: skip
 
@@ -68,7 +69,8 @@ def test_a_range_of_employees_promises_its_lower_end(raw, count):
 
 @pytest.mark.parametrize(
     ("raw", "answer"),
-    [("true", True), ("Yes", True), ("ja", True), ("oui", True), ("はい", True), ("1", True), (1, True), (False, False),
+    [("true", True), ("Yes", True), ("ja", True), ("oui", True), ("はい", True), ("1", True), (1, True),
+    (False, False),
      ("No", False), ("nein", False), ("0", False), ("maybe", None), ("2", None), (0.0, False)],
 )  # fmt: skip
 def test_yes_and_no_are_understood(raw, answer):
@@ -87,7 +89,8 @@ def test_yes_and_no_are_understood(raw, answer):
         ("2026-11-22", datetime(2026, 11, 22, tzinfo=UTC)),
         ("1762000000000", datetime(2025, 11, 1, 12, 26, 40, tzinfo=UTC)),
         (1762000000, datetime(2025, 11, 1, 12, 26, 40, tzinfo=UTC)),
-        ("20.11.2026", None), ("0001-01-01T00:00:00Z", None), ("9999-12-31", None), ("2026-13-01", None), ("soon", None),
+        ("20.11.2026", None), ("0001-01-01T00:00:00Z", None), ("9999-12-31", None), ("2026-13-01", None),
+        ("soon", None),
     ],
 )  # fmt: skip
 def test_instants_are_read_in_every_form_the_vendors_use(raw, when):
@@ -104,10 +107,12 @@ def test_a_date_is_its_midnight():
     ("raw", "code"),
     [
         ("DE", "DE"), ("de", "DE"), ("DEU", "DE"), ("Germany", "DE"), ("Deutschland", "DE"), ("Allemagne", "DE"),
-        ("Alemania", "DE"), ("Germania", "DE"), ("Alemanha", "DE"), ("Duitsland", "DE"), ("ドイツ", "DE"), ("USA", "US"),
+        ("Alemania", "DE"), ("Germania", "DE"), ("Alemanha", "DE"), ("Duitsland", "DE"), ("ドイツ", "DE"),
+        ("USA", "US"),
         ("U.S.A.", "US"), ("United States of America", "US"), ("the United States", "US"), ("UK", "GB"),
         ("England", "GB"), ("Great Britain", "GB"), ("Holland", "NL"), ("The Netherlands", "NL"), ("Türkiye", "TR"),
-        ("Turkey", "TR"), ("Czech Republic", "CZ"), ("South Korea", "KR"), ("Österreich", "AT"), ("oesterreich", "AT"),
+        ("Turkey", "TR"), ("Czech Republic", "CZ"), ("South Korea", "KR"), ("Österreich", "AT"),
+        ("oesterreich", "AT"),
         ("Côte d’Ivoire", "CI"), ("México", "MX"), ("日本", "JP"), ("Россия", "RU"), ("Germany (DE)", "DE"),
         ("Atlantis", None), ("EU", None), ("ZZ", None), ("x" * 500, None), ("12", None),
     ],
@@ -149,7 +154,8 @@ def test_addresses_keep_tags_and_dots_and_lose_case(raw, address):
 
 @pytest.mark.parametrize(
     ("raw", "host"),
-    [("https://www.Example.com/a?b", "example.com"), ("example.com", "example.com"), ("ada@example.com", "example.com"),
+    [("https://www.Example.com/a?b", "example.com"), ("example.com", "example.com"), ("ada@example.com",
+    "example.com"),
      ("http://shop.example.co.uk:8080", "shop.example.co.uk"), ("http://bücher.example/", "xn--bcher-kva.example"),
      ("10.0.0.1", None), ("localhost", None), ("http://[::1", None), ("no site yet", None)],
 )  # fmt: skip
@@ -159,7 +165,8 @@ def test_domains_come_from_sites_and_addresses(raw, host):
 
 @pytest.mark.parametrize(
     ("raw", "amount", "currency"),
-    [("1.000.000,00 €", 1_000_000, "EUR"), ("USD 5,000", 5000, "USD"), ("£2.5m", 2_500_000, "GBP"), ("100", 100, "CHF"),
+    [("1.000.000,00 €", 1_000_000, "EUR"), ("USD 5,000", 5000, "USD"), ("£2.5m", 2_500_000, "GBP"),
+    ("100", 100, "CHF"),
      (12.5, 12.5, "CHF"), ("$7", 7, "CHF"), ("EUR1000", 1000, "EUR")],
 )  # fmt: skip
 def test_money_says_its_currency_or_takes_the_mappings(raw, amount, currency):

@@ -147,7 +147,7 @@ def _fields(
             found.update(_money(values, one))
         else:
             found[one.field] = country if one.field == "country" else _value(values, one, mapping, region)
-    return found
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _value(values: Mapping[str, JsonValue], one: FieldMap, mapping: CrmMapping, region: str | None) -> Value:

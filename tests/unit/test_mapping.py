@@ -1,0 +1,251 @@
+"""A mapping file is read whole or refused with every problem at once; the shipped files say what they must."""
+
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from connector.core import mapping as m
+from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, OPPORTUNITY_FIELDS, PERSON_FIELDS
+from connector.core.mapping import fold, parse_mapping, wanted_fields
+from connector.errors import FixConfig
+
+ROOT = Path(__file__).parents[2]
+RESULTS = [
+    "score",
+    "fit",
+    "engagement",
+    "band",
+    "grade",
+    "status",
+    "reason",
+    "since",
+    "criteria_version",
+    "stage",
+]
+
+
+def load(name):
+    return parse_mapping(YAML(typ="safe").load((ROOT / "mappings" / name).read_text(encoding="utf-8")))
+
+
+def contact(**more):
+    return {"crm": "crm", "version": 1, "objects": {"contact": {"kind": "person", **more}}}
+
+
+def problems(doc, **more):
+    with pytest.raises(FixConfig) as refused:
+        parse_mapping(doc, **more)
+    return {".".join(map(str, each.path)): each for each in refused.value.problems}
+
+
+def test_the_shipped_hubspot_file_writes_what_is_promised():
+    lines = load("hubspot.yaml").write_lines()
+    to = [(line.result, line.to, line.rule, line.clear) for line in lines]
+    expected = [(result, f"mql_{result}", "always", result == "since") for result in RESULTS[:-1]]
+    assert to == [*expected, ("stage", "lifecyclestage", "only_raise", False)]
+
+
+@pytest.mark.parametrize("object", ["Lead", "Contact"])
+def test_the_shipped_salesforce_file_writes_what_is_promised(object):
+    lines = load("salesforce.yaml").objects[object].write
+    assert [line.result for line in lines] == RESULTS
+    assert {line.to for line in lines} == {
+        "MQL_Score__c", "MQL_Fit__c", "MQL_Engagement__c", "MQL_Band__c", "MQL_Grade__c", "MQL_Status__c",
+        "MQL_Reason__c", "MQL_Since__c", "MQL_Criteria_Version__c", "Lifecycle_Stage__c",
+    }  # fmt: skip
+    assert {line.to for line in lines if line.clear} == {"MQL_Since__c"}
+    assert {line.to for line in lines if line.rule != "always"} == {"Lifecycle_Stage__c"}
+
+
+def test_every_mentioned_field_is_wanted():
+    doc = contact(
+        emails=["mail"],
+        fields={"title": ["job", "position"], "annual_revenue": {"from": "revenue", "currency_from": "cur"}},
+        scope={"all": [{"field": "segment", "is": "b2b"}, {"field": "title", "is_set": True}]},
+        stage={"from": "stage", "values": {"mql": "MQL"}},
+        status={"from": "status", "accepted": ["ok"], "reason": "why"},
+        counters=[{"counter": "views", "type": "page_view", "at": "last", "url": "page"}],
+        write=[{"result": "score", "to": "points", "rule": "always"}],
+    )
+    doc["engagement"] = {
+        "forms": {
+            "fields": {"name": "form", "attributes": {"size": "company_size"}},
+            "ignore": {"field": "test", "is": True},
+            "types": [{"type": "demo_request", "when": {"field": "name", "contains": "demo"}}],
+        }
+    }
+    assert wanted_fields(parse_mapping(doc)) == {
+        "contact": {
+            "mail", "job", "position", "revenue", "cur", "segment", "stage", "status", "why", "views", "last",
+            "page", "points",
+        },
+        "forms": {"form", "company_size", "test"},
+    }  # fmt: skip
+
+
+def test_every_problem_is_told_at_once_with_the_nearest_right_name():
+    doc = contact(
+        feilds={},
+        fields={
+            "frist_name": "firstname",
+            "country": {"from": "country", "transform": "contry"},
+            "city": 7,
+            "phone": {"transform": "phone"},
+            "budget": {"from": "b", "currency": "EUR"},
+            "annual_revenue": {"from": "r", "currency": "euro"},
+        },
+        write=[
+            {"result": "scores", "to": "x", "rule": "alway"},
+            {"result": "fit", "to": "x", "rule": "never"},
+        ],
+        counters=[{"counter": "views", "type": "pageview", "first": "some"}],
+        stage={"from": "s", "values": {"mqls": "a", "sql": "b", "lead": "B "}},
+        status={"from": "s", "accepted": ["won"], "rejected": ["Won"]},
+    )
+    doc |= {"objcts": {}, "limits": {"overwrites": 2}, "precedence": {"phon": ["crm"]}, "version": "one"}
+    doc["engagement"] = {
+        "a": {"source_of": ["call"], "fields": {"nam": "x"}, "types": [{"type": "call"}, {"type": "demo"}]},
+        "b": {"source_of": ["call"], "ignore": [{"field": "x", "iz": 1}]},
+    }
+    found = problems(doc)
+    near = {
+        "objects.contact.feilds": "fields", "objects.contact.fields.frist_name": "first_name",
+        "objects.contact.fields.country.transform": "country", "objects.contact.write.0.result": "score",
+        "objects.contact.write.0.rule": "always", "objects.contact.counters.0.type": "page_view",
+        "objects.contact.stage.values.mqls": "mql", "objcts": "objects", "precedence.phon": "phone",
+        "engagement.a.fields.nam": "name",
+    }  # fmt: skip
+    assert {path: found[path].nearest for path in near} == near
+    assert {
+        "objects.contact.fields.city", "objects.contact.fields.phone.from", "objects.contact.fields.budget.currency",
+        "objects.contact.fields.annual_revenue.currency", "objects.contact.write.1.to",
+        "objects.contact.counters.0.first", "objects.contact.stage.values.lead", "objects.contact.status.rejected",
+        "limits.overwrites", "version", "engagement.a.types.1", "engagement.b.source_of",
+    } <= set(found)  # fmt: skip
+    assert any(path.startswith("engagement.b.ignore.0") for path in found)
+
+
+@pytest.mark.parametrize(
+    "doc", [None, [], "text", {}, {"crm": "x"}, {"crm": "x", "objects": []}, {"crm": 1, "objects": {}}]
+)
+def test_what_is_no_mapping_is_refused_not_crashed_over(doc):
+    assert problems(doc)
+
+
+@pytest.mark.parametrize(
+    "junk", [None, 7, True, "text", [], [[]], {}, {"a": {"b": 1}}, [{"a": None}], {1: 2}]
+)
+@pytest.mark.parametrize(
+    "key", [*m.TOP_KEYS, *(f"contact.{key}" for key in m.OBJECT_KEYS), "forms", "forms.types"]
+)
+def test_junk_anywhere_is_a_problem_or_a_mapping_never_a_crash(key, junk):
+    doc = contact()
+    doc["engagement"] = {"forms": {}}
+    place = doc
+    if key.startswith("contact."):
+        place = doc["objects"]["contact"]
+    elif key.startswith("forms"):
+        place = doc["engagement"] if key == "forms" else doc["engagement"]["forms"]
+    place[key.split(".")[-1]] = junk
+    told = None
+    try:
+        parse_mapping(doc)
+    except FixConfig as refused:
+        told = refused.problems
+    assert told is None or told
+
+
+def test_an_admins_own_fields_and_types_may_be_used():
+    doc = contact(fields={"seats": "seats__c"}, counters=[{"counter": "plays", "type": "podcast_listen"}])
+    doc |= {"extra_fields": {"seats": {"kind": "number", "what": "Seats"}}, "extra_types": ["podcast_listen"]}
+    parsed = parse_mapping(doc)
+    assert parsed.objects["contact"].fields[0].transform == "number"
+    assert "podcast_listen" in parsed.types()
+    assert parsed.fields()["seats"].kind == "number"
+
+
+def test_only_people_have_a_stage_and_are_written_to():
+    doc = {"crm": "crm", "objects": {"firm": {"kind": "company", "write": [], "fields": {"title": "t"}}}}
+    assert set(problems(doc)) == {"objects.firm.write", "objects.firm.fields.title"}
+
+
+def test_a_stage_is_written_only_where_its_names_are_known():
+    assert "objects.contact.write" in problems(
+        contact(write=[{"result": "stage", "to": "s", "rule": "only_raise"}])
+    )
+
+
+def test_a_score_may_not_know_the_outcome():
+    doc = contact(fields={"title": "Bought"}) | {"crm": "csv", "file": {"id": "Id", "outcome": "Bought"}}
+    assert "predicts nothing" in problems(doc)["objects.contact"].what
+    assert problems({"crm": "csv", "objects": {}})
+
+
+def test_an_admins_titles_are_read_and_their_mistakes_told():
+    doc = contact() | {"titles": "titles.csv"}
+    table = "language,phrase,seniority,job_function\nen,boss,c_level,\n"
+    assert parse_mapping(doc, read_text=lambda name: table).titles[0].phrase == "boss"
+    assert "line 2" in problems(doc, read_text=lambda name: table.replace("c_level", "chief"))["titles"].what
+    assert (
+        "cannot be read"
+        in problems(doc, read_text=lambda name: (_ for _ in ()).throw(FileNotFoundError()))["titles"].what
+    )
+
+
+def test_their_stages_are_named_once_and_ours_written_first():
+    parsed = parse_mapping(contact(stage={"from": "s", "values": {"sql": ["SQL", "51439524"], "mql": "MQL"}}))
+    assert parsed.objects["contact"].stage.theirs() == {"sql": "SQL", "mql": "MQL"}
+
+
+# ------------------------------------------------------------------------------------ do the docs tell the truth?
+
+
+def test_the_reference_names_every_key_transform_rule_and_result():
+    page = (ROOT / "docs/reference/mapping.md").read_text(encoding="utf-8")
+    keys = [
+        *m.TOP_KEYS, *m.OBJECT_KEYS, *m.FIELD_KEYS, *m.STAGE_KEYS, *m.STATUS_KEYS, *m.ANSWER_KEYS, *m.COUNTER_KEYS,
+        *m.WRITE_KEYS, *m.STREAM_KEYS, *m.TYPE_KEYS, *m.LIMIT_KEYS, *m.EXTRA_FIELD_KEYS, *m.FILE_KEYS, *m.TRANSFORMS,
+        *m.WRITE_RULES, *m.RESULTS, *m.LADDER, *m.KINDS, *OPPORTUNITY_FIELDS,
+    ]  # fmt: skip
+    assert [key for key in keys if f"`{key}`" not in page] == []
+
+
+def test_the_reference_lists_exactly_our_fields_and_types():
+    page = (ROOT / "docs/reference/fields.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
+    known = {*PERSON_FIELDS, *EVENT_FIELDS, *ENGAGEMENT_TYPES, "type", "occurred_at", "attributes.<key>"}
+    assert rows == known
+    for field in PERSON_FIELDS.values():
+        assert f"| `{field.name}` | {field.kind} | {field.what} |" in page
+    for name, what in ENGAGEMENT_TYPES.items():
+        assert f"| `{name}` | {what} |" in page
+
+
+def test_the_published_schema_knows_the_same_keys():
+    schema = json.loads((ROOT / "docs/reference/mapping.schema.json").read_text(encoding="utf-8"))
+    parts = schema["$defs"]
+
+    def keys(part):
+        return tuple(parts[part]["properties"])
+
+    assert tuple(schema["properties"]) == m.TOP_KEYS
+    assert keys("object") == m.OBJECT_KEYS
+    assert keys("field") == m.FIELD_KEYS
+    assert keys("stage") == m.STAGE_KEYS
+    assert keys("status") == m.STATUS_KEYS
+    assert keys("counter") == m.COUNTER_KEYS
+    assert keys("write") == m.WRITE_KEYS
+    assert keys("stream") == m.STREAM_KEYS
+    assert keys("type") == m.TYPE_KEYS
+    assert keys("limits") == m.LIMIT_KEYS
+    assert keys("extra_field") == m.EXTRA_FIELD_KEYS
+    assert keys("file") == m.FILE_KEYS
+    assert tuple(parts["write"]["properties"]["rule"]["enum"]) == m.WRITE_RULES
+    assert tuple(parts["write"]["properties"]["result"]["enum"]) == m.RESULTS
+    assert tuple(parts["transform"]["enum"]) == tuple(m.TRANSFORMS)
+
+
+def test_values_are_compared_trimmed_and_without_case():
+    assert fold(" Closed - WON ") == fold("closed - won")
