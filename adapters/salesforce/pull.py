@@ -162,6 +162,8 @@ async def _walk(
                 async for page in pages:
                     came += len(page.rows)
                     full = page.done and came >= size
+                    if place is None and not page.rows:
+                        await _check_emptiness(rest, source)
                     place = _behind(place, page, full)
                     yield place, page.rows
         except FieldRefused as refused:
@@ -221,6 +223,19 @@ def _last_id(page: Rows) -> str:
     if not isinstance(record, str) or not soql.is_id(record):
         raise _astray("no row, or one without its Id")
     return record
+
+
+async def _check_emptiness(rest: Rest, source: str) -> None:
+    """A first load that finds nobody is only believed where the org itself counts nobody. Raises StopRun."""
+    if KINDS.get(source) != "person":
+        return
+    held = await rest.about_how_many(source)
+    if held:
+        raise StopRun(
+            f"Salesforce counts about {held} records of {source} and shows this user none.",
+            next_step=f'Share them with the integration user, or grant "View All" on {source}. The count is '
+            "hours old: if they were all deleted just now, run again later.",
+        )
 
 
 def _astray(what: str) -> StopRun:

@@ -172,6 +172,17 @@ class Rest:
         """All rows of a query that is known to be small."""
         return [row async for page in self.query(soql, deleted_too=deleted_too) for row in page.rows]
 
+    async def about_how_many(self, source: str) -> int:
+        """How many records of an object the org holds, whoever may see them; hours old, 0 where not counted.
+
+        https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_record_count.htm
+        """
+        answer = await self.send("GET", "/limits/recordCount", params={"sObjects": source})
+        counts = answer.json.get("sObjects") if isinstance(answer.json, Mapping) else None
+        if not isinstance(counts, list):
+            raise _not_a_page(answer, "for the number of records without one")
+        return sum(each.get("count", 0) for each in counts if isinstance(each, Mapping))
+
     # --------------------------------------------------------------------------------------- schema
 
     async def describe(self, source: str, *, younger_than: timedelta = SCHEMA_LIFE) -> Mapping[str, Any]:

@@ -143,15 +143,18 @@ async def test_a_first_load_reads_by_id_and_starts_changes_from_before_it_began(
 
 
 async def test_a_server_whose_clock_is_ahead_of_ours_moves_no_watermark_past_us(salesforce):
-    answers(salesforce, page(server=NOON + timedelta(hours=2)))
+    answers(salesforce, page(lead(1), server=NOON + timedelta(hours=2)))
 
     [only] = await pulled(salesforce)
 
     assert read_cursor(only.cursor) == Changes(NOON - timedelta(minutes=3))
 
 
-async def test_an_empty_object_is_read_to_its_end(salesforce):
+async def test_an_object_that_holds_nothing_is_read_to_its_end(salesforce):
     answers(salesforce, page())
+    salesforce.router.get(f"{DOMAIN}/services/data/v66.0/limits/recordCount").mock(
+        return_value=httpx.Response(200, json={"sObjects": []})
+    )
 
     [only] = await pulled(salesforce)
 
@@ -398,7 +401,7 @@ async def test_a_session_that_no_login_helps_is_not_renewed_for_ever(salesforce)
 
 
 async def test_the_days_usage_is_read_whatever_else_the_header_says(salesforce):
-    response = page()
+    response = page(lead(1))
     response.headers["Sforce-Limit-Info"] = (
         "per-app-api-usage=1/250(appName=x); api-usage=891/15000; api-bursts=1/750"
     )
@@ -412,9 +415,8 @@ async def test_the_days_usage_is_read_whatever_else_the_header_says(salesforce):
 async def test_when_our_share_of_the_day_is_spent_nothing_more_is_asked(salesforce):
     small = page()
     small.headers["Sforce-Limit-Info"] = "api-usage=1/10"
-    answers(salesforce, small, *[page() for _ in range(5)])
+    answers(salesforce, small, small, small)
     for _ in range(3):
-        answers(salesforce, small)
         await pulled(salesforce, since=DONE)
 
     with pytest.raises(RetryLater, match="share"):
@@ -489,3 +491,14 @@ async def test_the_next_page_is_under_way_while_one_is_kept_and_no_request_outli
 
     assert asked_meanwhile == 2
     assert len(asyncio.all_tasks()) == 1
+
+
+@pytest.mark.parametrize("count", [[{"count": 40, "name": "Lead"}], None])
+async def test_a_first_load_that_finds_nobody_is_not_believed_against_the_orgs_own_count(salesforce, count):
+    answers(salesforce, page())
+    salesforce.router.get(f"{DOMAIN}/services/data/v66.0/limits/recordCount").mock(
+        return_value=httpx.Response(200, json={"sObjects": count})
+    )
+
+    with pytest.raises(StopRun):
+        await pulled(salesforce)
