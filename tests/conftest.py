@@ -22,8 +22,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture(params=DATABASES)
 async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqlLedger]:
     """An open, empty ledger on each database."""
-    url = ledger_url(request.param, tmp_path)
-    opened = open_ledger(url)
+    opened = open_ledger(ledger_url(request.param, tmp_path))
     yield opened
     await opened.close()
-    drop(url)

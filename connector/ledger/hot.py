@@ -52,7 +52,7 @@ def chunks(values: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
 def where_in(
     db: Connection, query: Select[Any], column: ColumnElement[Any], values: Iterable[Any]
 ) -> Iterator[Row[Any]]:
-    """All rows of `query` whose column is one of these values, a chunk at a time."""
+    """All rows of `query` whose column is one of these values, a chunk at a time, in no order to rely on."""
     for part in chunks(values):
         yield from db.execute(query.where(column.in_(part)))
 
@@ -74,15 +74,26 @@ def upsert(
         db.exec_driver_sql(_upsert_sql(db.dialect.name, table, tuple(columns), tuple(keys)), list(rows))
 
 
+def insert_new(
+    db: Connection, table: Table, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], keys: Sequence[str]
+) -> None:
+    """Insert rows; where the keys are known, what is there stays."""
+    if rows:
+        statement = _upsert_sql(db.dialect.name, table, tuple(columns), tuple(keys), replaces=False)
+        db.exec_driver_sql(statement, list(rows))
+
+
 @cache
-def _upsert_sql(dialect: str, table: Table, columns: tuple[str, ...], keys: tuple[str, ...]) -> str:
+def _upsert_sql(
+    dialect: str, table: Table, columns: tuple[str, ...], keys: tuple[str, ...], *, replaces: bool = True
+) -> str:
     statement = _INSERTS[dialect](table).values({name: bindparam(name) for name in columns})
     fresh = statement.excluded
     replaced: dict[str, Any] = {name: fresh[name] for name in columns if name not in keys}
     replaced.update(_merged(dialect, table, fresh))
     statement = (
         statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
-        if replaced
+        if replaced and replaces
         else statement.on_conflict_do_nothing(index_elements=list(keys))
     )
     compiled = statement.compile(dialect=_DIALECTS[dialect])

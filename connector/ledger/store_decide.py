@@ -106,7 +106,9 @@ def _asked(row: Row[Any], crms: Sequence[str]) -> bool:
 
 def _people_of(db: Connection, refs: Sequence[str]) -> list[Ref]:
     query = select(RECORD.c.ref).where(RECORD.c.kind == "person")
-    return [codec.parse_ref(row.ref) for row in where_in(db, query, RECORD.c.ref, refs)]
+    return [
+        codec.parse_ref(ref) for ref in sorted(row.ref for row in where_in(db, query, RECORD.c.ref, refs))
+    ]
 
 
 # --------------------------------------------------------------------------------------------------- neighbourhood
@@ -124,7 +126,7 @@ def neighbourhood(db: Connection, refs: Sequence[Ref]) -> tuple[Neighbourhood, M
     while fresh:
         found |= fresh
         fresh = _one_step(db, fresh) - found
-    rows = list(
+    rows = sorted(
         where_in(
             db,
             select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id, RECORD.c.first_load).where(
@@ -132,7 +134,8 @@ def neighbourhood(db: Connection, refs: Sequence[Ref]) -> tuple[Neighbourhood, M
             ),
             RECORD.c.ref,
             found,
-        )
+        ),
+        key=lambda row: str(row.ref),
     )
     known = {row.ref: codec.parse_ref(row.ref) for row in rows}
     marks: Marks = {ref: [] for ref in known}

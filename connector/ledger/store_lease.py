@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, update
 
 from connector.errors import LeaseBusy
-from connector.ledger.hot import upsert
+from connector.ledger.hot import insert_new
 from connector.ledger.tables import LEASE
 from connector.ledger.types import EPOCH, time_to_db
 from connector.ports import Lease
@@ -39,7 +39,7 @@ def _ensure(db: Connection, name: str) -> None:
     known = db.execute(select(LEASE.c.name).where(LEASE.c.name == name)).first()
     if known is None:
         never = time_to_db(EPOCH, db.dialect.name)
-        upsert(db, LEASE, ("name", "holder", "epoch", "expires_at"), [(name, "", 0, never)], ("name",))
+        insert_new(db, LEASE, ("name", "holder", "epoch", "expires_at"), [(name, "", 0, never)], ("name",))
 
 
 def renew(db: Connection, lease: Lease, at: datetime) -> Lease:

@@ -24,7 +24,6 @@ from tests.stories.ledger_words import (
     click,
     contact,
     decided,
-    page,
 )
 
 EVE = Ref("salesforce", "Contact", "0031")
@@ -342,5 +341,5 @@ async def test_thousands_of_records_fit_into_one_page_and_one_question(desk):
     kept = await desk.keep(*(contact(ref, emails=(f"p{ref.id}@example.com",)) for ref in refs))
     found = await desk.ledger.neighbourhood(refs)
     facts = await desk.ledger.facts([[ref] for ref in refs])
-    assert (kept.stored, len(found.records), len(facts)) == (2000, 2000, 2000)
-    assert page().people == ()
+    assert (kept.stored, len(facts)) == (2000, 2000)
+    assert [record.ref for record in found.records] == refs

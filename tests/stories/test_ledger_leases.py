@@ -7,9 +7,10 @@ import asyncio
 import pytest
 from sqlalchemy import create_engine, text
 
+from connector.core.model import Ref
 from connector.errors import FixConfig, LeaseBusy, StopRun
 from connector.ledger import open_ledger
-from tests.stories.ledger_words import HOUR, MINUTE, NOON, Desk, contact
+from tests.stories.ledger_words import HOUR, MINUTE, NOON, Desk, contact, page
 
 
 async def test_a_second_holder_waits_while_the_first_is_alive(ledger):
@@ -63,15 +64,11 @@ async def test_of_many_who_reach_for_a_lease_one_gets_it(database_url):
 
 async def test_two_processes_keep_pages_side_by_side_and_lose_nothing(database_url):
     one, two = Desk(open_ledger(database_url)), Desk(open_ledger(database_url))
-    from connector.core.model import Ref
-
     refs = [Ref("hubspot", "contact", f"{n:03}") for n in range(40)]
 
     async def keep_all(desk: Desk, name: str, own: list[Ref]) -> None:
         lease = await desk.ledger.acquire(name, name, NOON)
         for start in range(0, len(own), 5):
-            from tests.stories.ledger_words import page
-
             people = [contact(ref, emails=("shared@example.com",)) for ref in own[start : start + 5]]
             await desk.ledger.keep(page(*people, stream=name), lease, 1, NOON)
 
