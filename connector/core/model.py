@@ -250,7 +250,7 @@ class StageState:
     band: int | None = None  # when `because` was told; it is told anew when the band changes
     by_human: bool = False  # somebody set this stage in a CRM: points do not undo it
     dwell_from: datetime | None = None  # a dwell counts from here: entry, or adoption
-    seen: tuple[str, ...] | None = None  # what CRMs said at the last decision, so that only changes count
+    seen: tuple[str, ...] | None = None  # `ref=stage` at the last decision, so that only changes count
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,24 +13,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from connector.core.model import PersonRecord, RecordState, Ref
+from connector.core.normalize.derive import is_role_name
 
 # An address that more records carry than this is a placeholder ("none@example.com"). It joins nobody.
 CROWD = 50
 # Questions put to a human about one cluster of records; answering them brings up the next ones.
 REVIEWS_AT_ONCE = 20
-
-# Mailboxes of a function (RFC 2142 and common use): several people read them, or nobody.
-ROLE_NAMES = frozenset(
-    """
-    abuse accounting accounts admin administrator all billing booking bookings career careers compliance
-    contact contacto contato customerservice dpo einkauf enquiries enquiry events feedback finance hello
-    help helpdesk hostmaster hr info information infos inquiries inquiry invoice invoices it jobs
-    kontakt legal mail mailbox marketing media news newsletter no-reply noc noreply office order orders
-    partner partners post postmaster pr press presse privacy procurement purchasing reception recruiting
-    recruitment root sales security service services shop subscribe support team tech test vertrieb
-    webmaster welcome
-    """.split()  # noqa: SIM905
-)
 
 _DEAD = (RecordState.ARCHIVED, RecordState.GONE)
 
@@ -119,8 +107,8 @@ def resolve(
 
 
 def is_role_address(address: str) -> bool:
-    """Whether a normalized address is a function's mailbox, by its local part (a `+tag` left aside)."""
-    return address.partition("@")[0].partition("+")[0] in ROLE_NAMES
+    """Whether a normalized address is a desk's mailbox, by its local part and whatever its domain."""
+    return is_role_name(address.rpartition("@")[0])
 
 
 def same_last_name(a: object, b: object) -> bool:

@@ -1,12 +1,11 @@
 """Decides a person's lifecycle stage and MQL status. Pure: writes nothing, reads no clock, scores nothing itself.
 
 We decide `lead` and `mql` (`sql` only where a rule says so); from `sql` up sales decides and we mirror. Whatever
-a CRM says counts as a change only where it differs from what it said at the last decision.
+a CRM says of the stage is a change only where it differs from what it said at the last decision.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -84,7 +83,7 @@ def decide_stage(
     found = state.stage
     state = case.judge(state)
     adopted = adopted and state.stage == found
-    return case.decision(replace(state, seen=_seen(evidence, answers)), adopted=adopted)
+    return case.decision(replace(state, seen=_seen(evidence)), adopted=adopted)
 
 
 def join_states(states: Sequence[StageState]) -> StageState:
@@ -174,10 +173,8 @@ class _Case:
     # what sales answered
 
     def hear(self, state: StageState, answers: Sequence[Answer], *, adopt: bool) -> StageState:
-        """Take the newest answer that has not been used."""
-        new = Counter(answer.status for answer in answers)
-        new.subtract(_known_statuses(self.before))
-        heard = [each for each in answers if each.kind in _ANSWER_RANK and (adopt or new[each.status] > 0)]
+        """Take the newest answer, unless it was used or is older than the present entry."""
+        heard = [answer for answer in answers if answer.kind in _ANSWER_RANK]
         if not heard:
             return state
         answer = max(heard, key=lambda each: (each.at, _ANSWER_RANK[each.kind]))
@@ -414,19 +411,12 @@ def _dwelling(rule: StageRule) -> list[StageEntry]:
             return [rule] if rule.dwell else []
 
 
-def _seen(evidence: Sequence[StageEvidence], answers: Sequence[Answer]) -> tuple[str, ...]:
+def _seen(evidence: Sequence[StageEvidence]) -> tuple[str, ...]:
     """What CRMs said, to tell changes from standing values at the next decision."""
-    stages = [f"stage:{each.ref}={each.stage}" for each in evidence]
-    return tuple(sorted([*stages, *(f"status:{answer.status}" for answer in answers)]))
+    return tuple(sorted(f"{each.ref}={each.stage}" for each in evidence))
 
 
 def _known_stages(state: StageState) -> dict[str, str] | None:
     if state.seen is None:
         return None
-    said = [each.removeprefix("stage:") for each in state.seen if each.startswith("stage:")]
-    return {ref: stage for ref, _, stage in (each.partition("=") for each in said)}
-
-
-def _known_statuses(state: StageState | None) -> Counter[str]:
-    seen = state.seen if state is not None and state.seen is not None else ()
-    return Counter(each.removeprefix("status:") for each in seen if each.startswith("status:"))
+    return {ref: stage for ref, _, stage in (each.partition("=") for each in state.seen)}

@@ -263,7 +263,7 @@ def test_a_new_record_that_starts_as_a_lead_lowers_nobody():
 
 
 def test_a_standing_value_is_no_change_however_often_its_record_is_edited():
-    left = decide(replace(MQL, seen=(f"stage:{HUB}=mql",)), LOW, evidence=[says("mql", AT - 30 * DAY)]).state
+    left = decide(replace(MQL, seen=(f"{HUB}=mql",)), LOW, evidence=[says("mql", AT - 30 * DAY)]).state
     edited = decide(left, LOW, at=AT + 2 * DAY, evidence=[says("mql", AT + DAY)])
     assert edited.state.stage == "lead"
 
@@ -324,22 +324,16 @@ def test_an_answer_is_used_once():
     rejected = decide(MQL, HIGH, answers=[answered("rejected")])
     back = decide(rejected.state, HIGH, at=AT + 40 * DAY, newer=HIGH, answers=[answered("rejected")])
     assert back.entered_mql
-    # The status still stands there; an edit of the phone number only moved the record's date.
-    edited = decide(
-        back.state, HIGH, at=AT + 42 * DAY, newer=HIGH, answers=[answered("rejected", at=AT + 41 * DAY)]
-    )
-    assert edited.state.stage == "mql"
-    worked = decide(edited.state, HIGH, at=AT + 43 * DAY, newer=HIGH, answers=[answered("working", "OPEN")])
-    again = decide(
-        worked.state, HIGH, at=AT + 45 * DAY, newer=HIGH, answers=[answered("rejected", at=AT + 44 * DAY)]
-    )
-    assert again.state.status is MqlStatus.REJECTED
+    standing = decide(back.state, HIGH, at=AT + 42 * DAY, newer=HIGH, answers=[answered("rejected")])
+    assert standing.state.stage == "mql"
+    again = answered("rejected", at=AT + 44 * DAY)
+    assert decide(standing.state, HIGH, at=AT + 45 * DAY, newer=HIGH, answers=[again]).left_mql
 
 
-def test_an_answer_is_used_once_even_where_nothing_else_is_remembered():
-    again = replace(MQL, mql_since=AT - DAY, answered_at=AT - DAY, seen=None)
-    assert decide(again, HIGH, answers=[answered("rejected", at=AT - DAY)]).state.stage == "mql"
-    assert decide(again, HIGH, answers=[answered("rejected", at=AT)]).state.stage == "lead"
+def test_an_answer_already_used_is_not_used_for_a_spell_that_began_with_it():
+    spell = replace(MQL, mql_since=AT - DAY, answered_at=AT - DAY)
+    assert decide(spell, HIGH, answers=[answered("rejected", at=AT - DAY)]).state.stage == "mql"
+    assert decide(spell, HIGH, answers=[answered("rejected", at=AT)]).state.stage == "lead"
 
 
 def test_after_a_rejection_only_newer_engagement_qualifies_and_after_the_cool_off():
@@ -460,8 +454,8 @@ def test_the_reason_never_exceeds_a_text_field():
 
 
 def test_people_who_become_one_keep_the_earliest_first_mql_date():
-    other = replace(KNOWN_LEAD, first_mql_at=AT - 400 * DAY, seen=("status:NEW",))
+    other = replace(KNOWN_LEAD, first_mql_at=AT - 400 * DAY, seen=(f"{LEAD}=lead",))
     joined = join_states([MQL, other])
     assert joined.stage == "mql"
     assert joined.first_mql_at == AT - 400 * DAY
-    assert joined.seen == ("status:NEW",)
+    assert joined.seen == (f"{LEAD}=lead",)
