@@ -93,7 +93,7 @@ def _leaf_expr(leaf: Leaf, columns: Columns) -> nw.Expr:
             return _compared(leaf.op, have, _literal(bound)).fill_null(False)
     text = read("text")
     if isinstance(leaf.value, frozenset):
-        return text.is_in(sorted(leaf.value)).fill_null(False) if leaf.value else nw.lit(False)
+        return text.is_in(sorted(leaf.value) or [""]).fill_null(False)  # no text is ever empty here
     wanted = str(leaf.value)
     match leaf.op:
         case "contains":
@@ -263,9 +263,7 @@ def _finish(criteria: Criteria, people: Frame, columns: Columns, *, has_events: 
         group = nw.col(f"g{n}") if has_events else nw.lit(0.0, nw.Float64)
         parts.append(nw.when(group > cap).then(nw.lit(cap, nw.Float64)).otherwise(group))
     weights = criteria.weights
-    hands = [
-        _hand(n, rule.min_fit) if has_events else nw.lit(False) for n, rule in enumerate(criteria.hand_raise)
-    ]
+    hands = [_hand(n, rule.min_fit) for n, rule in enumerate(criteria.hand_raise)]
     return (
         people.with_columns(engagement=_clip(_total(parts)))
         .with_columns(score=_clip(nw.col("fit") * weights.fit + nw.col("engagement") * weights.engagement))
@@ -342,7 +340,7 @@ def _contributions(criteria: Criteria, people: Frame, per_rule: Frame | None, co
             )
         )
     if not parts:
-        return people.filter(nw.lit(False)).select(
+        return people.filter(nw.col("pid").is_null()).select(  # nobody
             "pid", seq=nw.lit(0, nw.Int64), points=nw.lit(0.0, nw.Float64)
         )
     return nw.concat(parts)
