@@ -7,7 +7,7 @@ from datetime import datetime
 
 from adapters.hubspot.sandbox.store import EmailEvent, Form, Store
 from adapters.hubspot.sandbox.table import Row, Version
-from adapters.hubspot.sandbox.wire import iso, to_ms
+from adapters.hubspot.sandbox.wire import iso, made_uuid, to_ms
 from connector.sandbox import words
 from connector.sandbox.cast import (
     Population,
@@ -219,7 +219,7 @@ def _email(done: SandboxEngagement, at: int) -> EmailEvent:
     status = {"email_unsubscribe": "UNSUBSCRIBED", "subscription_change": "SUBSCRIBED"}.get(done.type)
     return EmailEvent(
         created=at,
-        id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"email:{done.n}")),
+        id=made_uuid(done.n, 2),
         type=EVENT_OF[done.type],
         recipient=(done.email or "").lower(),
         campaign=_CAMPAIGN_IDS.get(done.campaign or "", 70_001),

@@ -22,7 +22,7 @@ from adapters.hubspot.sandbox.schema import (
     contact_properties,
 )
 from adapters.hubspot.sandbox.table import Row, Table
-from adapters.hubspot.sandbox.wire import iso, to_ms
+from adapters.hubspot.sandbox.wire import iso, made_uuid, to_ms
 from connector.sandbox.cast import hubspot_id
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.log import SandboxLog
@@ -129,6 +129,7 @@ class Store:
         self.owners: list[dict[str, Any]] = []
         self.blocked: set[str] = set()  # addresses erased for good
         self._made = 0
+        self._sent = 0  # form submissions
 
     def table(self, name: str) -> Table | None:
         """By name, singular or type id."""
@@ -252,7 +253,8 @@ class Store:
         self, form: Form, at: int, values: Mapping[str, str], page: str, *, keep_id: bool = True
     ) -> None:
         """A form was sent. The contact's conversion counters follow, its last-modified stamp does not."""
-        conversion = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{form.guid}:{at}:{len(form.submissions)}"))
+        self._sent += 1
+        conversion = made_uuid(self._sent, 1)
         insort(form.submissions, (at, conversion if keep_id else "", tuple(values.items()), page))
         form.updated = max(form.updated, at)
         contact = self.contact_of(values.get("email", ""))
@@ -302,8 +304,9 @@ class Store:
 
     def _counted(self, contact: Row, count: str, at: int, last: str) -> dict[str, str]:
         changes = {count: str(int(contact.values.get(count) or 0) + 1)}
-        if contact.values.get(last, "") < iso(at):
-            changes[last] = iso(at)
+        when = iso(at)
+        if contact.values.get(last, "") < when:
+            changes[last] = when
         return changes
 
     def _stage_change(self, table: Table, row: Row, wanted: str, now: int) -> dict[str, str]:

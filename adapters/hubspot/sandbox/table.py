@@ -15,6 +15,7 @@ from adapters.hubspot.sandbox.schema import Property
 from adapters.hubspot.sandbox.wire import iso
 
 HISTORY = 20  # versions kept per property
+_ADDRESSES = frozenset({"email", "hs_additional_emails"})
 
 
 @dataclass(slots=True)
@@ -138,6 +139,9 @@ class Table:
             self._stale[row.id] = dict(row.values)
 
     def _set(self, row: Row, changes: Mapping[str, str]) -> None:
+        if not _ADDRESSES.intersection(changes):
+            row.values.update(changes)
+            return
         before = addresses(row)
         row.values.update(changes)
         after = addresses(row)

@@ -13,6 +13,8 @@ from starlette.responses import Response
 from connector.sandbox.control import json_response
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GOLDEN = 0x9E3779B97F4A7C15F39CC0605CEDC835  # odd, so no two numbers below 2**128 collide
+_MASK = (1 << 128) - 1
 
 
 class Refused(Exception):  # noqa: N818  (what happened, not what broke)
@@ -64,10 +66,14 @@ def from_ms(ms: int) -> datetime:
 
 def iso(ms: int) -> str:
     """`2026-11-22T10:00:00.123Z`; whole seconds come without fractions, as they do from HubSpot."""
-    moment = from_ms(ms)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S")
-    rest = ms % 1000
-    return f"{text}.{rest:03d}Z" if rest else f"{text}Z"
+    grain = "milliseconds" if ms % 1000 else "seconds"
+    return from_ms(ms).replace(tzinfo=None).isoformat(timespec=grain) + "Z"
+
+
+def made_uuid(n: int, kind: int) -> str:
+    """The n-th made-up UUID of a kind: looks random, is not, and costs little."""
+    digits = f"{(n + 1) * _GOLDEN + kind & _MASK:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 @lru_cache(maxsize=50_000)
