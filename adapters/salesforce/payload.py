@@ -80,18 +80,24 @@ def midnight(value: object) -> datetime:
 
 def flat(row: Mapping[str, Any], fields: Iterable[str]) -> dict[str, JsonValue]:
     """These fields of a row, in the spelling asked for. Blank texts and what it does not hold are None."""
-    return {name: _at(row, name) for name in fields}
+    values: dict[str, JsonValue] = {}
+    for name in fields:
+        value = row[name] if name in row else _at(row, name)
+        if isinstance(value, str):
+            values[name] = value if value and not value.isspace() else None
+        else:
+            values[name] = None if isinstance(value, Mapping) else value
+    return values
 
 
-def _at(row: Mapping[str, Any], path: str) -> JsonValue:
+def _at(row: Mapping[str, Any], path: str) -> Any:
+    """The value behind a dotted path, None where a parent is blank or missing."""
     here: Any = row
     for part in path.split("."):
         if not isinstance(here, Mapping):
             return None
         here = here[part] if part in here else _any_case(here, part)
-    if isinstance(here, str):
-        return here if here.strip() else None
-    return None if isinstance(here, Mapping) else here
+    return here
 
 
 def _any_case(row: Mapping[str, Any], name: str) -> Any:

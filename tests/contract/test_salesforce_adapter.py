@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -65,11 +66,16 @@ class Org:
         return {row["Id"] for row in rows if not row.get("IsDeleted")}
 
 
+@cache
+def population(people):
+    """Everything in it is long settled when the clock starts."""
+    return make_population(people, 11, START - timedelta(days=60))
+
+
 @contextmanager
 def served(people=60, **options):
     clock = SandboxClock(START)
-    population = make_population(people, 11, START - timedelta(days=60))  # everything in it is long settled
-    with serve([build(population, clock, **options)]) as running:
+    with serve([build(population(people), clock, **options)]) as running:
         yield running, clock
 
 
