@@ -49,8 +49,8 @@ TRANSFORMS: Mapping[str, str] = {
     "boolean": "true, yes, 1, on, x, ja, oui ... or their opposites.",
     "date": "A date; stands for its midnight in UTC.",
     "datetime": "A date and time: ISO 8601, or epoch seconds or milliseconds; without an offset it is UTC.",
-    "country": "ISO 3166 alpha-2 from a code or a name in eight languages.",
-    "language": "ISO 639 language code from a code, a locale or a name in eight languages.",
+    "country": "ISO 3166 alpha-2 from a code or a name in many languages.",
+    "language": "ISO 639 language code from a code, a locale or a name in many languages.",
     "phone": "E.164; a national number is read with the person's country.",
     "email": "Trimmed, lower-cased, domain in IDNA; tags and dots kept.",
     "domain": "The domain of a URL or an e-mail address, in IDNA, without `www.`.",
@@ -85,7 +85,7 @@ STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at")
 TYPE_KEYS = ("when", "type")
 LIMIT_KEYS = ("overwrites", "at_least")
 EXTRA_FIELD_KEYS = ("kind", "what", "transform")
-FILE_KEYS = ("id", "outcome", "yes", "blank")
+FILE_KEYS = ("id", "outcome", "positive", "blank")
 
 COUNTERS = "counters"
 """The stream name under which engagement that grew out of counters is kept and may be named source of
@@ -204,11 +204,11 @@ class OverwriteLimits:
 @dataclass(frozen=True, slots=True)
 class FileShape:
     """How to read an exported file: the columns of the id and of the outcome (used as label only, never as
-    input), which outcome texts mean yes, and which texts mean that nothing was answered."""
+    input), which texts of the outcome are `positive`, and which texts mean that nothing was answered."""
 
     id: str
     outcome: str | None = None
-    yes: tuple[str, ...] = ("1", "1.0", "true", "yes", "y", "won")
+    positive: tuple[str, ...] = ("1", "1.0", "true", "yes", "y", "won")
     blank: tuple[str, ...] = ()
 
 
@@ -716,13 +716,13 @@ def _file(body: object, problems: list[Problem]) -> FileShape | None:
     if body is None or not _is_map(body, ("file",), problems):
         return None
     _known_keys(body, FILE_KEYS, ("file",), problems)
-    yes = _texts(body.get("yes"), ("file", "yes"), problems)
+    positive = _texts(body.get("positive"), ("file", "positive"), problems)
     shape = FileShape(
         id=_text(body.get("id"), ("file", "id"), problems, required=True) or "",
         outcome=_text(body.get("outcome"), ("file", "outcome"), problems),
         blank=_texts(body.get("blank"), ("file", "blank"), problems),
     )
-    return FileShape(shape.id, shape.outcome, yes, shape.blank) if yes else shape
+    return FileShape(shape.id, shape.outcome, positive, shape.blank) if positive else shape
 
 
 def _outcome_is_no_input(

@@ -74,7 +74,7 @@ def read_leads(
             next_step="Give it `crm: csv`, `file` with the id's column, and one object of kind person.",
         )
     blanks = frozenset(each.strip().casefold() for each in shape.blank)
-    yes = frozenset(each.strip().casefold() for each in shape.yes)
+    yes = frozenset(each.strip().casefold() for each in shape.positive)
     for position, row in enumerate(rows, start=1):
         if position == 1:
             _check_columns(row, mapping)

@@ -24,7 +24,8 @@ from babel.core import get_global
 from connector.core.model import JsonValue, Value
 from connector.core.titles import TitleRow, plain, read_title
 
-NAME_LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "ja")
+_LANGUAGES = "en de fr es it pt nl ja ru zh ko ar el pl tr sv da nb fi cs hu uk ro"
+NAME_LANGUAGES = tuple(_LANGUAGES.split())
 """Languages in which names of countries and languages are understood (Unicode CLDR's names, by Babel)."""
 
 BLANKS = "\t\n\x0b\x0c\r \u00a0"
@@ -355,7 +356,7 @@ def day(raw: JsonValue) -> datetime | None:
 
 
 def country(raw: JsonValue) -> str | None:
-    """ISO 3166 alpha-2 from an alpha-2 or alpha-3 code, or a name in eight languages; None for anything
+    """ISO 3166 alpha-2 from an alpha-2 or alpha-3 code, or a name in many languages; None for anything
     else."""
     found = text(raw)
     return _country(found[:100]) if found else None
@@ -408,7 +409,7 @@ def _country_aliases() -> dict[str, str]:
 
 
 def language(raw: JsonValue) -> str | None:
-    """ISO 639 code of a language from a code, a locale (`pt-BR`, `de_DE`) or a name in eight languages."""
+    """ISO 639 code of a language from a code, a locale (`pt-BR`, `de_DE`) or a name in many languages."""
     found = text(raw)
     return _language(found[:100]) if found else None
 
@@ -431,7 +432,7 @@ def _language(found: str) -> str | None:
 @lru_cache(maxsize=1)
 def _language_names() -> dict[str, str]:
     found: dict[str, str] = {}
-    for spoken in (*NAME_LANGUAGES, "ru", "zh", "ar", "el", "pl", "ko", "tr", "sv"):
+    for spoken in NAME_LANGUAGES:
         for code, name in Locale(spoken).languages.items():
             if re.fullmatch(r"[a-z]{2,3}", code):
                 found.setdefault(plain(name), code)

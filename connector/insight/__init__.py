@@ -1,0 +1,1 @@
+"""Pure questions to the facts: explain, simulate, funnel, trial. Reads values, stores nothing, starts nothing."""
