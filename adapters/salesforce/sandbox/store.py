@@ -263,9 +263,11 @@ def derive(object: str, row: dict[str, Any], now: datetime) -> None:
         if start:
             row["StartDateTime"] = row["ActivityDateTime"] = start
             row["ActivityDate"] = start[:10]
-            minutes = row.setdefault("DurationInMinutes", 60)
-            end = datetime.fromisoformat(start) + timedelta(minutes=minutes)
-            row.setdefault("EndDateTime", wire_time(end))
+            begins = datetime.fromisoformat(start)
+            if row.get("DurationInMinutes") is None:
+                ends = datetime.fromisoformat(row.get("EndDateTime") or start)
+                row["DurationInMinutes"] = int((ends - begins).total_seconds() // 60) or 60
+            row["EndDateTime"] = wire_time(begins + timedelta(minutes=row["DurationInMinutes"]))
             row["IsArchived"] = _long_ago(row["EndDateTime"][:10], now)
         row.setdefault("EventSubtype", "Event")
     elif object == "Opportunity":
