@@ -81,7 +81,8 @@ def resolve(
                 "explicit ids link them, but a human split one from what belongs to the other"
             )
 
-    role_holders = _join_by_address(known, joined, answers, crowded, reviews)
+    absorbed = _absorbed(known)
+    role_holders = _join_by_address(known, absorbed, joined, answers, crowded, reviews)
     _attach_dead(known, joined)
     for holders in role_holders:
         apart = [
@@ -90,7 +91,6 @@ def resolve(
         for pair in apart[:REVIEWS_AT_ONCE]:
             reviews.setdefault(pair, "they share only a role address")
 
-    absorbed = _absorbed(known)
     members = joined.groups(known)
     persons = _keep_ids(members, person_of)
     groups = tuple(
@@ -157,13 +157,13 @@ def _attach_dead(known: Mapping[Ref, PersonRecord], joined: _Joined) -> None:
 
 def _join_by_address(
     known: Mapping[Ref, PersonRecord],
+    absorbed: frozenset[Ref],
     joined: _Joined,
     answers: Mapping[tuple[Ref, Ref], str],
     crowded: Collection[str],
     reviews: dict[tuple[Ref, Ref], str],
 ) -> list[list[Ref]]:
     """Join what shares an address, ask where in doubt. Returns the holders of each role address."""
-    absorbed = _absorbed(known)
     holders: dict[str, list[Ref]] = defaultdict(list)
     role = set()
     for ref, record in known.items():
@@ -325,9 +325,11 @@ def _keep_ids(members: Sequence[tuple[Ref, ...]], person_of: Mapping[Ref, int]) 
                 had[person_of[ref]] += 1
         wishes += [(-count, person, refs[0], place) for person, count in had.items()]
     kept: dict[int, int] = {}
+    taken = set()
     for _, person, _, place in sorted(wishes):
-        if place not in kept and person not in kept.values():
+        if place not in kept and person not in taken:
             kept[place] = person
+            taken.add(person)
     return [kept.get(place) for place in range(len(members))]
 
 

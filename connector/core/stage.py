@@ -86,17 +86,6 @@ def decide_stage(
     return case.decision(replace(state, seen=_seen(evidence)), adopted=adopted)
 
 
-def join_states(states: Sequence[StageState]) -> StageState:
-    """The state of a person who turned out to be several, first come first kept, with the earliest first-MQL date."""
-    firsts = [state.first_mql_at for state in states if state.first_mql_at]
-    seen = [each for state in states for each in state.seen or ()]
-    return replace(
-        states[0],
-        first_mql_at=min(firsts, default=None),
-        seen=tuple(sorted(seen)) if any(state.seen is not None for state in states) else None,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Case:
     """One person at one moment, and what there is to know."""

@@ -7,7 +7,7 @@ import pytest
 
 from connector.core.criteria import parse_criteria
 from connector.core.model import Answer, Contribution, MqlStatus, Ref, Score, StageState
-from connector.core.stage import StageEvidence, decide_stage, join_states
+from connector.core.stage import StageEvidence, decide_stage
 
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -451,11 +451,3 @@ def test_the_reason_never_exceeds_a_text_field():
     because = decide(KNOWN_LEAD, scored(70, told=told), criteria=criteria).because
     assert len(because) <= 255
     assert "\n" not in because
-
-
-def test_people_who_become_one_keep_the_earliest_first_mql_date():
-    other = replace(KNOWN_LEAD, first_mql_at=AT - 400 * DAY, seen=(f"{LEAD}=lead",))
-    joined = join_states([MQL, other])
-    assert joined.stage == "mql"
-    assert joined.first_mql_at == AT - 400 * DAY
-    assert joined.seen == (f"{LEAD}=lead",)
