@@ -345,6 +345,8 @@ def _parse(
         for name, body in _items(doc.get("engagement"), ("engagement",), problems)
     }
     _one_source_each(streams, problems)
+    if "objects" in doc and not any(each.kind == "person" for each in objects.values()):
+        problems.append(Problem(("objects",), "names no object of kind person: nobody would be read."))
     file = _file(doc.get("file"), problems)
     if crm == "csv" and file is None and "file" not in doc:
         problems.append(Problem((), "a mapping with `crm: csv` needs `file`, which names the id's column."))

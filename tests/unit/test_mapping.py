@@ -128,7 +128,7 @@ def test_every_problem_is_told_at_once_with_the_nearest_right_name():
 
 
 @pytest.mark.parametrize(
-    "doc", [None, [], "text", {}, {"crm": "x"}, {"crm": "x", "objects": []}, {"crm": 1, "objects": {}}]
+    "doc", [None, [], "text", {}, {"crm": "x"}, {"crm": "x", "objects": []}, {"crm": "x", "objects": {}}]
 )
 def test_what_is_no_mapping_is_refused_not_crashed_over(doc):
     assert problems(doc)
@@ -167,7 +167,10 @@ def test_an_admins_own_fields_and_types_may_be_used():
 
 
 def test_only_people_have_a_stage_and_are_written_to():
-    doc = {"crm": "crm", "objects": {"firm": {"kind": "company", "write": [], "fields": {"title": "t"}}}}
+    doc = {
+        "crm": "crm",
+        "objects": {"contact": {}, "firm": {"kind": "company", "write": [], "fields": {"title": "t"}}},
+    }
     assert set(problems(doc)) == {"objects.firm.write", "objects.firm.fields.title"}
 
 
