@@ -500,6 +500,6 @@ def _is_list(value: object) -> TypeGuard[Sequence[object]]:
 
 
 def _is_known(field: str, known: Collection[str]) -> bool:
-    return field in known or any(
-        name.endswith(".") and field.startswith(name) and field != name for name in known
-    )
+    if field.endswith("."):
+        return False
+    return field in known or any(name.endswith(".") and field.startswith(name) for name in known)

@@ -217,7 +217,12 @@ MIXED_PEOPLE = st.dictionaries(
     st.sampled_from(FIELDS), st.one_of(st.none(), OPERANDS, st.just(math.nan), st.just(10**400)), max_size=4
 )
 SOME = {" VP Sales ", "3", "\u00a0", "true"}
-FEW = settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+FEW = settings(
+    max_examples=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 def histories(people):

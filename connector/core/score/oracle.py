@@ -5,6 +5,7 @@ The meaning is written down in docs/reference/criteria.md ("The arithmetic"); th
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -87,7 +88,8 @@ def _ages_that_count(rule: EventRule, by_type: Mapping[str, list[Dated]]) -> lis
     if rule.sum is None:
         enough = len(matching) >= rule.at_least
     else:
-        total = sum(number_of(_getter(event)(rule.sum)) or 0.0 for _, event in matching)
+        numbers = [number_of(_getter(event)(rule.sum)) for _, event in matching]
+        total = sum(number for number in numbers if number is not None and math.isfinite(number))
         enough = compare("gte", total, rule.at_least)
     return [age for age, _ in matching] if enough else []
 
