@@ -86,10 +86,11 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Change(Generic[R]):
-    """A record that is stored anew: how it stood in the ledger, and how it stands now."""
+    """A record that is stored anew: how it stood in the ledger (`body`: as text), and how it stands now."""
 
     old: R | None
     new: R
+    body: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +203,10 @@ def _keep_records(
         ],
         ("ref",),
     )
+    before = {name: stored[name].body for name in fresh if name in stored}
     return [
-        _Change(load(stored[name].body) if name in stored else None, record) for name, record in fresh.items()
+        _Change(load(before[name]) if name in before else None, record, before.get(name))
+        for name, record in fresh.items()
     ]
 
 
@@ -222,16 +225,13 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
     )
     _relate(db, ADDRESS, changes, lambda record: set(record.emails))
     _relate(db, LINK, changes, named_as_same)
-    moment = time_to_db(at, db.dialect.name)
     past = [
-        (str(change.old.ref), codec.dump_person(change.old), moment)
+        {"ref": str(change.new.ref), "body": change.body, "known_until": at}
         for change in changes
         if change.old is not None and supersedes(change.old, change.new)
     ]
     if past:
-        db.execute(
-            PAST_RECORD.insert(), [{"ref": ref, "body": body, "known_until": at} for ref, body, _ in past]
-        )
+        db.execute(PAST_RECORD.insert(), past)
 
 
 def named_as_same(record: PersonRecord) -> set[str]:
