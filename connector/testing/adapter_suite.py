@@ -242,18 +242,6 @@ class AdapterSuite:
         with pytest.raises(ConnectorError):
             await subject.pull_people()
 
-    async def test_an_empty_page_does_not_end_a_first_load(self, subject: Subject) -> None:
-        await subject.adapter.account()
-        await subject.adapter.schema(subject.some(1)[0].object)
-        subject.sandbox.faults.add(empty=True, times=None)
-        try:
-            people = await subject.pull_people()
-        except ConnectorError:
-            return  # said out loud
-        finally:
-            subject.sandbox.faults.clear()
-        assert people or not any(cursor.get("until") for cursor in subject.cursors.values())
-
     # ------------------------------------------------------------------------------------------------- by id
 
     async def test_records_read_by_id_are_as_they_stand_now(self, subject: Subject) -> None:
