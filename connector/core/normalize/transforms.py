@@ -368,7 +368,7 @@ def _country(found: str) -> str | None:
     if re.fullmatch(r"[A-Z]{2}", code) and code in _territories():
         return code
     words = plain(found)
-    alias = _country_aliases().get(words) or _country_names().get(words)
+    alias = _country_aliases().get(words) or _country_names(("en",)).get(words)
     if alias:
         return alias
     if re.fullmatch(r"[A-Z]{2,3}", code):
@@ -379,7 +379,8 @@ def _country(found: str) -> str | None:
     inner = re.fullmatch(r"(.+?)\s*[(\[](.+)[)\]]", found)
     if inner:
         return _country(inner[1]) or _country(inner[2])
-    return _country_names().get(words.removeprefix("the "))
+    # Last, because loading the other languages costs a second and some memory, once.
+    return _country_names(NAME_LANGUAGES).get(words.removeprefix("the "))
 
 
 @lru_cache(maxsize=1)
@@ -391,10 +392,10 @@ def _territories() -> frozenset[str]:
     )
 
 
-@lru_cache(maxsize=1)
-def _country_names() -> dict[str, str]:
+@lru_cache(maxsize=2)
+def _country_names(languages: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for language in NAME_LANGUAGES:
+    for language in languages:
         for code, name in Locale(language).territories.items():
             if code in _territories():
                 found.setdefault(plain(name), str(code))
