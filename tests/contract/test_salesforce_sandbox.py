@@ -831,3 +831,18 @@ def test_the_control_surface_refuses_what_makes_no_sense(make):
     assert httpx.patch(f"{control}/Lead/{id}", json={"Nope": 1}).status_code == 400
     assert httpx.post(f"{control}/Lead/{id}/fly", json={}).status_code == 400
     assert httpx.get(f"{control}/Lead/{id}").json()["Id"] == id
+
+
+def test_a_fresh_org_holds_together():
+    store = build(POPULATION, SandboxClock(START)).store
+    now = "2026-11-22T10:00:00.000+0000"
+    for table in store.tables.values():
+        for row in table.rows.values():
+            assert set(row) <= set(table.kind.fields)
+            assert row.get("SystemModstamp", now) <= now
+            for name, field in table.kind.fields.items():
+                value = row.get(name)
+                if field.type == "reference" and value:
+                    assert value in store.tables[store.prefixes[value[:3]]].rows, (table.kind.name, name)
+                elif field.length and isinstance(value, str):
+                    assert len(value) <= field.length, (table.kind.name, name)
