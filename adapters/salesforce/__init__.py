@@ -98,7 +98,7 @@ class Salesforce:
         now = None
         try:
             async for page in self._rest.query(query):
-                now = page.server_time
+                now = page.opened
                 for row in page.rows:
                     zone = str(row.get("TimeZoneSidKey") or "UTC")
                     return Account(session.org, str(row.get("Name") or ""), zone, now=now)

@@ -143,7 +143,7 @@ _QUOTE = "Search for the code; if it stays, quote the request number to Salesfor
 
 _BY_CODE: Mapping[str, _Row] = {
     "INVALID_FIELD": _Row(FieldRefused, "Grant field-level security on it, or take it out of the mapping."),
-    "INVALID_TYPE": _Row(ObjectRefused, _GRANT),
+    "INVALID_TYPE": _Row(ObjectRefused, "Grant the integration user read access, or unmap the object."),
     "INVALID_QUERY_LOCATOR": _Row(CursorLost, "The next run goes on behind the last row that was kept."),
     "QUERY_TIMEOUT": _Row(QueryTooSlow, "The next run asks for less at once."),
     "MALFORMED_QUERY": _Row(StopRun, "Check the field names in the mapping of Salesforce."),

@@ -154,7 +154,7 @@ async def _walk(
     wanted = _wanted(source, fields)
     size = QUERY_ROWS
     while True:
-        came, full = 0, False
+        came, full, begun = 0, False, place
         query = _query(source, rest.seen(source, wanted), place, size)
         every = isinstance(place, Changes) or source in _ARCHIVED
         try:
@@ -170,7 +170,7 @@ async def _walk(
             await rest.find_hidden(source, wanted, refused)
             continue
         except CursorLost:
-            if not came:
+            if place == begun:
                 raise
             continue  # the same walk, behind the last row that came
         except QueryTooSlow:
@@ -180,6 +180,8 @@ async def _walk(
             continue
         if not full:
             return
+        if place == begun:
+            raise _astray(f"{came} rows that lead no further")
 
 
 def _query(source: str, fields: Sequence[str], place: Loading | Changes | None, size: int) -> str:
@@ -208,14 +210,16 @@ def _behind(place: Loading | Changes | None, page: Rows, full: bool) -> Loading 
     then = place.then or page.asked_at - LAG
     if over:
         return Changes(max(then, place.until))
-    after, last = _last_id(page), page.rows[-1]
-    try:
-        stamp = instant(last["SystemModstamp"])
-    except (KeyError, ValueError):
-        raise _astray("a row without its SystemModstamp") from None
-    if place.stamp is not None and (stamp < place.stamp or (stamp, after) == (place.stamp, place.after)):
-        raise _astray("rows that were read before")
-    return replace(place, stamp=stamp, after=after, then=then)
+    for row in reversed(page.rows):
+        record = row.get("Id")
+        try:
+            stamp = instant(row["SystemModstamp"])
+        except (KeyError, ValueError):
+            raise _astray("a row without its SystemModstamp") from None
+        # A later page tells a row edited meanwhile by its new stamp: beginning again there would skip others.
+        if stamp <= page.opened and stamp >= (place.stamp or stamp) and soql.is_id(record):
+            return replace(place, stamp=stamp, after=record, then=then)
+    return place
 
 
 def _last_id(page: Rows) -> str:

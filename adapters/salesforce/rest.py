@@ -47,13 +47,14 @@ class Rows:
     """One page of a query.
 
     `asked_at` is a moment before the query was sent by the server's clock and by ours: where the two differ,
-    the earlier one, so that a watermark made of it leaves nothing out. `server_time` is when it was answered.
+    the earlier one, so that a watermark made of it leaves nothing out. `opened` is the server's time when it
+    answered the query's first page: which rows it has was settled then, what later pages say of them was not.
     """
 
     rows: list[Mapping[str, Any]]
     asked_at: datetime
+    opened: datetime
     done: bool
-    server_time: datetime | None = None
 
 
 class Rest:
@@ -144,7 +145,8 @@ class Rest:
             "GET", "/queryAll" if deleted_too else "/query", params={"q": soql}, headers=PAGE_HINT
         )
         took = max(self._clock.now() - before, timedelta(0))
-        asked_at = min(before, (answer.server_time or before + took) - took)
+        opened = answer.server_time or before + took
+        asked_at = min(before, opened - took)
         seen = 0
         ahead: asyncio.Task[Answer] | None = None
         try:
@@ -159,7 +161,7 @@ class Rest:
                     )
                 if following is not None:
                     ahead = asyncio.create_task(self.send("GET", following, headers=PAGE_HINT))
-                yield Rows(rows, asked_at, following is None, answer.server_time)
+                yield Rows(rows, asked_at, opened, following is None)
                 if ahead is None:
                     return
                 answer, ahead = await ahead, None

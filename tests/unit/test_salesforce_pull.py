@@ -249,6 +249,40 @@ async def test_an_interrupted_increment_goes_on_behind_its_row_and_ends_where_it
     assert read_cursor(only.cursor) == Changes(NOON)
 
 
+async def test_a_row_edited_while_its_page_was_waiting_hides_no_row_from_whoever_goes_on(salesforce):
+    following = [f"/services/data/v66.0/query/0r8xx-{number}" for number in (2, 4)]
+    old, edited = NOON - timedelta(minutes=30), NOON + timedelta(minutes=5)
+    answers(
+        salesforce,
+        page(lead(1, old), lead(2, old), total=5, following=following[0]),
+        page(lead(3, old), lead(4, edited), total=5, following=following[1]),
+        page(lead(5, old), total=5),
+    )
+
+    pages = await pulled(salesforce, since=DONE)
+
+    assert [(read_cursor(each.cursor).stamp, read_cursor(each.cursor).after) for each in pages[:2]] == [
+        (old, lead_id(2)),
+        (old, lead_id(3)),
+    ]
+    assert ids(pages) == [lead_id(number) for number in range(1, 6)]
+
+
+async def test_a_locator_that_dies_in_an_increment_costs_no_row(salesforce):
+    route = answers(
+        salesforce,
+        page(lead(1), total=2, following="/services/data/v66.0/query/0r8xx-1"),
+        refusal(400, "INVALID_QUERY_LOCATOR"),
+        page(lead(2)),
+    )
+
+    pages = await pulled(salesforce, since=DONE)
+
+    assert ids(pages) == [lead_id(1), lead_id(2)]
+    assert f"Id > '{lead_id(1)}'" in asked(route)[2]
+    assert read_cursor(pages[-1].cursor) == Changes(SERVER - timedelta(minutes=3))
+
+
 async def test_a_watermark_never_moves_back(salesforce):
     answers(salesforce, page())
     ahead = NOON + timedelta(days=1)
