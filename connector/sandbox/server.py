@@ -435,7 +435,8 @@ def _wants_gzip(scope: Scope) -> bool:
 
 
 def _listen(port: int) -> socket.socket:
-    # asyncio switches Nagle's algorithm off only where it sees that this is TCP; else each answer waits 40 ms.
+    # asyncio switches Nagle's algorithm off only where it sees that this is TCP; else each answer waits 40
+    # ms.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((HOST, port))

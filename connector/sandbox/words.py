@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-OWN_DOMAIN = "ourproduct.example"
+OWN_DOMAIN = "our-company.example"
 SITE = f"https://www.{OWN_DOMAIN}"
-COMPETITOR_DOMAINS = ("rivalsoft.example", "competing.example", "otherscore.example")
+COMPETITOR_DOMAINS = ("rival-one.example", "rival-two.example")
 FREE_MAIL = {
     "en": ("gmail.com", "outlook.com", "yahoo.com"),
     "de": ("gmx.de", "web.de", "gmail.com"),

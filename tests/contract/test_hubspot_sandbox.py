@@ -471,7 +471,7 @@ def test_aggregates_grow_without_moving_the_last_modified_stamp(world):
     id = world.contact(email="aggregate@example.com")
     before = world.sandbox.raw("contact", id)
     world.clock.advance(timedelta(minutes=1))
-    world.sandbox.act("contact", id, "page_view", url="https://www.ourproduct.example/pricing", times=3)
+    world.sandbox.act("contact", id, "page_view", url="https://www.our-company.example/pricing", times=3)
     world.sandbox.create("email_events", {"type": "OPEN", "email": "aggregate@example.com"})
     after = world.sandbox.raw("contact", id)
     assert after["updatedAt"] == before["updatedAt"]

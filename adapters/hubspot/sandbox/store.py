@@ -23,6 +23,7 @@ from adapters.hubspot.sandbox.schema import (
 )
 from adapters.hubspot.sandbox.table import Row, Table
 from adapters.hubspot.sandbox.wire import iso, made_uuid, to_ms
+from connector.sandbox import words
 from connector.sandbox.cast import hubspot_id
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.log import SandboxLog
@@ -423,7 +424,7 @@ class Store:
             return {"id": id}
         elif action == "page_view" and table.name == "contacts":
             for _ in range(times):
-                self.viewed(row, self.now(), str(arguments.get("url", "https://www.ourproduct.example/")))
+                self.viewed(row, self.now(), str(arguments.get("url", words.SITE)))
         elif action == "count" and table.name == "contacts":
             if arguments.get("counter") not in OWN_COUNTERS:
                 raise ValueError(f"Counters are {', '.join(OWN_COUNTERS)}.")
