@@ -27,7 +27,7 @@ from connector.core.model import JsonValue, Page, VendorEvent
 
 LIST_PAGE = 100
 SEARCH_PAGE = 200
-FORM_OVERLAP = timedelta(minutes=15)
+FORM_OVERLAP = timedelta(minutes=5)
 FORM_PAGE = 50
 FEW_FORMS = 20  # below that, asking each is cheaper than finding out which
 
