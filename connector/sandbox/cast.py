@@ -25,8 +25,7 @@ def salesforce_id(prefix: str, n: int) -> str:
     """The 18-character id of Salesforce's n-th record of an object, for example `salesforce_id("00Q", 7)`.
 
     Three characters of prefix, three of instance, nine of counter (base 62, so ids may differ by case alone),
-    and the
-    checksum: per five characters one letter that says which of them are upper case.
+    and the checksum: per five characters one letter that says which of them are upper case.
     """
     digits = ""
     left = n
@@ -73,12 +72,10 @@ class SandboxRecord:
     """One person's record in one CRM, as somebody typed it. None: never set; "": set once and cleared since.
 
     `object` is `contact` in HubSpot, `Lead` or `Contact` in Salesforce. `stage` and `stages` (history, oldest
-    first)
-    use our ladder's words, or words.CUSTOM_STAGE. `status` is one of new, open, working, attempted,
-    connected,
-    unqualified, bad_timing. `state`: live, archived, merged, converted, deleted; `moved_to` is the id of the
-    survivor
-    or of the Contact a Lead became. `counterpart` is the Salesforce id that a HubSpot contact is linked to.
+    first) use our ladder's words, or words.CUSTOM_STAGE. `status` is one of new, open, working, attempted,
+    connected, unqualified, bad_timing. `state`: live, archived, merged, converted, deleted; `moved_to` is the
+    id of the survivor or of the Contact a Lead became. `counterpart` is the Salesforce id that a HubSpot
+    contact is linked to.
     """
 
     crm: str
@@ -113,8 +110,8 @@ class SandboxRecord:
 @dataclass(frozen=True, slots=True)
 class SandboxPerson:
     """One human. `kind`: buyer, evaluator, tyre_kicker, student, competitor, staff, customer, open_deal,
-    lost_deal,
-    dormant, subscriber. `seniority` is one of words.SENIORITIES."""
+    lost_deal, dormant, subscriber. `seniority` is one of words.SENIORITIES.
+    """
 
     index: int
     kind: str
@@ -131,14 +128,10 @@ class SandboxEngagement:
     """Something a person did, and through which channel it shows.
 
     `type` is one of our engagement types; `channel` one of hubspot_form, hubspot_email, hubspot_meeting,
-    hubspot_call,
-    hubspot_aggregate, salesforce_campaign, salesforce_task, salesforce_event. `email` is the address that was
-    used, as
-    typed; `person` is None when nobody in either CRM has it. `filtered`: a machine did it, not a human.
-    `copied`: a
-    Salesforce activity that HubSpot's own integration copied. `record` is the id of the record it hangs on,
-    where the
-    channel hangs on a record.
+    hubspot_call, hubspot_aggregate, salesforce_campaign, salesforce_task, salesforce_event. `email` is the
+    address that was used, as typed; `person` is None when nobody in either CRM has it. `filtered`: a machine
+    did it, not a human. `copied`: a Salesforce activity that HubSpot's own integration copied. `record` is
+    the id of the record it hangs on, where the channel hangs on a record.
     """
 
     n: int
@@ -160,8 +153,8 @@ class SandboxEngagement:
 @dataclass(frozen=True, slots=True)
 class SandboxDeal:
     """An opportunity of the Account of `company`. `people` holds person indices; `contacts` their Salesforce
-    Contact ids,
-    in the same order. `stage` is open, won or lost."""
+    Contact ids, in the same order. `stage` is open, won or lost.
+    """
 
     n: int
     id: str

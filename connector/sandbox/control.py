@@ -27,8 +27,7 @@ class SandboxStore(Protocol):
     them.
 
     Everything here is done "by a user": it moves the record's own last-modified stamp and is logged with
-    `by="user"`.
-    An unknown record raises LookupError, a field or action that makes no sense ValueError.
+    `by="user"`. An unknown record raises LookupError, a field or action that makes no sense ValueError.
     """
 
     def counts(self) -> Mapping[str, int]:

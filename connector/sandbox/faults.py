@@ -13,15 +13,13 @@ from typing import Any
 class Fault:
     """One thing that goes wrong.
 
-    Which: `method` and `path` are globs (the path may include `?query`), `body` a piece of the request body;
-    the first
-    `skip` matches pass, then `times` are hit (None: all).
-    What: `status` with `headers` and `json` or `text` answers in the vendor's place; `delay` waits that many
-    seconds
-    first; `drop` closes the connection unhandled; `drop_after` handles the request and closes without an
-    answer; `empty`
-    answers 200 with an empty `page` or an empty `body` (True: page), unhandled; `half` cuts the answer's body
-    in half.
+    Which: `method` and `path` are globs (the path may include `?query`), `body` a piece of the request's
+    body; the first `skip` matches pass, then `times` are hit (None: all).
+
+    What: `status` with `headers` and `json` or `text` answers in the vendor's place. `delay` waits that many
+    seconds first. `drop` closes the connection unhandled; `drop_after` handles the request and closes without
+    an answer. `empty` answers 200 with an empty `page` or an empty `body` (True: page), unhandled. `half`
+    cuts the answer's body in half.
     """
 
     method: str = "*"

@@ -2,8 +2,7 @@
 nothing.
 
 Deterministic: the same number of people, seed and `now` give the same population. What people did is decided
-in
-connector/sandbox/behaviour.py.
+in connector/sandbox/behaviour.py.
 """
 
 from __future__ import annotations

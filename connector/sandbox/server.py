@@ -77,8 +77,7 @@ def sandbox_app(
     """Put a vendor's routes together with the control surface, behind faults, log, request ids and gzip.
 
     `store` must log its writes to the same `log`. `empty_page` is what the fault `empty` answers with.
-    `latency` is
-    in seconds and added to every vendor call.
+    `latency` is in seconds and added to every vendor call.
     """
     faults = Faults()
     inner = Starlette(

@@ -25,9 +25,7 @@ CUSTOM_STAGE_LABEL = "Partner"
 
 @dataclass(frozen=True, slots=True)
 class Locale:
-    """Names as (own script, ASCII), where people live, and how a country is spelled by people who type it
-    in.
-    """
+    """Names as (own script, ASCII), where people live, and how a country is spelled by people who type it in."""
 
     language: str
     country: str  # ISO 3166 alpha-2

@@ -1,6 +1,6 @@
 """A HubSpot account on loopback, as awkward as the real one: `build` makes it from the shared population.
 
-Holds no vendor code and no real data. What it imitates is listed in this adapter's README.
+Holds no vendor code and no real data, and serves nothing by itself: connector/sandbox/server.py does.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def build(
 ) -> SandboxApp:
     """A made-up HubSpot with these people.
 
-    `strict_limits=False` answers no 429. `lifecycle_backward` is what a write of an earlier stage does: `ignore` (as
-    HubSpot's v1 was seen to) or `apply`. `oauth` hands out client id, secret and refresh token in place of a static
-    token. `latency` is in seconds per call. Raises TypeError on an unknown option.
+    `strict_limits=False` answers no 429. `lifecycle_backward` is what a write of an earlier stage does:
+    `ignore` (as HubSpot's v1 was seen to) or `apply`. `oauth` hands out client id, secret and refresh token
+    in place of a static token. `latency` is in seconds per call. Raises TypeError on an unknown option.
     """
     if options:
         raise TypeError(f"The HubSpot sandbox has no option {', '.join(sorted(options))}.")

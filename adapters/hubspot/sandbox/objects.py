@@ -1,8 +1,8 @@
 """The record endpoints of the made-up HubSpot: list, read, search, write, merge, erase. Rules of records are
 in store.
 
-Batch rules as met in the field: with a unique `objectWriteTraceId` on every input one bad record fails alone, without
-it the whole batch is refused; ids that were merged away are left out of the results without a word.
+Batch rules as met in the field: with a unique `objectWriteTraceId` on every input one bad record fails alone,
+without it the whole batch is refused; ids that were merged away are left out of the results without a word.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The search endpoint's arithmetic: filters, order, pages, ceilings. Reads the trailing index, changes
 nothing.
 
-Limits as of developers.hubspot.com, "CRM search": 200 a page, 10,000 results a query, 5 groups of at most 6 filters,
-18 in all, one sort.
+Limits as of developers.hubspot.com, "CRM search": 200 a page, 10,000 results a query, 5 groups of at most 6
+filters, 18 in all, one sort.
 """
 
 from __future__ import annotations

@@ -386,8 +386,9 @@ class Store:
 
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
         """A record; or `form_submissions` {form, email, url?, at?}, `email_events` {type, email, campaign?,
-        url?, at?,
-        filtered?}; `contacts` in the fields of calls, meetings, e-mails, notes and tasks links them."""
+        url?, at?, filtered?}; `contacts` in the fields of calls, meetings, e-mails, notes and tasks links
+        them.
+        """
         if object == "form_submissions":
             return self._control_submission(fields)
         if object == "email_events":

@@ -1,7 +1,8 @@
 """Records of one object type, the orders they are read in, and an index that trails the writes. Speaks no
 HTTP.
 
-A row's values are text; a property that was never set is absent, a cleared one is "". Times are epoch milliseconds.
+A row's values are text; a property that was never set is absent, a cleared one is "". Times are epoch
+milliseconds.
 """
 
 from __future__ import annotations
