@@ -181,7 +181,7 @@ def _score_spark(
 def _spark_parquet(
     criteria: Criteria, people: Path | str, engagement: Path | str, as_of: datetime, out: Path
 ) -> int:
-    spark = _session()
+    spark, ours = _session()
     try:
         scores = _score_spark(
             criteria,
@@ -194,7 +194,8 @@ def _spark_parquet(
         parts = out.with_name(f".{out.name}.parts")
         scores.coalesce(1).write.mode("overwrite").parquet(str(parts))
     finally:
-        spark.stop()
+        if ours:
+            spark.stop()
     (written,) = parts.glob("part-*.parquet")
     written.replace(out)
     for left in parts.iterdir():
@@ -203,7 +204,8 @@ def _spark_parquet(
     return pl.scan_parquet(out).select(pl.len()).collect().item()  # type: ignore[no-any-return]
 
 
-def _session() -> SparkSession:
+def _session() -> tuple[SparkSession, bool]:
+    """A session, and whether it is ours to stop."""
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
@@ -212,14 +214,19 @@ def _session() -> SparkSession:
             next_step="Install mql-connector[spark], and Java 17 or newer.",
         ) from error
     try:
+        running = SparkSession.getActiveSession()
         builder = SparkSession.builder.appName("connector score").config("spark.ui.enabled", "false")
         builder = builder.config("spark.ui.showConsoleProgress", "false")
-        spark = builder.config("spark.sql.legacy.parquet.nanosAsLong", "true").getOrCreate()
+        spark = builder.getOrCreate()
     except Exception as error:  # PySpark has an own error for each way in which Java can be absent
         raise FixConfig("Spark does not start.", next_step="Install Java 17 or newer.") from error
-    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
-    spark.conf.set("spark.sql.variant.allowDuplicateKeys", "true")
-    return spark
+    for key in (
+        "spark.sql.legacy.parquet.nanosAsLong",
+        "spark.sql.variant.allowDuplicateKeys",
+        "spark.sql.caseSensitive",
+    ):
+        spark.conf.set(key, "true")
+    return spark, running is None
 
 
 def _nanoseconds(path: Path | str) -> list[str]:
