@@ -71,7 +71,9 @@ def peer_fetch(environment: dict[str, str]) -> int:
     client.config["host"] = client.config["base_url"] = environment["HUBSPOT_BASE_URL"]
     seen, after = 0, None
     while True:
-        page = client.crm.contacts.basic_api.get_page(limit=100, after=after, properties=["email", "firstname"])
+        page = client.crm.contacts.basic_api.get_page(
+            limit=100, after=after, properties=["email", "firstname"]
+        )
         seen += len(page.results)
         if page.paging is None:
             return seen
@@ -91,7 +93,9 @@ async def gather_into(database_url: str, environment: dict[str, str]) -> int:
 
     plugin, clock = plugins()["hubspot"], SystemClock()
     mapping = load_mapping(shipped() / "hubspot.yaml")
-    only = replace(mapping, objects={"contact": replace(mapping.objects["contact"], counters=())}, engagement={})
+    only = replace(
+        mapping, objects={"contact": replace(mapping.objects["contact"], counters=())}, engagement={}
+    )
     adapter = plugin.connect(variables_of(plugin.variables, environment), clock, None)
     ledger = open_ledger(database_url)
     run = await ledger.start_run("bench", ["hubspot"], clock.now())
@@ -118,7 +122,9 @@ def scoring() -> tuple[float, float]:
         (
             {"seniority": rng.choice(["c_level", "director", "junior", None]), "email_kind": "business"},
             [
-                Engagement("bench", "s", f"{p}-{e}", rng.choice(types), now - timedelta(hours=rng.random() * 2000))
+                Engagement(
+                    "bench", "s", f"{p}-{e}", rng.choice(types), now - timedelta(hours=rng.random() * 2000)
+                )
                 for e in range(10)
             ],
         )
@@ -132,7 +138,9 @@ def scoring() -> tuple[float, float]:
 def main() -> None:
     """Measure, print a table, and the same as JSON with --json."""
     ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve_forever, args=(PEOPLE, theirs), daemon=True)
+    server = multiprocessing.get_context("spawn").Process(
+        target=serve_forever, args=(PEOPLE, theirs), daemon=True
+    )
     server.start()
     environment = ours.recv()
     rows: list[tuple[str, float, str]] = []
@@ -147,7 +155,11 @@ def main() -> None:
         mine = kept / seconds
         seconds, seen = timed(lambda: peer_fetch(environment))
         rows.append(
-            ("hubspot-api-client, fetch only (P2)", seen / seconds, f"ours keeps {mine / (seen / seconds):.1f}x as many")
+            (
+                "hubspot-api-client, fetch only (P2)",
+                seen / seconds,
+                f"ours keeps {mine / (seen / seconds):.1f}x as many",
+            )
         )
     finally:
         server.terminate()

@@ -85,9 +85,7 @@ class CrmSource(Protocol):
         """In the order in which they should be read: people before what refers to them."""
         ...
 
-    def pull(
-        self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields
-    ) -> AsyncIterator[Page]:
+    def pull(self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields) -> AsyncIterator[Page]:
         """Every row changed after `since` (None: everything, a first load), oldest first where the vendor can.
 
         Ends normally only when the stream was read to its end; then the last page's cursor is the new watermark.

@@ -232,6 +232,10 @@ def dump_state(state: StageState) -> str:
             "answered_at": _time(state.answered_at),
             "disqualified_by": state.disqualified_by,
             "because": state.because,
+            "band": state.band,
+            "by_human": state.by_human,
+            "dwell_from": _time(state.dwell_from),
+            "seen": None if state.seen is None else list(state.seen),
         }
     )
 
@@ -250,6 +254,10 @@ def load_state(text: str) -> StageState:
         answered_at=_at(raw["answered_at"]),
         disqualified_by=raw["disqualified_by"],
         because=raw["because"],
+        band=raw["band"],
+        by_human=raw["by_human"],
+        dwell_from=_at(raw["dwell_from"]),
+        seen=None if raw["seen"] is None else tuple(raw["seen"]),
     )
 
 

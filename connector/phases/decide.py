@@ -23,7 +23,7 @@ from connector.core.model import (
 from connector.core.normalize import count_once, merged_precedence, person_fields
 from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
-from connector.core.stage import StageEvidence, decide_stage
+from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.values import same_value
 from connector.core.write_plan import plan_record, results
 from connector.phases.definition import Definition
@@ -90,6 +90,7 @@ async def decide(
     lease = await acquired(ledger, "decide", holder, clock)
     as_of = clock.now()
     done = DecidedAll(tallies={crm: CrmTally() for crm in crms})
+    ladder = ladder_of(definition, schemas)
     try:
         for crm in crms:
             done.plans[crm] = await ledger.open_plan(run, crm, lease, as_of)
@@ -115,6 +116,7 @@ async def decide(
                     schemas=schemas,
                     first_load=hood.first_load,
                     may_leave=may_leave,
+                    ladder=ladder,
                     done=done,
                 )
                 for candidate, score in zip(candidates, scores, strict=True)
@@ -182,6 +184,7 @@ def _decide_one(
     schemas: Schemas,
     first_load: frozenset[Ref],
     may_leave: bool,
+    ladder: Sequence[str],
     done: DecidedAll,
 ) -> Decided:
     facts, criteria = candidate.facts, definition.criteria
@@ -196,6 +199,7 @@ def _decide_one(
         answers=[record.answer for record in candidate.records if record.answer],
         adopt=facts.state is None and any(ref in first_load for ref in candidate.group.refs),
         may_leave=may_leave,
+        ladder=ladder,
     )
     wanted = results(score, decision, version)
     planned: list[PlannedWrite] = []
@@ -267,6 +271,25 @@ def stage_order(target: ObjectMapping, schema: Mapping[str, FieldInfo] | None) -
     return tuple(target.stage.theirs().values())
 
 
+def ladder_of(definition: Definition, schemas: Schemas) -> tuple[str, ...]:
+    """Our stages, lowest first, with each account's own stages where that account orders them."""
+    ladder = list(DEFAULT_LADDER)
+    for crm, mapping in definition.mappings.items():
+        for name, target in mapping.objects.items():
+            if target.stage is None:
+                continue
+            ours = {theirs: stage for stage, values in target.stage.values.items() for theirs in values}
+            place = -1
+            for theirs in stage_order(target, schemas.get(crm, {}).get(name)):
+                stage = ours.get(theirs, theirs)
+                if stage in ladder:
+                    place = max(place, ladder.index(stage))
+                elif stage not in target.stage.values:  # `other` stands beside the ladder, not on it
+                    place += 1
+                    ladder.insert(place, stage)
+    return tuple(ladder)
+
+
 def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEvidence]:
     """What the CRMs say of the stage. Equal to what we last wrote there is our own echo."""
     found: list[StageEvidence] = []
@@ -281,7 +304,7 @@ def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEviden
                 crm=record.ref.crm,
                 ref=record.ref,
                 stage=record.stage,
-                at=record.stage_at or record.changed_at or record.created_at,
+                at=record.stage_at or record.created_at or record.changed_at,
                 ours=last is not None
                 and stage is not None
                 and same_value(last.value, record.held.get(stage.source)),

@@ -39,7 +39,9 @@ def environment(running: RunningSandboxes, tmp_path: Path) -> Iterator[dict[str,
         running[crm].faults.clear()
 
 
-def run(environment: Mapping[str, str], *words: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+def run(
+    environment: Mapping[str, str], *words: str, code: int | None = 0
+) -> subprocess.CompletedProcess[str]:
     """`connector WORDS` in a clean environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "JAVA_HOME") if name in os.environ}
     done = subprocess.run(
@@ -74,7 +76,9 @@ def test_sync_json_prints_one_document_with_sums_that_add_up(environment: dict[s
         )
         assert counts["written"] > 0
         assert counts["error"] is None
-        assert all(set(s) == {"rows", "stored", "duplicate", "quarantined"} for s in counts["fetched"].values())
+        assert all(
+            set(s) == {"rows", "stored", "duplicate", "quarantined"} for s in counts["fetched"].values()
+        )
 
 
 def test_a_second_sync_exits_green_and_writes_nothing(environment: dict[str, str]) -> None:
@@ -97,7 +101,9 @@ def test_a_rehearsed_plan_waits_is_shown_and_is_applied_exactly(environment: dic
     waiting = [row for row in shown["rows"] if row["writes"]]
     assert len(waiting) == rehearsed["crms"]["hubspot"]["waiting"]
     assert applied["written"] + applied["rejected"] + applied["set_aside"] == len(waiting)
-    assert {"written", "open"} & {row["status"] for row in answer(environment, "plan", "show", str(plan))["rows"]}
+    assert {"written", "open"} & {
+        row["status"] for row in answer(environment, "plan", "show", str(plan))["rows"]
+    }
 
 
 def test_explain_says_why_by_address_and_by_record_id(
@@ -200,7 +206,14 @@ def test_a_plain_http_url_beyond_loopback_is_refused(environment: dict[str, str]
         ("hubspot.yaml", "rule: always", "rule: allways", "always"),
         ("salesforce.yaml", "first_name:", "firstname:", "first_name"),
     ],
-    ids=["broken yaml", "unknown key", "wrong type", "unknown top key", "unknown write rule", "unknown field"],
+    ids=[
+        "broken yaml",
+        "unknown key",
+        "wrong type",
+        "unknown top key",
+        "unknown write rule",
+        "unknown field",
+    ],
 )
 def test_a_wrong_file_is_exit_2_with_file_line_and_the_nearest_name(
     environment: dict[str, str], tmp_path: Path, file: str, find: str, replace: str, said: str
@@ -215,7 +228,9 @@ def test_a_wrong_file_is_exit_2_with_file_line_and_the_nearest_name(
 
     document = json.loads(done.stdout)
     assert said in done.stderr
-    assert any(problem["file"].endswith(file) and problem["line"] for problem in document["error"]["problems"])
+    assert any(
+        problem["file"].endswith(file) and problem["line"] for problem in document["error"]["problems"]
+    )
 
 
 def test_a_field_that_the_account_lacks_is_named_before_anything_runs(
@@ -226,7 +241,9 @@ def test_a_field_that_the_account_lacks_is_named_before_anything_runs(
     text = (folder / "hubspot.yaml").read_text()
     (folder / "hubspot.yaml").write_text(text.replace("to: mql_score", "to: mql_scoer", 1))
 
-    found = answer({**environment, "CONNECTOR_MAPPINGS_DIR": str(folder)}, "mapping", "check", "hubspot", code=2)
+    found = answer(
+        {**environment, "CONNECTOR_MAPPINGS_DIR": str(folder)}, "mapping", "check", "hubspot", code=2
+    )
 
     assert any("mql_scoer" in line and "mql_score" in line for line in found["problems"]["hubspot"])
 
@@ -268,7 +285,10 @@ def test_criteria_examples_are_run(environment: dict[str, str]) -> None:
 def test_a_red_example_is_exit_1(environment: dict[str, str], tmp_path: Path) -> None:
     run(environment, "init", str(tmp_path / "mine"))
     path = tmp_path / "mine" / "criteria.yaml"
-    path.write_text(path.read_text() + "  - {name: impossible, as_of: 2026-11-01T00:00:00Z, person: {}, expect: {band: 5}}\n")
+    path.write_text(
+        path.read_text()
+        + "  - {name: impossible, as_of: 2026-11-01T00:00:00Z, person: {}, expect: {band: 5}}\n"
+    )
 
     document = answer(environment, "criteria", "test", "--criteria", str(path), code=1)
 
@@ -294,8 +314,8 @@ def test_a_secret_may_be_a_mounted_file(environment: dict[str, str], tmp_path: P
     secret = tmp_path / "token"
     secret.write_text(environment.pop("HUBSPOT_ACCESS_TOKEN") + "\n")
 
-    document = answer({**environment, "HUBSPOT_ACCESS_TOKEN_FILE": str(secret)}, "sync", "hubspot", "--yes", code=None)
+    document = answer(
+        {**environment, "HUBSPOT_ACCESS_TOKEN_FILE": str(secret)}, "sync", "hubspot", "--yes", code=None
+    )
 
     assert document["crms"]["hubspot"]["written"] > 0
-
-

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from connector import pipeline
@@ -18,7 +17,7 @@ from connector.ledger import SqlLedger, open_ledger
 from connector.phases.definition import Definition
 from connector.phases.push import Pushed, Terms, push
 from connector.pipeline import PlanSummary, RunResult, live_schemas
-from connector.ports import Adapter
+from connector.ports import Adapter, PersonView
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandbox, RunningSandboxes, serve
@@ -87,12 +86,20 @@ class World:
 
 @asynccontextmanager
 async def world(
-    database_url: str, *, people: int = 120, seed: int = 11, mappings: Path | None = None, **options: Any
+    database_url: str,
+    *,
+    people: int = 120,
+    seed: int = 11,
+    strict_limits: bool = False,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> AsyncIterator[World]:
-    """A world with so many people in each CRM."""
+    """A world with so many people in each CRM; `options` go to the sandbox of that CRM."""
     clock = SandboxClock(START)
     population = make_population(people, seed, START)
-    apps = [plugin.build_sandbox(population, clock, **options) for plugin in plugins().values()]
+    apps = [
+        plugin.build_sandbox(population, clock, strict_limits=strict_limits, **(options or {}).get(crm, {}))
+        for crm, plugin in plugins().items()
+    ]
     with serve(apps) as running:
         environment = running.environment()
         adapters = {
@@ -101,13 +108,46 @@ async def world(
         }
         ledger = open_ledger(database_url)
         try:
-            yield World(running, clock, ledger, load_definition(mappings or shipped(), plugins()), adapters)
+            yield World(running, clock, ledger, load_definition(shipped(), plugins()), adapters)
         finally:
             for adapter in adapters.values():
                 await adapter.close()
             await ledger.close()
 
 
-def person_in_both(world: World) -> tuple[str, str, str]:
-    """Somebody who is one contact in HubSpot and one Lead in Salesforce: their contact id, Lead id and address."""
-    raise NotImplementedError
+@dataclass(frozen=True)
+class Somebody:
+    """A person who is exactly one HubSpot contact and one Salesforce Lead, after a sync."""
+
+    view: PersonView
+    contact: str
+    lead: str
+
+    @property
+    def email(self) -> str:
+        return str(self.view.fields["email"])
+
+
+async def somebody(
+    world: World, *, stage: str = "lead", where: Callable[[PersonView], bool] = lambda view: True
+) -> Somebody:
+    """The first such person, by score from the top."""
+    for view in await world.ledger.people(stage=stage, limit=10_000):
+        objects = sorted((ref.crm, ref.object) for ref in view.refs)
+        if (
+            objects == [("hubspot", "contact"), ("salesforce", "Lead")]
+            and view.fields.get("email")
+            and view.score.disqualified is None
+            and where(view)
+        ):
+            refs = {ref.crm: ref.id for ref in view.refs}
+            return Somebody(view, refs["hubspot"], refs["salesforce"])
+    raise LookupError(f"The world has nobody like that in stage {stage}.")
+
+
+async def look(world: World, who: Somebody) -> PersonView:
+    """The person as the last decision left them."""
+    [number] = await world.ledger.find(f"hubspot:contact:{who.contact}")
+    view = await world.ledger.person(number)
+    assert view is not None
+    return view

@@ -152,14 +152,14 @@ def test_a_table_scores_as_worked_out_by_hand(criteria):
 
 
 def test_spark_gives_what_polars_gives(criteria, spark, tmp_path):
-    PEOPLE.write_parquet(tmp_path / "people.parquet")
     naive = EVENTS.with_columns(pl.col("occurred_at").dt.replace_time_zone(None))
-    expected = by_person(score_frames(criteria, PEOPLE, EVENTS, AS_OF).collect().to_dicts())
-    for name, events in (("aware", EVENTS), ("naive", naive)):
-        events.write_parquet(tmp_path / f"{name}.parquet")
+    only_times = replace(criteria, fit=(), engagement=criteria.engagement[:1])
+    for name, table in (("people", PEOPLE), ("aware", EVENTS), ("naive", naive)):
+        table.write_parquet(tmp_path / f"{name}.parquet")
+    for name, rules in (("aware", criteria), ("naive", only_times)):
         frames = [spark.read.parquet(str(tmp_path / f"{each}.parquet")) for each in ("people", name)]
-        rows = [row.asDict(recursive=True) for row in score_frames(criteria, *frames, AS_OF).collect()]
-        assert by_person(rows) == expected
+        rows = [row.asDict(recursive=True) for row in score_frames(rules, *frames, AS_OF).collect()]
+        assert by_person(rows) == by_person(score_frames(rules, PEOPLE, EVENTS, AS_OF).collect().to_dicts())
 
 
 def test_spark_scores_parquet_files_with_nanoseconds(spark, tmp_path):

@@ -18,7 +18,7 @@ SAME_EVENT = timedelta(minutes=5)
 
 
 def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement, ...]:
-    """One engagement per record the event is about (its key made unique per record), else one by address.
+    """One engagement per record the event is about (all with the event's key), else one by address.
 
     Empty when the mapping has no such stream or ignores the event, unless it was deleted: a deletion always
     passes, so that what was stored before is taken back. An event that no line of `types` takes is `other`.
@@ -53,7 +53,7 @@ def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement
         Engagement(
             crm=event.crm,
             stream=event.stream,
-            key=event.key if ref is None else f"{event.key}@{ref.object}:{ref.id}",
+            key=event.key,
             type=type,
             occurred_at=event.occurred_at,
             about=ref,
@@ -76,8 +76,8 @@ def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement
 def count_once(engagements: Iterable[Engagement]) -> tuple[Engagement, ...]:
     """Of one person's engagement what counts, oldest first.
 
-    Left out: what is deleted or set aside already, and what another CRM told as well (same type, same name
-    in any case, at most five minutes apart). Each event stands for at most one event of each other CRM, so
+    Left out: what is deleted or set aside already, one event told about a second record of the person, and
+    what another CRM told as well (same type, same name in any case, at most five minutes apart). Each event stands for at most one event of each other CRM, so
     two visits that both CRMs know are two; events of one CRM are never folded into each other.
     """
     live = sorted(
@@ -86,7 +86,12 @@ def count_once(engagements: Iterable[Engagement]) -> tuple[Engagement, ...]:
     )
     counting: list[Engagement] = []
     recent: dict[tuple[str, str], list[tuple[Engagement, set[str]]]] = {}
+    told: set[tuple[str, str, str]] = set()
     for each in live:
+        event = (each.crm, each.stream, each.key)
+        if event in told:
+            continue
+        told.add(event)
         kind = (each.type, (each.name or "").strip().casefold())
         near = [pair for pair in recent.get(kind, []) if each.occurred_at - pair[0].occurred_at <= SAME_EVENT]
         twin = next((told for _, told in near if each.crm not in told), None)

@@ -188,7 +188,8 @@ def _of_text(column: Column) -> dict[str, Column]:
 
 def _number_text(number: Column) -> Column:
     size = fn.abs(number)
-    is_whole = (number == fn.floor(number).cast("double")) & (size < 2.0**63)
+    # `floor` would go through bigint, and overflow.
+    is_whole = (number == fn.rint(number)) & (size < 2.0**63)
     spelled = fn.when((size >= 1e-3) & (size < 1e7), number.cast("string"))
     return fn.when(is_whole, number.try_cast("bigint").cast("string")).otherwise(spelled)
 
