@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeGuard
 
 from connector.core.model import Value
@@ -178,6 +178,8 @@ def as_double(value: float) -> float:
 def _utc(value: date) -> datetime:
     if not isinstance(value, datetime):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if value.tzinfo is UTC:
+        return value
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
@@ -210,6 +212,34 @@ def holds(condition: Condition, get: Get) -> bool:
             return any(holds(part, get) for part in condition.parts)
         case Not():
             return not holds(condition.part, get)
+
+
+def compiled(condition: Condition) -> Callable[[Get], bool]:
+    """The same as `holds`, as a function that has looked at the condition already: for asking often."""
+    match condition:
+        case Leaf():
+            field, test = condition.field, _compiled_leaf(condition)
+            return lambda get: test(get(field))
+        case All():
+            every = [compiled(part) for part in condition.parts]
+            return lambda get: all(test(get) for test in every)
+        case Any():
+            some = [compiled(part) for part in condition.parts]
+            return lambda get: any(test(get) for test in some)
+        case Not():
+            inner = compiled(condition.part)
+            return lambda get: not inner(get)
+
+
+def _compiled_leaf(leaf: Leaf) -> Callable[[object], bool]:
+    texts = [operand for operand in operands(leaf) if isinstance(operand, str)]
+    if leaf.op in ("is", "in") and len(texts) == len(operands(leaf)):
+        wanted: frozenset[str | None] = frozenset(texts)
+        return lambda value: text_of(value) in wanted
+    if leaf.op == "contains":
+        part = str(leaf.value)
+        return lambda value: (text := text_of(value)) is not None and part in text
+    return partial(leaf_holds, leaf)
 
 
 def leaf_holds(leaf: Leaf, value: object) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from connector.app.files import load_criteria
 from connector.core.criteria import parse_criteria
-from connector.core.score import score_frames, score_parquet
+from connector.core.score import score_frames, score_parquet, tables
 from connector.core.score.pack import OUT
 from connector.errors import FixConfig
 
@@ -251,6 +251,15 @@ def test_tables_that_make_no_sense_are_refused(criteria, people, events, says):
     with pytest.raises(FixConfig) as caught:
         score_frames(criteria, people, events, AS_OF)
     assert says in caught.value.message
+
+
+def test_more_events_than_fit_into_memory_are_scored_in_shares_with_the_same_result(criteria, tmp_path):
+    PEOPLE.write_parquet(tmp_path / "p.parquet")
+    EVENTS.write_parquet(tmp_path / "e.parquet")
+    paths = (tmp_path / "p.parquet", tmp_path / "e.parquet", AS_OF, tmp_path / "o.parquet")
+    assert tables.score_parquet(criteria, *paths, events_at_once=2) == 5
+    expected = score_frames(criteria, PEOPLE, EVENTS, AS_OF).collect().to_dicts()
+    assert by_person(pl.read_parquet(paths[-1]).to_dicts()) == by_person(expected)
 
 
 def test_a_file_that_is_no_parquet_is_refused(criteria, tmp_path):

@@ -13,7 +13,7 @@ from connector.core.score.oracle import score_person
 
 __all__ = ["PLAN_FROM", "score_frames", "score_parquet", "score_people", "score_person"]
 
-PLAN_FROM = 1_000  # people from which on the plan is faster, building its tables included; measured
+PLAN_FROM = 2_000  # people from which on the plan is faster, building its tables included; measured
 
 
 def score_people(

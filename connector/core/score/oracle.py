@@ -8,16 +8,50 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from connector.core.conditions import Get, holds, instant_of, number_of
-from connector.core.criteria import Criteria, Decay, EventRule, compare
+from connector.core.conditions import Get, compiled, instant_of, number_of
+from connector.core.criteria import (
+    Criteria,
+    Decay,
+    EngagementRule,
+    EventRule,
+    FitRule,
+    HandRaise,
+    compare,
+)
 from connector.core.model import Contribution, Engagement, Score, Value
 
 _MICROSECOND = timedelta(microseconds=1)
 
-Dated = tuple[int, Engagement]  # age in microseconds, at `as_of`
+Test = Callable[[Get], bool]
+Dated = tuple[int, Get]  # age in microseconds at `as_of`, and how to read the event's fields
+Weight = Callable[[int], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """Criteria whose conditions and decays are functions, in file order."""
+
+    fit: tuple[tuple[FitRule, Test], ...]
+    engagement: tuple[tuple[EngagementRule, Test | None, Weight], ...]
+    disqualify: tuple[tuple[str, Test], ...]
+    hand_raise: tuple[tuple[HandRaise, Test | None], ...]
+
+
+@lru_cache(maxsize=16)
+def _compile(criteria: Criteria) -> _Compiled:
+    def where(rule: EventRule) -> Test | None:
+        return None if rule.where is None else compiled(rule.where)
+
+    return _Compiled(
+        tuple((rule, compiled(rule.when)) for rule in criteria.fit),
+        tuple((rule, where(rule), _weight(rule.decay)) for rule in criteria.engagement),
+        tuple((rule.id, compiled(rule.when)) for rule in criteria.disqualify),
+        tuple((rule, where(rule)) for rule in criteria.hand_raise),
+    )
 
 
 def score_person(
@@ -27,6 +61,7 @@ def score_person(
 
     Engagement in the future, taken back (`deleted`) or set aside (not `counted`) gives nothing, in any order.
     """
+    rules = _compile(criteria)
     now = instant_of(as_of)
     if now is None:
         raise TypeError("as_of is a time")
@@ -34,18 +69,17 @@ def score_person(
     for event in engagement:
         occurred = instant_of(event.occurred_at)
         if event.counted and not event.deleted and occurred is not None and occurred <= now:
-            by_type[event.type].append((now - occurred, event))
+            by_type[event.type].append((now - occurred, _getter(event)))
 
-    fit_points = [(rule.id, rule.points) for rule in criteria.fit if holds(rule.when, fields.get)]
+    fit_points = [(rule.id, rule.points) for rule, test in rules.fit if test(fields.get)]
     fit = _clip(sum(points for _, points in fit_points))
 
     engagement_points: list[tuple[str, float]] = []
     grouped: dict[str | None, float] = defaultdict(float)
-    for rule in criteria.engagement:
-        ages = _ages_that_count(rule, by_type)
+    for rule, where, weight in rules.engagement:
+        ages = _ages_that_count(rule, where, by_type)
         if rule.newest is not None:
             ages = sorted(ages)[: rule.newest]
-        weight = _weight(rule.decay)
         points = sum(rule.points * weight(age) for age in ages)
         engagement_points.append((rule.id, points))
         grouped[rule.group] += points
@@ -60,38 +94,39 @@ def score_person(
         score=score,
         band=1 + sum(compare("gte", score, cut) for cut in criteria.bands),
         grade=_grade(fit, engaged, criteria.grades),
-        disqualified=next((rule.id for rule in criteria.disqualify if holds(rule.when, fields.get)), None),
+        disqualified=next((id for id, test in rules.disqualify if test(fields.get)), None),
         hand_raised=next(
             (
-                rule.id
-                for rule in criteria.hand_raise
-                if (rule.min_fit is None or compare("gte", fit, rule.min_fit))
-                and _ages_that_count(rule, by_type)
+                hand.id
+                for hand, where in rules.hand_raise
+                if (hand.min_fit is None or compare("gte", fit, hand.min_fit))
+                and _ages_that_count(hand, where, by_type)
             ),
             None,
         ),
         contributions=tuple(
-            Contribution(rule, points) for rule, points in (*fit_points, *engagement_points) if points != 0
+            Contribution(id, points) for id, points in (*fit_points, *engagement_points) if points != 0
         ),
     )
 
 
-def _ages_that_count(rule: EventRule, by_type: Mapping[str, list[Dated]]) -> list[int]:
+def _ages_that_count(rule: EventRule, where: Test | None, by_type: Mapping[str, list[Dated]]) -> list[int]:
     """Ages in microseconds of all matching events; none where there are too few, or too little in sum."""
-    within = None if rule.within is None else rule.within // _MICROSECOND
-    matching = [
-        (age, event)
-        for type in rule.events
-        for age, event in by_type.get(type, ())
-        if (within is None or age < within) and (rule.where is None or holds(rule.where, _getter(event)))
-    ]
+    found = [dated for type in rule.events for dated in by_type.get(type, ())]
+    if not found:
+        return []
+    if rule.within is not None:
+        within = rule.within // _MICROSECOND
+        found = [dated for dated in found if dated[0] < within]
+    if where is not None:
+        found = [dated for dated in found if where(dated[1])]
     if rule.sum is None:
-        enough = len(matching) >= rule.at_least
+        enough = len(found) >= rule.at_least
     else:
-        numbers = [number_of(_getter(event)(rule.sum)) for _, event in matching]
+        numbers = [number_of(get(rule.sum)) for _, get in found]
         total = sum(number for number in numbers if number is not None and math.isfinite(number))
         enough = compare("gte", total, rule.at_least)
-    return [age for age, _ in matching] if enough else []
+    return [age for age, _ in found] if enough else []
 
 
 def _getter(event: Engagement) -> Get:
@@ -104,7 +139,6 @@ def _getter(event: Engagement) -> Get:
     return get
 
 
-@lru_cache(maxsize=256)
 def _weight(decay: Decay | None) -> Callable[[int], float]:
     if decay is None:
         return lambda age: 1.0

@@ -8,7 +8,7 @@ at: `text` (trimmed, lower-cased, blank is null), `number` (double, NaN is null)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -73,6 +73,11 @@ def readings_of_events(criteria: Criteria) -> Columns:
     return _named(found | {(rule.sum, "number") for rule in rules if rule.sum is not None})
 
 
+def types_of(criteria: Criteria) -> list[str]:
+    """The types of events that any rule asks for."""
+    return sorted({type for rule in (*criteria.engagement, *criteria.hand_raise) for type in rule.events})
+
+
 def readings_of(leaf: Leaf) -> list[str]:
     """Which readings of its field a leaf looks at."""
     if leaf.op in ("is_set", "is_blank"):
@@ -102,9 +107,16 @@ def _named(readings: set[Reading]) -> Columns:
 
 
 def prepare_polars(
-    people: pl.LazyFrame, events: pl.LazyFrame, people_columns: Columns, event_columns: Columns
+    people: pl.LazyFrame,
+    events: pl.LazyFrame,
+    people_columns: Columns,
+    event_columns: Columns,
+    types: Collection[str],
 ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Both tables in the plan's shape. Raises FixConfig where a needed column is absent or of no readable type."""
+    """Both tables in the plan's shape, of the events only those of `types`.
+
+    Raises FixConfig where a needed column is absent or of no readable type.
+    """
     have, seen = people.collect_schema(), events.collect_schema()
     demand(have.names(), "people", ("person_id",))
     demand(seen.names(), "engagement", ("person_id", "type", "occurred_at"))
@@ -119,7 +131,8 @@ def prepare_polars(
     )
     plain = {each: name for each, name in event_columns.items() if not each[0].startswith(ATTRIBUTE)}
     attributes = {each: name for each, name in event_columns.items() if each[0].startswith(ATTRIBUTE)}
-    ready_events = events.select(
+    of_types = events.filter(pl.col("type").cast(pl.String).is_in(list(types)))
+    ready_events = of_types.select(
         pl.col("person_id").cast(key).alias("pid"),
         pl.col("type").cast(pl.String),
         _polars_reading("occurred_at", _a_time(seen["occurred_at"]), "instant", "engagement").alias(
@@ -133,7 +146,7 @@ def prepare_polars(
     )
     if attributes:
         ready_events = ready_events.unnest("attributes")
-    return ready_people, ready_events.drop_nulls(["pid", "type", "occurred_us"])
+    return ready_people, ready_events.drop_nulls(["pid", "occurred_us"])
 
 
 def _polars_key(people: pl.DataType, events: pl.DataType) -> pl.DataType:

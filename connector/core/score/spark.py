@@ -35,10 +35,13 @@ def prepare_spark(
     events: DataFrame,
     people_columns: Columns,
     event_columns: Columns,
+    types: Collection[str],
     people_nanoseconds: Collection[str] = (),
     event_nanoseconds: Collection[str] = (),
 ) -> tuple[DataFrame, DataFrame]:
-    """Both tables in the plan's shape; the last two name whole-number columns that are times in that unit.
+    """Both tables in the plan's shape, of the events only those of `types`.
+
+    The last two name whole-number columns that are times in that unit.
 
     Raises FixConfig where a needed column is absent or of no readable type.
     """
@@ -67,7 +70,8 @@ def prepare_spark(
         else:
             column = _reading(field, seen.get(field), reading, "engagement")
         columns.append(column.alias(name))
-    return ready_people, _positional(events).select(*columns).dropna(subset=["pid", "type", "occurred_us"])
+    ready_events = _positional(events).filter(columns[1].isin(list(types))).select(*columns)
+    return ready_people, ready_events.dropna(subset=["pid", "occurred_us"])
 
 
 def pack_spark(scores: DataFrame, contributions: DataFrame, rules: Sequence[str]) -> DataFrame:

@@ -22,12 +22,16 @@ from connector.core.score.prepare import (
     prepare_polars,
     readings_of_events,
     readings_of_people,
+    types_of,
 )
 from connector.errors import FixConfig
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame as SparkFrame
     from pyspark.sql import SparkSession
+
+
+EVENTS_AT_ONCE = 5_000_000  # so many events are in memory at a time; more are scored in shares of the people
 
 
 def score_frames(criteria: Criteria, people: Any, engagement: Any, as_of: datetime) -> Any:
@@ -52,6 +56,8 @@ def score_parquet(
     as_of: datetime,
     out: Path | str,
     engine: str = "polars",
+    *,
+    events_at_once: int = EVENTS_AT_ONCE,
 ) -> int:
     """Score the people of one Parquet file (or folder of them) by the engagement of another, and write a third.
 
@@ -61,7 +67,15 @@ def score_parquet(
     people_scan, engagement_scan = _scan(people), _scan(engagement)
     if engine == "spark":
         return _spark_parquet(criteria, people, engagement, as_of, Path(out))
-    _score_polars(criteria, people_scan, engagement_scan, as_of).collect().write_parquet(out)
+    rows = engagement_scan.select(pl.len()).collect().item()
+    parts = 1 + rows // events_at_once
+    scored = [
+        _score_polars(criteria, people_scan, engagement_scan, as_of, (part, parts)).collect(
+            engine="streaming"
+        )
+        for part in range(parts)
+    ]
+    pl.concat(scored).write_parquet(out)
     return pl.scan_parquet(out).select(pl.len()).collect().item()  # type: ignore[no-any-return]
 
 
@@ -80,7 +94,7 @@ def score_many(
     }
     ids = pl.Series("pid", range(len(people)), pl.Int64)
     ready_people = pl.LazyFrame({"pid": ids, "person_id": ids, **people_rows})
-    types = {type for rule in (*criteria.engagement, *criteria.hand_raise) for type in rule.events}
+    types = set(types_of(criteria))
     events = [
         (i, event)
         for i, (_, engagement) in enumerate(people)
@@ -116,15 +130,28 @@ def score_many(
 
 
 def _score_polars(
-    criteria: Criteria, people: pl.LazyFrame, engagement: pl.LazyFrame, as_of: datetime
+    criteria: Criteria,
+    people: pl.LazyFrame,
+    engagement: pl.LazyFrame,
+    as_of: datetime,
+    share: tuple[int, int] = (0, 1),
 ) -> pl.LazyFrame:
+    """The scores of one share (number, of how many) of the people."""
     people_columns, event_columns = readings_of_people(criteria), readings_of_events(criteria)
-    ready_people, ready_events = prepare_polars(people, engagement, people_columns, event_columns)
+    ready_people, ready_events = prepare_polars(
+        people, engagement, people_columns, event_columns, types_of(criteria)
+    )
     counts = people.select(
         blank=pl.col("person_id").null_count(),
         twice=pl.len() - pl.col("person_id").n_unique(),
     ).collect()
     _demand_unique(counts["blank"].item(), counts["twice"].item())
+    part, parts = share
+    if parts > 1:
+        mine = pl.col("pid").hash(0) % parts == part
+        ready_people, ready_events = ready_people.filter(mine), ready_events.filter(mine)
+    # Each rule filters the events: in memory that is cheap, read and trimmed anew for each rule it is not.
+    ready_people, ready_events = (each.lazy() for each in pl.collect_all([ready_people, ready_events]))
     planned = plan_scores(
         criteria,
         nw.from_native(ready_people),
@@ -157,7 +184,7 @@ def _score_spark(
 
     people_columns, event_columns = readings_of_people(criteria), readings_of_events(criteria)
     ready_people, ready_events = prepare_spark(
-        people, engagement, people_columns, event_columns, people_nanos, event_nanos
+        people, engagement, people_columns, event_columns, types_of(criteria), people_nanos, event_nanos
     )
     counts = ready_people.select(
         fn.count_if(fn.col("person_id").isNull()).alias("blank"),
