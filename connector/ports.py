@@ -155,12 +155,14 @@ class TokenStore(Protocol):
 
 @dataclass(slots=True)
 class Fetched:
-    """Per stream: rows on the wire, and what became of them."""
+    """Per stream: rows on the wire, and what became of each. `ignored`: the mapping or the vendor's own filter
+    leaves them out (bot clicks, copied activities)."""
 
     rows: int = 0
     stored: int = 0
     duplicate: int = 0
     quarantined: int = 0
+    ignored: int = 0
 
 
 @dataclass(slots=True)
@@ -221,7 +223,7 @@ class NormalizedPage:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What keeping a page did. `touched` are the person records that became due by it."""
+    """What keeping a page did, in rows of its stream. `touched` are the person records that became due by it."""
 
     stored: int
     duplicate: int

@@ -335,22 +335,28 @@ def _keep_engagement(db: Connection, page: NormalizedPage, at: datetime, tally: 
     dialect = db.dialect.name
     observed = time_to_db(at, dialect)
     told: set[tuple[str, str, str, str]] = set()
+    rows: dict[str, bool] = {}  # rows of the stream itself (not what grew out of counters): anything new?
     abouts: set[str] = set()
     emails: set[str] = set()
     for event in page.engagement:
         key = (event.crm, event.stream, clean(event.key), str(event.about) if event.about else "")
-        told.add(key)
         said = _said(event, dialect)
         before = fresh.get(key) or stored.get(key)
-        if before is not None and before[: len(said)] == said:
-            tally.duplicate += 1
+        news = before is None or before[: len(said)] != said
+        if event.stream == page.stream:
+            if key in told:
+                tally.duplicate += 1  # the same row twice on one page
+            rows[event.key] = rows.get(event.key, False) or news
+        told.add(key)
+        if not news:
             continue
-        tally.stored += 1
         known_at = min(event.occurred_at, at) if page.first_load else at
         fresh[key] = (*said, time_to_db(known_at, dialect), observed)
         if event.counted or before is not None:
             abouts.add(key[3])
             emails.update(filter(None, (said[0], before[0] if before is not None else None)))
+    tally.stored += sum(rows.values())
+    tally.duplicate += len(rows) - sum(rows.values())
     withdrawn = [key for key, row in stored.items() if key not in told and not row[_DELETED]]
     for key in withdrawn:
         abouts.add(key[3])

@@ -74,6 +74,7 @@ async def gather(
                     counts.stored += kept.stored
                     counts.duplicate += kept.duplicate
                     counts.quarantined += kept.quarantined
+                    counts.ignored += max(page.fetched - kept.stored - kept.duplicate - kept.quarantined, 0)
                     progress(crm, stream.name, counts.rows)
             except LeaseBusy:
                 raise

@@ -20,7 +20,7 @@ from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandboxes, serve
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def running() -> Iterator[RunningSandboxes]:
     clock = SandboxClock()
     population = make_population(60, 5, clock.now())
@@ -266,7 +266,13 @@ def test_html_instead_of_json_is_partial_with_a_clear_error(
     environment: dict[str, str], running: RunningSandboxes
 ) -> None:
     running["hubspot"].faults.add(
-        Fault(method="GET", path="/crm/*/contacts*", status=200, text="<html><body>Down</body></html>")
+        Fault(
+            method="GET",
+            path="/crm/*/contacts*",
+            times=None,
+            status=200,
+            text="<html><body>Down</body></html>",
+        )
     )
 
     document = answer(environment, "sync", "--yes", code=3)
