@@ -17,7 +17,7 @@ _GOLDEN = 0x9E3779B97F4A7C15F39CC0605CEDC835  # odd, so no two numbers below 2**
 _MASK = (1 << 128) - 1
 
 
-class Refused(Exception):  # noqa: N818  (what happened, not what broke)
+class Refused(Exception):
     """A request that HubSpot answers with an error. The body is the one on the wire; `headers` go with it."""
 
     def __init__(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:

@@ -45,7 +45,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault of the program
+class Refused(Exception):
     """The whole request is answered with one error, as Salesforce's array of one."""
 
     def __init__(self, status: int, code: str, message: str) -> None:

@@ -77,8 +77,9 @@ def count_once(engagements: Iterable[Engagement]) -> tuple[Engagement, ...]:
     """Of one person's engagement what counts, oldest first.
 
     Left out: what is deleted or set aside already, one event told about a second record of the person, and
-    what another CRM told as well (same type, same name in any case, at most five minutes apart). Each event stands for at most one event of each other CRM, so
-    two visits that both CRMs know are two; events of one CRM are never folded into each other.
+    what another CRM told as well (same type, same name in any case, at most five minutes apart). Each event
+    stands for at most one event of each other CRM, so two visits that both CRMs know are two; events of one
+    CRM are never folded into each other.
     """
     live = sorted(
         (each for each in engagements if each.counted and not each.deleted),
