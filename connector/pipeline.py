@@ -10,19 +10,21 @@ A crash anywhere loses nothing and repeats at most one batch: each phase begins 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from connector.core.mapping import CrmMapping
-from connector.errors import ConnectorError, FixConfig, LeaseBusy
+from connector.errors import ConnectorError, FixConfig, LeaseBusy, RetryLater
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide
 from connector.phases.definition import Definition
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push, settle
 from connector.ports import Adapter, Clock, CrmCounts, FieldInfo, Ledger
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,14 @@ async def sync(
     started = clock.now()
     version = await ledger.adopt_files(definition.texts, started)
     unreachable = await _prove(adapters, ledger, clock)
+    unreachable |= await _settle_all(
+        {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable},
+        definition,
+        ledger,
+        clock,
+        holder,
+    )
     working = {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable}
-    await _settle_all(working, definition, ledger, clock, holder)
     run = await ledger.start_run(kind, list(adapters), started)
     result = RunResult(run, crms={crm: CrmCounts() for crm in adapters})
     calls_before = {crm: adapter.calls() for crm, adapter in adapters.items()}
@@ -172,9 +180,16 @@ async def _prove(adapters: Mapping[str, Adapter], ledger: Ledger, clock: Clock) 
 
 async def _settle_all(
     adapters: Mapping[str, Adapter], definition: Definition, ledger: Ledger, clock: Clock, holder: str
-) -> None:
+) -> dict[str, str]:
+    """What earlier processes left under way. A CRM that cannot be read back now is told as out of reach: nothing may
+    be written to it before that."""
+    unreachable: dict[str, str] = {}
     for crm, adapter in adapters.items():
-        await settle(adapter, definition.mappings[crm], ledger, clock, holder=holder)
+        try:
+            await settle(adapter, definition.mappings[crm], ledger, clock, holder=holder)
+        except RetryLater as error:
+            unreachable[crm] = str(error)
+    return unreachable
 
 
 async def _gather_all(
@@ -187,8 +202,8 @@ async def _gather_all(
     watching: Watching,
 ) -> dict[str, Gathered]:
     """All CRMs side by side: each waits for its own vendor."""
-    found = await asyncio.gather(
-        *(
+    found = await _side_by_side(
+        [
             gather(
                 adapter,
                 definition.mappings[crm],
@@ -199,7 +214,7 @@ async def _gather_all(
                 progress=watching.gathered,
             )
             for crm, adapter in adapters.items()
-        )
+        ]
     )
     return dict(zip(adapters, found, strict=True))
 
@@ -267,8 +282,20 @@ async def _push_all(
         terms = Terms(mapping, schemas, definition.criteria.min_change)
         return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
 
-    outcomes = await asyncio.gather(*(one(crm, adapter) for crm, adapter in adapters.items()))
+    outcomes = await _side_by_side([one(crm, adapter) for crm, adapter in adapters.items()])
     return dict(zip(adapters, outcomes, strict=True))
+
+
+async def _side_by_side(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """All at once. When one fails the others are stopped before the error goes on: nothing outlives its run."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 def _crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Connection, select, tuple_, update
+from sqlalchemy import Connection, bindparam, select, tuple_, update
 
 from connector.core.echo import is_news, supersedes
 from connector.core.model import (
@@ -475,9 +475,9 @@ def _keep_quarantine(db: Connection, page: NormalizedPage, run: int, at: datetim
 
 def rewrite(db: Connection, records: Iterable[PersonRecord]) -> None:
     """Store these forms of known person records; what the vendor told stays beside them."""
-    for record in sorted(records, key=lambda each: each.ref):
-        db.execute(
-            update(RECORD)
-            .where(RECORD.c.ref == str(record.ref))
-            .values(body=codec.dump_person(record), state=record.state.value)
-        )
+    rows = [
+        {"its_ref": str(record.ref), "body": codec.dump_person(record), "state": record.state.value}
+        for record in sorted(records, key=lambda each: each.ref)
+    ]
+    if rows:
+        db.execute(update(RECORD).where(RECORD.c.ref == bindparam("its_ref")), rows)

@@ -6,7 +6,8 @@ where the fault is the stream's own, and stop where the CRM itself cannot be rea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -65,17 +66,19 @@ async def gather(
                 since = await ledger.cursor(crm, stream.name)
                 if stream.kind == "person" and (since is None or since.get("kind") == "list"):
                     gathered.first_load = True
-                async for page in source.pull(stream.name, since, fields):
-                    at = clock.now()
-                    lease = await ledger.renew(lease, at)
-                    normalized = await _normalized(page, stream, crm, mapping, ledger, at, gathered)
-                    kept = await ledger.keep(normalized, lease, run, at)
-                    counts.rows += page.fetched
-                    counts.stored += kept.stored
-                    counts.duplicate += kept.duplicate
-                    counts.quarantined += kept.quarantined
-                    counts.ignored += max(page.fetched - kept.stored - kept.duplicate - kept.quarantined, 0)
-                    progress(crm, stream.name, counts.rows)
+                async with _ended(source.pull(stream.name, since, fields)) as pages:
+                    async for page in pages:
+                        at = clock.now()
+                        lease = await ledger.renew(lease, at)
+                        normalized = await _normalized(page, stream, crm, mapping, ledger, at, gathered)
+                        kept = await ledger.keep(normalized, lease, run, at)
+                        counts.rows += page.fetched
+                        counts.stored += kept.stored
+                        counts.duplicate += kept.duplicate
+                        counts.quarantined += kept.quarantined
+                        known = kept.stored + kept.duplicate + kept.quarantined
+                        counts.ignored += max(page.fetched - known, 0)
+                        progress(crm, stream.name, counts.rows)
             except LeaseBusy:
                 raise
             except ConnectorError as error:
@@ -89,6 +92,17 @@ async def gather(
     finally:
         await ledger.release(lease)
     return gathered
+
+
+@asynccontextmanager
+async def _ended(pages: AsyncIterator[Page]) -> AsyncIterator[AsyncIterator[Page]]:
+    """The pages of a stream, ended with their reader: no call is sent ahead for a reader that has left."""
+    try:
+        yield pages
+    finally:
+        end = getattr(pages, "aclose", None)
+        if end is not None:
+            await end()
 
 
 def _is_mapped(stream: Stream, mapping: CrmMapping) -> bool:
@@ -134,7 +148,7 @@ async def _normalized(
     readings: dict[tuple[Ref, str], float] = {}
     counted = [record for record, _ in people if _has_counters(record, mapping)]
     if counted:
-        known = await ledger.readings([record.ref for record in counted])
+        known = await ledger.readings([ref for record in counted for ref in (record.ref, *record.absorbed)])
         for record in counted:
             grown, read = growth(record, mapping, known, at)
             engagement.extend(grown)

@@ -6,7 +6,7 @@ point leaves rows that the next run can settle by reading them back. Decides no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -51,9 +51,10 @@ class Terms:
 
 
 async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: Clock, *, holder: str) -> int:
-    """Read back what was under way when an earlier process died. Our value there means written.
+    """Read back what was under way when an earlier process died, or got no answer. Our value there means written.
 
     Anything else did not arrive: it is set aside, which makes its person due again in this run. Returns how many.
+    Raises RetryLater when the CRM cannot be read now; what is under way stays so.
     """
     rows = await ledger.sending(adapter.crm)
     if not rows:
@@ -63,7 +64,14 @@ async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: C
         fields = wanted_fields(mapping)
         for start in range(0, len(rows), adapter.limits.read_batch):
             batch = rows[start : start + adapter.limits.read_batch]
-            fresh = await adapter.read([row.ref for row in batch], fields)
+            try:
+                fresh = await adapter.read([row.ref for row in batch], fields)
+            except ConnectorError as error:
+                raise RetryLater(
+                    f"{len(rows)} earlier writes could not be read back: {error}",
+                    next_step="Nothing is written to this CRM before that; the next run tries again.",
+                    where=adapter.crm,
+                ) from error
             receipts = [_settled(row, fresh.get(row.ref)) for row in batch]
             lease = await ledger.renew(lease, clock.now())
             await ledger.receive(batch, receipts, lease, clock.now())
@@ -106,7 +114,13 @@ async def push(
                     lease = await ledger.renew(lease, clock.now())
                     if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
                         break
-                    ready, aside = await _judged(batch, adapter, terms, ledger, clock)
+                    stale = _stale(batch, clock)
+                    try:
+                        fresh = await _read(stale, adapter, terms)
+                    except ConnectorError as error:
+                        pushed.error = str(error)
+                        break
+                    ready, aside = await _judged(batch, stale, fresh, adapter.crm, terms, ledger, clock)
                     lease = await ledger.renew(lease, clock.now())
                     await ledger.mark_sending(ready, aside, lease, clock.now())
                     pushed.set_aside += len(aside)
@@ -139,16 +153,30 @@ def _by_object(rows: Sequence[PlanRow]) -> list[list[PlanRow]]:
     return list(batches.values())
 
 
+def _stale(rows: Sequence[PlanRow], clock: Clock) -> list[PlanRow]:
+    now = clock.now()
+    return [row for row in rows if row.read_at is None or now - row.read_at > FRESH]
+
+
+async def _read(rows: Sequence[PlanRow], adapter: Adapter, terms: Terms) -> dict[Ref, VendorRecord]:
+    fresh: dict[Ref, VendorRecord] = {}
+    for start in range(0, len(rows), adapter.limits.read_batch):
+        part = rows[start : start + adapter.limits.read_batch]
+        fresh.update(await adapter.read([row.ref for row in part], terms.fields))
+    return fresh
+
+
 async def _judged(
-    rows: Sequence[PlanRow], adapter: Adapter, terms: Terms, ledger: Ledger, clock: Clock
+    rows: Sequence[PlanRow],
+    stale: Sequence[PlanRow],
+    fresh: Mapping[Ref, VendorRecord],
+    crm: str,
+    terms: Terms,
+    ledger: Ledger,
+    clock: Clock,
 ) -> tuple[list[PlanRow], list[tuple[PlanRow, str]]]:
     """Rows that still hold after a fresh look, with fresh before-images, and those set aside with the reason."""
     now = clock.now()
-    stale = [row for row in rows if row.read_at is None or now - row.read_at > FRESH]
-    fresh: dict[Ref, VendorRecord] = {}
-    for start in range(0, len(stale), adapter.limits.read_batch):
-        part = stale[start : start + adapter.limits.read_batch]
-        fresh.update(await adapter.read([row.ref for row in part], terms.fields))
     written = await ledger.written([row.ref for row in stale])
     looked = {row.id for row in stale}
     ready: list[PlanRow] = []
@@ -163,7 +191,7 @@ async def _judged(
             PlannedWrite(row.ref, row.writes, row.held_back, row.because),
             normalize_person(record, terms.mapping) if record else None,
             written={field: held for (ref, field), held in written.items() if ref == row.ref},
-            stage_order=stage_order(target, terms.schemas.get(adapter.crm, {}).get(row.ref.object)),
+            stage_order=stage_order(target, terms.schemas.get(crm, {}).get(row.ref.object)),
             stage_values=target.stage.theirs() if target.stage else {},
             min_change=terms.min_change,
         )
