@@ -113,7 +113,7 @@ def scoring() -> tuple[float, float]:
     from connector.app.files import load_criteria
     from connector.core.model import Engagement
     from connector.core.score import score_person
-    from connector.core.score.plan import score_many
+    from connector.core.score.tables import score_many
 
     rng, now = Random(5), datetime(2026, 11, 22, tzinfo=UTC)
     criteria = load_criteria(shipped() / "criteria.yaml")

@@ -27,6 +27,7 @@ from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.settings import Settings, load_settings
 from connector.app.wiring import plugins, wired
+from connector.core.criteria import Criteria
 from connector.errors import StopRun
 from connector.pipeline import RunResult
 from connector.ports import PersonView
@@ -51,6 +52,18 @@ class World:
         """Record-level writes that came over the API, oldest first."""
         written: list[dict[str, Any]] = self.ask(crm, "writes?by=api")
         return written
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the two syncs came to."""
+
+    first: RunResult
+    second: RunResult
+    mqls: list[PersonView]
+    writes: dict[str, Counter[str]]
+    second_writes: int
+    criteria: Criteria
 
 
 @contextmanager
@@ -91,22 +104,22 @@ def demo(*, people: int, seed: int, serve: bool, json: bool) -> int:
         configure(settings)
         if not json:
             _introduce(world, people, seed)
-        first, second, mqls, writes, second_writes = asyncio.run(_story(settings, world, json))
+        story = asyncio.run(_story(settings, world, json))
         seconds = time.monotonic() - began
         if json:
             print_json(
                 {
-                    "first": first.document(),
-                    "second": second.document(),
-                    "examples": [person_document(person, []) for person in mqls[:EXAMPLES]],
-                    "writes": {crm: dict(fields) for crm, fields in writes.items()},
-                    "second_sync_writes": second_writes,
+                    "first": story.first.document(),
+                    "second": story.second.document(),
+                    "examples": [person_document(person, []) for person in story.mqls[:EXAMPLES]],
+                    "writes": {crm: dict(fields) for crm, fields in story.writes.items()},
+                    "second_sync_writes": story.second_writes,
                     "seconds": round(seconds, 1),
                     "environment": dict(world.environment) if serve else {},
                 }
             )
         else:
-            _tell(first, second, mqls, writes, second_writes, seconds)
+            _tell(story, seconds)
         if serve:
             if not json:
                 out.print("\nThe sandboxes stay up. In another shell:")
@@ -114,13 +127,11 @@ def demo(*, people: int, seed: int, serve: bool, json: bool) -> int:
                     out.print(f"export {name}={value}")
                 out.print("Stop with Ctrl-C.")
             until_stopped()
-    calm = second_writes == 0 and exit_code(second) == OK and first.status == "succeeded"
+    calm = story.second_writes == 0 and exit_code(story.second) == OK and story.first.status == "succeeded"
     return OK if calm else FAILED
 
 
-async def _story(
-    settings: Settings, world: World, json: bool
-) -> tuple[RunResult, RunResult, list[PersonView], dict[str, Counter[str]], int]:
+async def _story(settings: Settings, world: World, json: bool) -> Story:
     async with wired(settings, environ=world.environment) as parts:
         first = await run_once(parts, yes=True, quiet=json)
         before = {crm: world.writes(crm) for crm in world.urls}
@@ -128,7 +139,7 @@ async def _story(
         written_since = sum(len(world.writes(crm)) - len(before[crm]) for crm in world.urls)
         mqls = await parts.ledger.people(stage="mql", limit=200)
         fields = {crm: _written(writes) for crm, writes in before.items()}
-        return first, second, _varied(mqls), fields, written_since
+        return Story(first, second, _varied(mqls), fields, written_since, parts.definition.criteria)
 
 
 def _introduce(world: World, people: int, seed: int) -> None:
@@ -145,14 +156,8 @@ def _introduce(world: World, people: int, seed: int) -> None:
     )
 
 
-def _tell(
-    first: RunResult,
-    second: RunResult,
-    mqls: list[PersonView],
-    writes: dict[str, Counter[str]],
-    second_writes: int,
-    seconds: float,
-) -> None:
+def _tell(story: Story, seconds: float) -> None:
+    first, second, mqls, second_writes = story.first, story.second, story.mqls, story.second_writes
     report(first)
     out.print(f"\nWho became an MQL, and why ({len(mqls[:EXAMPLES])} of {first.now:,}):")
     for person in mqls[:EXAMPLES]:
@@ -164,11 +169,11 @@ def _tell(
         out.print(
             f"\n  {name}{f', {company}' if company else ''}  score {person.score.score:.0f}, grade {person.score.grade}"
         )
-        for line in reasons(person):
+        for line in reasons(person, story.criteria):
             out.print(f"    {line}")
         out.print(f"    records: {', '.join(str(ref) for ref in person.refs)}")
     out.print("\nWhat was written where (fields changed, by the CRMs' own count):")
-    for crm, fields in writes.items():
+    for crm, fields in story.writes.items():
         said = ", ".join(f"{field} {count:,}" for field, count in fields.most_common(5))
         out.print(f"  {crm}: {said}{', ...' if len(fields) > 5 else ''}")
     verdict = "wrote nothing" if second_writes == 0 else f"wrote {second_writes:,} records: that is a defect"

@@ -6,8 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.app.commands.runs import ask_ledger
+from connector.app.definition import CRITERIA
 from connector.app.exits import OK
+from connector.app.files import load_criteria
 from connector.app.output import out, print_json, when
+from connector.app.settings import load_settings
+from connector.core.criteria import Criteria
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 from connector.ports import PersonView, StoryLine
@@ -46,7 +50,7 @@ def explain(who: str, *, json: bool) -> int:
         f"band {score.band}, grade {score.grade}"
     )
     out.print(f"  {state.because}")
-    for line in reasons(person):
+    for line in reasons(person, _criteria()):
         out.print(f"    {line}")
     out.print(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}")
     for entry in story:
@@ -54,17 +58,29 @@ def explain(who: str, *, json: bool) -> int:
     return OK
 
 
-def reasons(person: PersonView) -> list[str]:
-    """The rules that gave or took points, the strongest first."""
+def reasons(person: PersonView, criteria: Criteria | None) -> list[str]:
+    """The rules that gave or took points, the strongest first, by the names the criteria give them."""
+
+    def name(rule: str) -> str:
+        return criteria.name_of(rule) if criteria else rule
+
     lines = [
-        f"{contribution.points:+6.1f}  {contribution.rule}"
+        f"{contribution.points:+6.1f}  {name(contribution.rule)}"
         for contribution in sorted(person.score.contributions, key=lambda c: -abs(c.points))
     ]
     if person.score.hand_raised:
-        lines.insert(0, f"raised a hand: {person.score.hand_raised}")
+        lines.insert(0, f"raised a hand: {name(person.score.hand_raised)}")
     if person.score.disqualified:
-        lines.insert(0, f"disqualified: {person.score.disqualified}")
+        lines.insert(0, f"disqualified: {name(person.score.disqualified)}")
     return lines
+
+
+def _criteria() -> Criteria | None:
+    """For the rules' names only: a file that does not load now must not hide what was decided then."""
+    try:
+        return load_criteria(load_settings().mappings_dir / CRITERIA)
+    except FixConfig:
+        return None
 
 
 def document(person: PersonView, story: list[StoryLine]) -> dict[str, Any]:
