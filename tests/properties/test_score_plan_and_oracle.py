@@ -200,7 +200,7 @@ EVENTS = st.builds(
     AGES,
     st.one_of(st.none(), st.sampled_from(TEXTS)),
     st.one_of(st.none(), st.sampled_from(TEXTS)),
-    st.one_of(st.none(), st.sampled_from([0.1, 1.0, 2.5, -1.0, math.nan, math.inf])),
+    st.one_of(st.none(), st.sampled_from([0.1, 1.0, 2.5, -1.0, math.nan, math.inf, -math.inf])),
     ATTRIBUTES,
 )
 TYPED_PEOPLE = st.fixed_dictionaries(

@@ -12,6 +12,7 @@ from connector.core.criteria import parse_criteria
 from connector.core.examples import run_examples
 from connector.core.model import Contribution, Engagement
 from connector.core.score import PLAN_FROM, score_people, score_person
+from connector.core.score.tables import score_many
 from connector.errors import FixConfig
 
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
@@ -65,11 +66,24 @@ def test_a_sum_must_reach_the_bound_before_a_rule_counts():
     rule = one_rule(sum="value", at_least=0.3)
     assert points_of(rule, [event(value=0.1), event(value=0.1)]) == 0
     assert points_of(rule, [event(value=0.1), event(value=0.2)]) == 20
-    assert points_of(rule, [event(value=None), event(value=float("inf"))]) == 0
+    assert points_of(rule, [event(value=None), event(value=float("nan"))]) == 0
     by_attribute = one_rule(sum="attributes.seats", at_least=5)
     assert (
         points_of(by_attribute, [event(attributes={"seats": "5"}), event(attributes={"seats": "many"})]) == 20
     )
+
+
+def test_an_infinite_value_is_not_missing_and_both_infinities_together_reach_no_bound():
+    rule, infinite = one_rule(sum="value", at_least=0.3), float("inf")
+    for values, points in (
+        ([infinite, -1.0], 20),
+        ([-infinite, 1.0], 0),
+        ([infinite, -infinite], 0),
+    ):
+        history = [event(value=value) for value in values]
+        many = score_many(parse_criteria(rule), [({}, history)], AS_OF)
+        assert points_of(rule, history) == points
+        assert sum(one.points for one in many[0].contributions) == points
 
 
 def test_types_compare_exactly_and_conditions_do_not():

@@ -5,7 +5,6 @@ The meaning is written down in docs/reference/criteria.md ("The arithmetic"); th
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,7 +123,7 @@ def _ages_that_count(rule: EventRule, where: Test | None, by_type: Mapping[str, 
         enough = len(found) >= rule.at_least
     else:
         numbers = [number_of(get(rule.sum)) for _, get in found]
-        total = sum(number for number in numbers if number is not None and math.isfinite(number))
+        total = sum(number for number in numbers if number is not None)
         enough = compare("gte", total, rule.at_least)
     return [age for age, _ in found] if enough else []
 

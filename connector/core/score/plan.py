@@ -184,8 +184,7 @@ def _hits(i: int, rule: EventRule, events: Frame, columns: Columns) -> Frame:
         newest = rule.newest or 0
     total = nw.lit(0.0, nw.Float64)
     if rule.sum is not None:
-        value = nw.col(columns[rule.sum, "number"])
-        total = nw.when(value.is_finite()).then(value).otherwise(0.0)
+        total = nw.col(columns[rule.sum, "number"]).fill_null(0.0)
     return events.filter(matching).select(
         nw.col("pid"),
         nw.col("age"),
@@ -211,10 +210,11 @@ def _weight(decay: Decay | None) -> nw.Expr:
 
 
 def _too_few(i: int, rule: EventRule) -> nw.Expr:
-    short = nw.col("total") < rule.at_least - TOLERANCE
     if rule.sum is None:
-        short = nw.col("one") < int(rule.at_least)
-    return (nw.col("rule") == i) & short
+        return (nw.col("rule") == i) & (nw.col("one") < int(rule.at_least))
+    total = nw.col("total")
+    # Infinities of both signs sum up to NaN, which reaches nothing; engines hold it to be the largest number, though.
+    return (nw.col("rule") == i) & (total.is_nan() | (total < rule.at_least - TOLERANCE))
 
 
 # ------------------------------------------------------------ a row a person
