@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,16 +20,6 @@ from typing import Any
 
 PEOPLE = int(os.environ.get("BENCH_PEOPLE", "10000"))
 SCORED = int(os.environ.get("BENCH_SCORED", "50000"))
-
-
-def serve_forever(people: int, ready: Any) -> None:
-    """The HubSpot and Salesforce sandboxes, unlimited, until killed."""
-    from connector.app.commands.sandbox import started, until_stopped
-    from connector.app.wiring import chosen
-
-    with started(chosen([]), people=people, seed=3, strict_limits=False) as running:
-        ready.send(running.environment())
-        until_stopped()
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -137,12 +127,11 @@ def scoring() -> tuple[float, float]:
 
 def main() -> None:
     """Measure, print a table, and the same as JSON with --json."""
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(
-        target=serve_forever, args=(PEOPLE, theirs), daemon=True
+    server = subprocess.Popen(
+        [sys.executable, "-m", "bench.server", str(PEOPLE)], stdout=subprocess.PIPE, text=True
     )
-    server.start()
-    environment = ours.recv()
+    assert server.stdout is not None
+    environment = json.loads(server.stdout.readline())
     rows: list[tuple[str, float, str]] = []
     try:
         seconds, seen = timed(lambda: asyncio.run(fetch_and_forget(environment)))
