@@ -470,7 +470,7 @@ class Ledger(Protocol):
     async def plans(self, limit: int = 20) -> list[PlanInfo]: ...
 
     async def sending(self, crm: str) -> list[PlanRow]:
-        """Rows that were under way when a process died."""
+        """Rows that were under way when a process died, or whose answer never came: to be read back first."""
         ...
 
     async def mark_sending(

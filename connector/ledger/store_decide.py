@@ -630,8 +630,13 @@ def open_plan(db: Connection, run: int, crm: str, lease: Lease, at: datetime) ->
 
 
 def give_back(db: Connection, plan: int, at: datetime) -> None:
-    """The records whose planned writes were never sent are due again."""
+    """The records whose planned writes were never sent are due again; the rows end as waiting."""
     unsent = select(PLAN_ROW.c.ref).where(
         PLAN_ROW.c.plan == plan, or_(PLAN_ROW.c.status == "planned", PLAN_ROW.c.status == "waiting")
     )
     mark_due(db, [codec.parse_ref(row.ref) for row in db.execute(unsent)], at)
+    db.execute(
+        update(PLAN_ROW)
+        .where(PLAN_ROW.c.plan == plan, PLAN_ROW.c.status == "planned")
+        .values(status="waiting", reason="the plan ended before this was sent; decided anew", settled_at=at)
+    )

@@ -34,9 +34,15 @@ def plan_rows(
 
 
 def sending(db: Connection, crm: str) -> list[PlanRow]:
-    """Rows that were under way when a process died, of any plan of this CRM."""
-    query = select(PLAN_ROW).where(PLAN_ROW.c.crm == crm, PLAN_ROW.c.status == "sending")
-    return _load_rows(db, query.order_by(PLAN_ROW.c.id))
+    """Rows of this CRM, of any plan, that were under way when a process died, or whose answer never came and that
+    nobody has read back since."""
+    of_crm = select(PLAN_ROW).where(PLAN_ROW.c.crm == crm)
+    under_way = _load_rows(db, of_crm.where(PLAN_ROW.c.status == "sending"))
+    open_ = (REFUSAL.c.ref == PLAN_ROW.c.ref) & (REFUSAL.c.refused_at == PLAN_ROW.c.settled_at)
+    unanswered = of_crm.join(REFUSAL, open_ & (REFUSAL.c.kind == Outcome.UNKNOWN.value)).where(
+        PLAN_ROW.c.status == Outcome.UNKNOWN.value
+    )
+    return sorted([*under_way, *_load_rows(db, unanswered)], key=lambda row: row.id)
 
 
 def _load_rows(db: Connection, query: Select[Any]) -> list[PlanRow]:
@@ -134,7 +140,8 @@ def _change(db: Connection, changes: Sequence[dict[str, Any]], allowed: tuple[st
 def receive(
     db: Connection, rows: Sequence[PlanRow], receipts: Sequence[Receipt], lease: Lease, at: datetime
 ) -> None:
-    """See `connector.ports.Ledger.receive`. `rows` are those marked as sending, `receipts` theirs in order.
+    """See `connector.ports.Ledger.receive`. `rows` are those marked as sending (or read back: those that `sending`
+    gave), `receipts` theirs in order.
 
     Written: the values become "last written", and the stored record holds them, so that the echo is no news.
     Rejected: due again after 24 h. Unknown and set aside: due again at once. Waiting: the row waits.
@@ -159,7 +166,7 @@ def receive(
             }
             for row, receipt in pairs
         ],
-        ("sending",),
+        ("sending", Outcome.UNKNOWN.value),
     )
     written = [(row, receipt) for row, receipt in pairs if receipt.outcome is Outcome.WRITTEN]
     _keep_written(db, written, at)
@@ -168,6 +175,9 @@ def receive(
         for row, receipt in pairs
         if receipt.outcome in (Outcome.REJECTED, Outcome.UNKNOWN)
     ]
+    delete_in(
+        db, REFUSAL, REFUSAL.c.ref, (str(r.ref) for r, got in pairs if got.outcome is Outcome.SET_ASIDE)
+    )
     keep_refusals(db, refused, at)
     redirected = {row.ref: receipt.moved_to for row, receipt in pairs if receipt.moved_to is not None}
     _keep_records(db, written, redirected)

@@ -25,7 +25,7 @@ from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.values import same_value
-from connector.core.write_plan import plan_record, results
+from connector.core.write_plan import REJECTED_WAIT, plan_record, results
 from connector.phases.definition import Definition
 from connector.phases.lease import acquired
 from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review
@@ -138,7 +138,8 @@ async def decide(
 
 
 def _candidate(group: Group, facts: Facts, definition: Definition) -> _Candidate:
-    live = tuple(record for record in facts.records if record.state is RecordState.LIVE)
+    # Its targets: a record that another has absorbed says nothing any more, though nobody told us it ended.
+    live = tuple(record for record in facts.records if record.ref in group.targets)
     fields, engagement = _known(live or facts.records, facts, facts.engagement, definition)
     return _Candidate(group, facts, live, fields, engagement)
 
@@ -154,22 +155,22 @@ def _known(
     return fields, tuple(count_once([known.engagement for known in engagement]))
 
 
-def score_then(
-    candidate_facts: Facts, definition: Definition, at: datetime, *, since: datetime | None = None
+def _score_then(
+    candidate: _Candidate, definition: Definition, at: datetime, *, since: datetime | None = None
 ) -> Score:
     """The score at an earlier moment, by the facts known then; `since` leaves out older engagement."""
+    facts = candidate.facts
     past: dict[Ref, PersonRecord] = {}
-    for version in sorted(candidate_facts.past, key=lambda version: version.known_until, reverse=True):
+    for version in sorted(facts.past, key=lambda version: version.known_until, reverse=True):
         if version.known_until > at:
             past[version.record.ref] = version.record
-    live = [record for record in candidate_facts.records if record.state is RecordState.LIVE]
-    records = [past.get(record.ref, record) for record in (live or candidate_facts.records)]
+    records = [past.get(record.ref, record) for record in (candidate.records or facts.records)]
     known = [
         item
-        for item in candidate_facts.engagement
+        for item in facts.engagement
         if item.known_at <= at and (since is None or item.engagement.occurred_at > since)
     ]
-    fields, engagement = _known(records, candidate_facts, known, definition)
+    fields, engagement = _known(records, facts, known, definition)
     return score_person(definition.criteria, fields, engagement, at)
 
 
@@ -192,8 +193,8 @@ def _decide_one(
         facts.state,
         at=as_of,
         score=score,
-        score_at=lambda at: score_then(facts, definition, at),
-        score_since=lambda since: score_then(facts, definition, as_of, since=since),
+        score_at=lambda at: _score_then(candidate, definition, at),
+        score_since=lambda since: _score_then(candidate, definition, as_of, since=since),
         criteria=criteria,
         evidence=_evidence(candidate, definition),
         answers=[record.answer for record in candidate.records if record.answer],
@@ -219,15 +220,26 @@ def _decide_one(
     done.entered += decision.entered_mql
     done.left += decision.left_mql
     return Decided(
-        person=candidate.group.person,
+        person=facts.person,  # whose state this goes on from
         refs=candidate.group.refs,
         fields=candidate.fields,
         score=score,
         stage=decision,
         plan=tuple(planned),
         decays=bool(candidate.engagement),  # without engagement only new facts can move a score
+        later=_tried_again(facts, as_of),
         pending=frozenset(pending),
     )
+
+
+def _tried_again(facts: Facts, as_of: datetime) -> dict[Ref, datetime]:
+    """When a record whose CRM rejected the values is due for that reason alone, whatever is decided until then."""
+    moments = {
+        ref: refused.at + REJECTED_WAIT
+        for ref, refused in facts.refused.items()
+        if refused.kind == "rejected"
+    }
+    return {ref: moment for ref, moment in moments.items() if moment > as_of}
 
 
 def plan_for(

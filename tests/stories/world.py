@@ -92,9 +92,10 @@ async def world(
     seed: int = 11,
     strict_limits: bool = False,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    clock: SandboxClock | None = None,
 ) -> AsyncIterator[World]:
     """A world with so many people in each CRM; `options` go to the sandbox of that CRM."""
-    clock = SandboxClock(START)
+    clock = clock or SandboxClock(START)
     population = make_population(people, seed, START)
     apps = [
         plugin.build_sandbox(population, clock, strict_limits=strict_limits, **(options or {}).get(crm, {}))

@@ -28,7 +28,8 @@ def growth(
 
     From m to n: n - m events at the counter's `at` (never later than `observed_at`, which also stands in for
     a blank). The first reading gives one event, with `first: all` min(n, 100). A counter that falls, and
-    every counter of a record that absorbed another since, is only read anew. A blank counter that was asked
+    every counter of a record that absorbed another since (or that is new to us and absorbed one that was read:
+    a merge in HubSpot makes a new record), is only read anew. A blank counter that was asked
     for reads as zero: the CRM has counted nothing yet. Keys follow from record, counter, time and number: a
     repeat gives the same ones.
     """
@@ -38,6 +39,8 @@ def growth(
     absorbed = (record.ref, _ABSORBED)
     fresh: dict[tuple[Ref, str], float] = {absorbed: float(len(record.absorbed))}
     merged = len(record.absorbed) > readings.get(absorbed, len(record.absorbed))
+    if absorbed not in readings:
+        merged = any((old, _ABSORBED) in readings for old in record.absorbed)
     grown: list[Engagement] = []
     for counter in shape.counters:
         if counter.field not in record.values:
