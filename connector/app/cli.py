@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from connector import __version__
-from connector.app.exits import guarded
+from connector.app.exits import LOOK, OK, guarded, tell_usage
 
 app = typer.Typer(
     name="connector",
@@ -79,7 +79,10 @@ def demo(
 def sandbox(
     crms: Crms = None,
     port: Annotated[
-        int, typer.Option("--port", help="First port; the next CRM takes the next one. 0: any free.")
+        int,
+        typer.Option(
+            "--port", min=0, max=65_535, help="First port; the next CRM takes the next one. 0: any free."
+        ),
     ] = 0,
     people: People = 1_000,
     seed: Seed = 7,
@@ -345,6 +348,19 @@ def serve() -> None:
     guarded(False, body)
 
 
+# Typer brings its own copy of click and gives the base of its command line errors no public name.
+_WrongCommandLine: type[Exception] = next(
+    each for each in typer.BadParameter.__mro__ if each.__name__ == "ClickException"
+)
+_INTERRUPTED = 130  # what Typer makes of a Ctrl-C that comes before a command has begun
+
+
 def main() -> None:
-    """The console script's entry."""
-    app()
+    """The console script's entry. A wrong command line is told like every other error, with --json as a document."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        code = LOOK
+    except _WrongCommandLine as error:
+        code = tell_usage(error, json="--json" in sys.argv)
+    sys.exit(LOOK if code == _INTERRUPTED else code or OK)

@@ -24,9 +24,33 @@ def guarded(json: bool, body: Callable[[], int]) -> None:
         code = WRONG_CONFIG if isinstance(error, FixConfig) else FAILED
         _tell(json, error, code)
     except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. What was saved stays saved; the next run goes on from there.\n")
         code = LOOK
+        stopped = ConnectorError(
+            "Interrupted.", next_step="What was saved stays saved; the next run goes on from there."
+        )
+        _tell(json, stopped, code)
     raise typer.Exit(code)
+
+
+def tell_usage(error: Any, *, json: bool) -> int:
+    """A wrong command line: the usage on stderr, with --json the reason on stdout. Returns the exit code."""
+    error.show()
+    if json:
+        from connector.app.output import print_json
+
+        print_json(
+            {
+                "error": {
+                    "kind": "FixConfig",
+                    "message": error.format_message(),
+                    "next_step": "`--help` shows how this command is written.",
+                    "where": "command line",
+                    "problems": [],
+                },
+                "exit": WRONG_CONFIG,
+            }
+        )
+    return WRONG_CONFIG
 
 
 def _tell(json: bool, error: ConnectorError, code: int) -> None:

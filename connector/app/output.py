@@ -11,8 +11,16 @@ from typing import Any
 import orjson
 from rich.console import Console
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+WIDE = 160  # columns of a table that goes into a file or a pipe, where no terminal says how wide it is
+
+
+def _console(*, stderr: bool = False) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=None if stream.isatty() else WIDE)
+
+
+out = _console()
+err = _console(stderr=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

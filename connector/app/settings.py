@@ -62,6 +62,11 @@ class Settings(BaseSettings):
         parse_duration(value)
         return value
 
+    @field_validator("log_level", "log_format", "config_owner", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
@@ -74,8 +79,9 @@ class Settings(BaseSettings):
     @field_validator("bind")
     @classmethod
     def _bind(cls, value: str) -> str:
-        if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}", value):
-            raise ValueError("is not host:port")
+        found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})", value)
+        if found is None or int(found[2]) > 65_535:
+            raise ValueError("is not host:port with a port up to 65535")
         return value
 
 
@@ -120,11 +126,12 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [
-            f"CONNECTOR_{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
-            for item in error.errors()
-        ]
-        raise FixConfig("; ".join(lines), next_step="See docs/reference/settings.md.") from None
+        lines = [f"CONNECTOR_{str(item['loc'][0]).upper()}: {_said(item['msg'])}" for item in error.errors()]
+        raise FixConfig("; ".join(lines) + ".", next_step="See docs/reference/settings.md.") from None
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
 
 
 def variables_of(variables: tuple[Variable, ...], environ: Mapping[str, str] | None = None) -> dict[str, str]:

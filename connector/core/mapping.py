@@ -6,7 +6,7 @@ compares with no live schema, and applies nothing; `connector.core.normalize` do
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeGuard
 
 from connector.core.conditions import Condition, fields_of, parse_condition
@@ -79,7 +79,7 @@ FIELD_KEYS = ("from", "transform", "values", "otherwise", "currency", "currency_
 STAGE_KEYS = ("from", "values")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
-COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url")
+COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
 WRITE_KEYS = ("result", "to", "rule", "clear")
 STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at")
 TYPE_KEYS = ("when", "type")
@@ -141,7 +141,8 @@ class StatusMap:
 class Counter:
     """An aggregate without times that becomes engagement as it grows. `first`: one, or all (at most 100).
 
-    `at` and `url` are fields of theirs that know when and where it last grew.
+    `at` and `url` are fields of theirs that know when and where it last grew. `optional`: an account without
+    these fields is right as well; there it tells nothing.
     """
 
     field: str
@@ -150,6 +151,7 @@ class Counter:
     first: str = "one"
     name: str | None = None
     url: str | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,17 @@ def wanted_fields(mapping: CrmMapping) -> dict[str, frozenset[str]]:
         if stream.stream != COUNTERS:
             wanted[stream.stream] = wanted.get(stream.stream, frozenset()) | frozenset(_stream_wants(stream))
     return wanted
+
+
+def optional_fields(mapping: CrmMapping) -> dict[str, frozenset[str]]:
+    """Per object the fields that only optional counters mention: an account may lack them."""
+    found: dict[str, frozenset[str]] = {}
+    for each in mapping.objects.values():
+        counters = tuple(counter for counter in each.counters if not counter.optional)
+        found[each.object] = frozenset(_object_wants(each)) - frozenset(
+            _object_wants(replace(each, counters=counters))
+        )
+    return found
 
 
 def _object_wants(each: ObjectMapping) -> Iterator[str]:
@@ -537,6 +550,7 @@ def _counters(body: object, path: Path, problems: list[Problem], known: _Known) 
             or "one",
             name=_text(entry.get("name"), (*at, "name"), problems),
             url=_text(entry.get("url"), (*at, "url"), problems),
+            optional=_flag(entry.get("optional", False), (*at, "optional"), problems),
         )
         if any(other.field == counter.field for other in found):
             problems.append(Problem((*at, "counter"), f"`{counter.field}` is already counted above."))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from connector.app import exits
 from connector.app.definition import load_definition, load_mapping
 from connector.app.log import configure
 from connector.app.output import out, print_json
+from connector.app.running import run
 from connector.app.settings import load_settings, variables_of
 from connector.app.wiring import SystemClock, chosen, plugins
-from connector.core.mapping import CrmMapping, wanted_fields
+from connector.core.mapping import CrmMapping, optional_fields, wanted_fields
 from connector.core.names import nearest
 from connector.errors import ConnectorError, FixConfig
 from connector.ports import Adapter, FieldInfo
@@ -45,7 +45,7 @@ def mapping_check(crms: list[str], *, mappings: Path | None, json: bool) -> int:
             finally:
                 await adapter.close()
 
-    asyncio.run(go())
+    run(go())
     problems = sum(len(lines) for lines in found.values())
     if json:
         print_json({"folder": str(folder), "checked_live": asked, "problems": found})
@@ -61,13 +61,15 @@ def mapping_check(crms: list[str], *, mappings: Path | None, json: bool) -> int:
 async def _against(adapter: Adapter, mapping: CrmMapping) -> list[str]:
     """Every field the mapping reads or writes, held against the live schema."""
     await adapter.account()
-    wanted = wanted_fields(mapping)
+    wanted, optional = wanted_fields(mapping), optional_fields(mapping)
     problems: list[str] = []
     for name, target in mapping.objects.items():
         schema = await adapter.schema(name)
         written = {line.to for line in target.write if line.rule != "never"}
         for field in sorted(f for f in wanted.get(name, frozenset()) if "." not in f):
             info = schema.get(field)
+            if info is None and field in optional[name]:
+                continue
             if info is None:
                 problems.append(_missing(name, field, schema, written=field in written))
             elif field in written and not info.writable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import timedelta
 
@@ -10,6 +9,7 @@ from connector.app import exits
 from connector.app.commands.runs import ask_ledger
 from connector.app.log import configure
 from connector.app.output import out, print_json, when
+from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.wiring import wired
 from connector.errors import FixConfig
@@ -121,7 +121,7 @@ def plan_apply(number: int, *, json: bool) -> int:
                 "error": pushed.error,
             }
 
-    done = asyncio.run(go())
+    done = run(go())
     if json:
         print_json(done)
     else:

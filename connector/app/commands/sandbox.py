@@ -29,9 +29,10 @@ def started(
     apps = [cast("SandboxApp", plugin.build_sandbox(population, clock, **options)) for plugin in plugins]
     try:
         return serve(apps, port=port, tls=tls)
-    except OSError as error:
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else "there is no such port"
         raise FixConfig(
-            f"Port {port} cannot be used: {error.strerror}.", next_step="Choose another with --port."
+            f"Port {port} or one after it cannot be used: {why}.", next_step="Choose another with --port."
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def score(
     *, criteria: Path, people: Path, engagement: Path, as_of: str, out: Path, engine: str, json: bool
 ) -> int:
     """Score everyone in `people` at `as_of` and write `out`."""
+    # Polars refuses a zone such as `+02:00`, which other programs write; instants do not depend on the zone's name.
+    os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
     from connector.core.score import score_parquet
 
     if engine not in ENGINES:

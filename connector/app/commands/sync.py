@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
 from connector import pipeline
 from connector.app import exits
+from connector.app.commands.runs import ask_ledger
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.progress import watching
+from connector.app.running import run
 from connector.app.settings import load_settings
-from connector.app.wiring import Wired, wired
+from connector.app.wiring import SystemClock, Wired, wired
 from connector.pipeline import PlanSummary, RunResult
 
 
@@ -27,7 +28,16 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
                 sys.stderr.write(f"{crm} is not connected (no credentials): skipped.\n")
             return await run_once(parts, plan_only=plan_only, yes=yes)
 
-    result = asyncio.run(go())
+    began = SystemClock().now()
+    try:
+        result = run(go())
+    except KeyboardInterrupt:
+        stopped = ask_ledger(lambda ledger: ledger.runs(1)) if json else []
+        if not stopped or stopped[0].started_at < began or not stopped[0].document:
+            raise
+        sys.stderr.write("Interrupted. What was saved stays saved; the next run goes on from there.\n")
+        print_json(stopped[0].document)
+        return exits.LOOK
     if json:
         print_json(result.document())
     else:
