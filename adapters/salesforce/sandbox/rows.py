@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -64,17 +63,6 @@ _HISTORY_FIELD = "Lifecycle_Stage__c"
 
 def fill(store: Store, population: Population, *, with_mql_fields: bool = True) -> None:
     """Put the whole population into an empty store."""
-    # Nothing made here is garbage, and looking for some among a million new rows takes a third of the time.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        _fill(store, population, with_mql_fields)
-    finally:
-        if collecting:
-            gc.enable()
-
-
-def _fill(store: Store, population: Population, with_mql_fields: bool) -> None:
     now = population.now
     companies = {each.index: each for each in population.companies}
     records = list(population.records("salesforce"))

@@ -15,6 +15,7 @@ from connector.app.wiring import chosen
 from connector.errors import FixConfig
 from connector.ports import Plugin
 from connector.sandbox.clock import SandboxClock
+from connector.sandbox.memory import filling
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandboxes, SandboxApp, serve
 
@@ -24,9 +25,10 @@ def started(
 ) -> RunningSandboxes:
     """One sandbox per plugin, all showing the same population."""
     now = datetime.now(UTC)
-    population = make_population(people, seed, now)
     clock = SandboxClock(now)
-    apps = [cast("SandboxApp", plugin.build_sandbox(population, clock, **options)) for plugin in plugins]
+    with filling():
+        population = make_population(people, seed, now)
+        apps = [cast("SandboxApp", plugin.build_sandbox(population, clock, **options)) for plugin in plugins]
     try:
         return serve(apps, port=port, tls=tls)
     except (OSError, OverflowError) as error:
