@@ -267,3 +267,25 @@ def test_a_file_that_is_no_parquet_is_refused(criteria, tmp_path):
     for people in (tmp_path / "p.parquet", tmp_path / "absent.parquet"):
         with pytest.raises(FixConfig):
             score_parquet(criteria, people, people, AS_OF, tmp_path / "out.parquet")
+
+
+def test_a_file_damaged_inside_is_refused_with_both_names(criteria, tmp_path):
+    people, events = tmp_path / "p.parquet", tmp_path / "e.parquet"
+    PEOPLE.write_parquet(people)
+    EVENTS.write_parquet(events)
+    whole = people.read_bytes()
+    people.write_bytes(whole[:4] + b"\x55" * 60 + whole[64:])
+    with pytest.raises(FixConfig, match="damaged") as caught:
+        score_parquet(criteria, people, events, AS_OF, tmp_path / "out.parquet")
+    assert str(people) in caught.value.where
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_scores_go_only_where_a_file_may_be_written(criteria, tmp_path):
+    people, events = tmp_path / "p.parquet", tmp_path / "e.parquet"
+    PEOPLE.write_parquet(people)
+    EVENTS.write_parquet(events)
+    for out in (tmp_path, tmp_path / "absent" / "out.parquet", people, events):
+        with pytest.raises(FixConfig):
+            score_parquet(criteria, people, events, AS_OF, out)
+    assert pl.read_parquet(people).columns == PEOPLE.columns

@@ -62,19 +62,27 @@ def score_parquet(
     """Score the people of one Parquet file (or folder of them) by the engagement of another, and write a third.
 
     `engine` is `polars` or `spark` (which writes a single file, too). Returns how many people there are. Raises
-    FixConfig where a file cannot be read or its columns make no sense.
+    FixConfig where a file cannot be read, its columns make no sense, or there is no place for `out`.
     """
     people_scan, engagement_scan = _scan(people), _scan(engagement)
+    _demand_place(Path(out), Path(people), Path(engagement))
     if engine == "spark":
         return _spark_parquet(criteria, people, engagement, as_of, Path(out))
-    rows = engagement_scan.select(pl.len()).collect().item()
-    parts = 1 + rows // events_at_once
-    scored = [
-        _score_polars(criteria, people_scan, engagement_scan, as_of, (part, parts)).collect(
-            engine="streaming"
-        )
-        for part in range(parts)
-    ]
+    try:
+        rows = engagement_scan.select(pl.len()).collect().item()
+        parts = 1 + rows // events_at_once
+        scored = [
+            _score_polars(criteria, people_scan, engagement_scan, as_of, (part, parts)).collect(
+                engine="streaming"
+            )
+            for part in range(parts)
+        ]
+    except (pl.exceptions.ComputeError, OSError) as error:  # a file whose end is sound may be damaged inside
+        raise FixConfig(
+            f"One of the two tables is damaged: {str(error).splitlines()[0]}.",
+            where=f"{people}, {engagement}",
+            next_step="Write it anew.",
+        ) from error
     pl.concat(scored).write_parquet(out)
     return pl.scan_parquet(out).select(pl.len()).collect().item()  # type: ignore[no-any-return]
 
@@ -271,7 +279,23 @@ def _scan(path: Path | str) -> pl.LazyFrame:
         scan.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise FixConfig("This is no Parquet file.", where=str(path), next_step="Check the path.") from error
+    except pl.exceptions.PanicException as error:
+        # Polars panics at a time zone that is an offset, unless POLARS_IGNORE_TIMEZONE_PARSE_ERROR is set.
+        raise FixConfig(
+            f"This file has a column that Polars cannot read: {str(error).splitlines()[0]}",
+            where=str(path),
+            next_step="Give its times a named zone, such as UTC.",
+        ) from error
     return scan
+
+
+def _demand_place(out: Path, people: Path, engagement: Path) -> None:
+    if out.is_dir() or not out.parent.is_dir():
+        raise FixConfig(
+            "No file can be written here.", where=str(out), next_step="Name a file in a folder that exists."
+        )
+    if out.exists() and any(out.samefile(source) for source in (people, engagement)):
+        raise FixConfig("This table would be overwritten.", where=str(out), next_step="Name another file.")
 
 
 def _demand_unique(blank: int, twice: int) -> None:
