@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from connector.core.model import JsonValue
 from connector.errors import FixConfig, StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due_at, upsert
-from connector.ledger.tables import ACCOUNT, AUDIT, FILE_VERSION, RECORD, RUN, SEALED_TOKEN
+from connector.ledger.tables import ACCOUNT, AUDIT, FILE_VERSION, RECORD, RUN, SEALED_TOKEN, WATERMARK
 from connector.ledger.types import time_to_db
 from connector.ports import RunInfo
 
@@ -83,7 +83,11 @@ def bind(db: Connection, crm: str, account: str, at: datetime) -> None:
 def adopt_files(
     db: Connection, files: Mapping[str, str], at: datetime, *, author: str = "", note: str = ""
 ) -> int:
-    """The definition now in force; a new version, and all people due, when it differs from the last."""
+    """The definition now in force; a new version, and all people due, when it differs from the last.
+
+    A CRM whose mapping (`<crm>.yaml`) changed is read from the beginning again: what is stored was normalized by the
+    old one, and a field that is new in it was never fetched.
+    """
     last = db.execute(select(FILE_VERSION).order_by(FILE_VERSION.c.version.desc()).limit(1)).first()
     text = codec.dumps(dict(files))
     if last is not None and last.files == text:
@@ -98,6 +102,12 @@ def adopt_files(
     audit(
         db, at, author or "connector", "adopt files", f"version:{version}", {"changed": changed, "note": note}
     )
+    stale = (
+        {name.removesuffix(".yaml") for name in changed if name.endswith(".yaml")}
+        if last is not None
+        else set()
+    )
+    db.execute(delete(WATERMARK).where(WATERMARK.c.crm.in_(sorted(stale))))
     everybody = db.execute(select(RECORD.c.ref).where(RECORD.c.kind == "person"))
     moment = time_to_db(at, db.dialect.name)
     for part in everybody.partitions(10_000):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from connector.app.commands.init import shipped
+from connector.app.definition import load_definition
+from connector.app.wiring import plugins
 from connector.core.model import Ref
 from connector.errors import FixConfig
 from connector.pipeline import RunResult
@@ -196,6 +201,30 @@ async def test_a_humans_blank_over_our_score_is_filled_again_but_a_blank_of_ours
         assert not contact(made, who)["mql_since"], (
             "outside a spell as MQL `mql_since` is cleared (clear: true)"
         )
+
+
+async def test_an_edited_mapping_is_applied_to_everybody_not_only_to_who_changes_next(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with world(database_url, people=60) as made:
+        await made.sync()
+        who = await somebody(made, where=lambda view: bool(view.fields.get("title")))
+        folder = tmp_path / "mappings"
+        shutil.copytree(shipped(), folder)
+        for name, line in (("hubspot.yaml", "city: city"), ("salesforce.yaml", "city: City")):
+            text = (folder / name).read_text()
+            title = "jobtitle" if name == "hubspot.yaml" else "Title"
+            assert line in text
+            (folder / name).write_text(text.replace(line, f"city: {title}", 1))
+
+        made.definition = load_definition(folder, plugins())
+        made.later(hours=1)
+        result = await made.sync()
+
+        assert result.status == "succeeded"
+        assert (await look(made, who)).fields["city"] == who.view.fields["title"]
+        assert (await look(made, who)).state.stage == who.view.state.stage
+        assert result.entered == result.left == 0
 
 
 # ------------------------------------------------------------------------------------------ one CRM at a time
