@@ -19,6 +19,7 @@ from connector.core.model import (
     PlannedWrite,
     Quarantined,
     Receipt,
+    RecordState,
     Ref,
     Score,
     StageDecision,
@@ -474,9 +475,19 @@ class Ledger(Protocol):
         ...
 
     async def mark_sending(
-        self, rows: Sequence[PlanRow], aside: Sequence[tuple[PlanRow, str]], lease: Lease, at: datetime
+        self,
+        rows: Sequence[PlanRow],
+        aside: Sequence[tuple[PlanRow, str]],
+        lease: Lease,
+        at: datetime,
+        *,
+        ended: Mapping[Ref, tuple[RecordState, Ref | None]] | None = None,
     ) -> None:
-        """Before a batch leaves: `rows` (with fresh before-images) become sending, `aside` become set_aside."""
+        """Before a batch leaves: `rows` (with fresh before-images) become sending, `aside` become set_aside.
+
+        `ended`: records that the fresh look found gone, merged or converted, and where they went; they are no
+        targets from now on, whether or not a pull ever tells.
+        """
         ...
 
     async def receive(

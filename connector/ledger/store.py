@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from connector.core.model import JsonValue, Receipt, Ref
+from connector.core.model import JsonValue, Receipt, RecordState, Ref
 from connector.ledger import (
     store_admin,
     store_ask,
@@ -202,10 +202,16 @@ class SqlLedger:
         return await self._db.read(store_push.sending, crm)
 
     async def mark_sending(
-        self, rows: Sequence[PlanRow], aside: Sequence[tuple[PlanRow, str]], lease: Lease, at: datetime
+        self,
+        rows: Sequence[PlanRow],
+        aside: Sequence[tuple[PlanRow, str]],
+        lease: Lease,
+        at: datetime,
+        *,
+        ended: Mapping[Ref, tuple[RecordState, Ref | None]] | None = None,
     ) -> None:
-        """Before a batch leaves: `rows` become sending, `aside` set aside."""
-        await self._db.write(store_push.mark_sending, rows, aside, lease, at)
+        """Before a batch leaves: `rows` become sending, `aside` set aside, `ended` records are targets no more."""
+        await self._db.write(store_push.mark_sending, rows, aside, lease, at, ended or {})
 
     async def receive(
         self, rows: Sequence[PlanRow], receipts: Sequence[Receipt], lease: Lease, at: datetime

@@ -66,7 +66,12 @@ def load_row(row: Row[Any]) -> PlanRow:
 
 
 def mark_sending(
-    db: Connection, rows: Sequence[PlanRow], aside: Sequence[tuple[PlanRow, str]], lease: Lease, at: datetime
+    db: Connection,
+    rows: Sequence[PlanRow],
+    aside: Sequence[tuple[PlanRow, str]],
+    lease: Lease,
+    at: datetime,
+    ended: Mapping[Ref, tuple[RecordState, Ref | None]],
 ) -> None:
     """See `connector.ports.Ledger.mark_sending`. Set-aside records are due again at once.
 
@@ -103,6 +108,7 @@ def mark_sending(
         for row, why in aside
     ]
     _change(db, changes, ("planned", "waiting"))
+    _keep_records(db, [], ended)
     mark_due(db, [row.ref for row, _ in aside], at)
 
 
@@ -180,7 +186,7 @@ def receive(
     )
     keep_refusals(db, refused, at)
     redirected = {row.ref: receipt.moved_to for row, receipt in pairs if receipt.moved_to is not None}
-    _keep_records(db, written, redirected)
+    _keep_records(db, written, {ref: (_state_of(ref, target), target) for ref, target in redirected.items()})
     mark_due(db, [row.ref for row, receipt in pairs if receipt.outcome is Outcome.REJECTED], at + AGAIN)
     at_once = [r.ref for r, receipt in pairs if receipt.outcome in (Outcome.UNKNOWN, Outcome.SET_ASIDE)]
     mark_due(db, [*at_once, *redirected], at)
@@ -219,27 +225,32 @@ def keep_refusals(
     upsert(db, REFUSAL, columns, [rows[ref] for ref in sorted(rows)], ("ref",))
 
 
+def _state_of(ref: Ref, target: Ref) -> RecordState:
+    # The vendor tells only that it moved; a change of object is a conversion. The next pull tells more.
+    return RecordState.MERGED if target.object == ref.object else RecordState.CONVERTED
+
+
 def _keep_records(
-    db: Connection, written: Sequence[tuple[PlanRow, Receipt]], redirected: Mapping[Ref, Ref]
+    db: Connection,
+    written: Sequence[tuple[PlanRow, Receipt]],
+    ended: Mapping[Ref, tuple[RecordState, Ref | None]],
 ) -> None:
-    """The stored records hold what we wrote; redirected ones say where they went."""
+    """The stored records hold what we wrote; those that ended say so, and where they went."""
     values: dict[Ref, dict[str, Any]] = {}
     for row, receipt in written:
         values.setdefault(receipt.moved_to or row.ref, {}).update({w.field: w.after for w in row.writes})
     query = select(RECORD.c.body).where(RECORD.c.kind == "person").with_for_update()
     changed: list[PersonRecord] = []
-    for found in where_in(db, query, RECORD.c.ref, {str(ref) for ref in (*values, *redirected)}):
+    for found in where_in(db, query, RECORD.c.ref, {str(ref) for ref in (*values, *ended)}):
         record = codec.load_person(found.body)
         now = replace(record, held={**record.held, **values.get(record.ref, {})})
-        target = redirected.get(record.ref)
-        if target is not None:
-            # The vendor tells only that it moved; a change of object is a conversion. The next pull tells more.
-            state = RecordState.MERGED if target.object == record.ref.object else RecordState.CONVERTED
+        if record.ref in ended:
+            state, target = ended[record.ref]
             now = replace(now, state=state, moved_to=target)
         if now != record:
             changed.append(now)
     rewrite(db, changed)
-    links = sorted((str(r.ref), other) for r in changed if r.ref in redirected for other in named_as_same(r))
+    links = sorted((str(r.ref), other) for r in changed if r.ref in ended for other in named_as_same(r))
     upsert(db, LINK, ("ref", "other"), links, ("ref", "other"))
 
 

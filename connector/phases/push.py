@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from connector.core.mapping import CrmMapping, wanted_fields
-from connector.core.model import Outcome, PlannedWrite, Receipt, Ref, VendorRecord, Write
+from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, VendorRecord, Write
 from connector.core.normalize import normalize_person
 from connector.core.values import same_value
 from connector.core.write_plan import judge_again
@@ -122,7 +122,8 @@ async def push(
                         break
                     ready, aside = await _judged(batch, stale, fresh, adapter.crm, terms, ledger, clock)
                     lease = await ledger.renew(lease, clock.now())
-                    await ledger.mark_sending(ready, aside, lease, clock.now())
+                    ended = _ended(stale, fresh)
+                    await ledger.mark_sending(ready, aside, lease, clock.now(), ended=ended)
                     pushed.set_aside += len(aside)
                     receipts = await _send(adapter, ready, pushed) if ready else []
                     unanswered = unanswered + 1 if _all_unknown(receipts) else 0
@@ -164,6 +165,20 @@ async def _read(rows: Sequence[PlanRow], adapter: Adapter, terms: Terms) -> dict
         part = rows[start : start + adapter.limits.read_batch]
         fresh.update(await adapter.read([row.ref for row in part], terms.fields))
     return fresh
+
+
+def _ended(
+    rows: Sequence[PlanRow], fresh: Mapping[Ref, VendorRecord]
+) -> dict[Ref, tuple[RecordState, Ref | None]]:
+    """What the fresh look found to be no target any more. No pull may ever tell: an erased contact is in no list."""
+    ended: dict[Ref, tuple[RecordState, Ref | None]] = {}
+    for row in rows:
+        record = fresh.get(row.ref)
+        if record is None:
+            ended[row.ref] = (RecordState.GONE, None)
+        elif record.state is not RecordState.LIVE:
+            ended[row.ref] = (record.state, record.moved_to)
+    return ended
 
 
 async def _judged(
