@@ -51,6 +51,8 @@ def trial(
     json: bool,
 ) -> int:
     """Score every row in the file's order. 3 when rows had to be left out."""
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise FixConfig("The list would be overwritten.", where=str(out), next_step="Name another file.")
     shape = load_mapping(mapping)
     definition_path = criteria or _beside(mapping)
     definition = load_criteria(definition_path)
