@@ -136,8 +136,8 @@ async def push(
             if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
                 break
         why = pushed.error or ("pushing is stopped" if stopped() else "earlier batches got no answer")
-        left = await ledger.wait(plan, why, lease, clock.now())
-        pushed.waiting = len(await ledger.plan_rows(plan, status="waiting")) if left or pushed.waiting else 0
+        await ledger.wait(plan, why, lease, clock.now())
+        pushed.waiting = len(await ledger.plan_rows(plan, status="waiting"))
         if unanswered >= UNKNOWN_IN_A_ROW and not pushed.error:
             pushed.error = f"{unanswered} batches in a row got no answer; the rest of the plan waits."
         await ledger.close_plan(plan, "open" if pushed.waiting else "applied", lease, clock.now())
