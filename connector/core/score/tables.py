@@ -220,8 +220,8 @@ def _spark_parquet(
     try:
         scores = _score_spark(
             criteria,
-            spark.read.parquet(str(people)),
-            spark.read.parquet(str(engagement)),
+            _read_spark(spark, people),
+            _read_spark(spark, engagement),
             as_of,
             _nanoseconds(people),
             _nanoseconds(engagement),
@@ -237,6 +237,19 @@ def _spark_parquet(
         left.unlink()
     parts.rmdir()
     return pl.scan_parquet(out).select(pl.len()).collect().item()  # type: ignore[no-any-return]
+
+
+def _read_spark(spark: SparkSession, path: Path | str) -> SparkFrame:
+    from pyspark.errors import AnalysisException
+
+    try:
+        return spark.read.parquet(str(path))
+    except AnalysisException as error:  # a type of column that Spark does not know
+        raise FixConfig(
+            f"Spark cannot read this file: {str(error).splitlines()[0]}",
+            where=str(path),
+            next_step="Leave that column out, or use the engine polars.",
+        ) from error
 
 
 def _session() -> tuple[SparkSession, bool]:
