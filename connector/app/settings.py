@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -132,6 +133,17 @@ def load_settings(**overrides: Any) -> Settings:
 
 def _said(message: str) -> str:
     return message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+
+
+def interval_of(settings: Settings, crm: str, environ: Mapping[str, str] | None = None) -> timedelta:
+    """Time between two scheduled syncs of this CRM: CONNECTOR_SYNC_INTERVAL_<CRM>, else the common one."""
+    name = f"CONNECTOR_SYNC_INTERVAL_{crm.upper()}"
+    try:
+        return parse_duration(mounted([name], environ).get(name) or settings.sync_interval)
+    except ValueError as error:
+        raise FixConfig(
+            f"{name}: {error}", next_step="See docs/reference/settings.md.", where=name
+        ) from error
 
 
 def variables_of(variables: tuple[Variable, ...], environ: Mapping[str, str] | None = None) -> dict[str, str]:

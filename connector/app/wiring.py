@@ -12,14 +12,14 @@ import pkgutil
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import adapters as adapters_package
 from connector.app.definition import load_definition
-from connector.app.settings import Settings, variables_of
+from connector.app.settings import Settings, interval_of, variables_of
 from connector.core.names import nearest
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
@@ -76,6 +76,7 @@ class Wired:
     clock: SystemClock
     holder: str
     skipped: tuple[str, ...] = ()  # CRMs without credentials
+    intervals: Mapping[str, timedelta] = field(default_factory=dict)  # between two scheduled syncs, by CRM
 
 
 @asynccontextmanager
@@ -94,10 +95,12 @@ async def wired(
     definition = load_definition(mappings_dir or settings.mappings_dir, plugins())
     connected: dict[str, Adapter] = {}
     skipped: list[str] = []
+    intervals: dict[str, timedelta] = {}
     ledger: SqlLedger | None = None
     try:
         for plugin in chosen(names):
             variables = variables_of(plugin.variables, environ)
+            intervals[plugin.crm] = interval_of(settings, plugin.crm, environ)
             if not plugin.connected(variables):
                 if plugin.crm in names:
                     raise _unconnected(plugin)
@@ -115,7 +118,7 @@ async def wired(
                 next_step="Set the credentials of at least one (docs/how-to), or try `connector demo`.",
             )
         ledger = open_ledger(settings.database_url)
-        yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped))
+        yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped), intervals)
     finally:
         for adapter in connected.values():
             await adapter.close()

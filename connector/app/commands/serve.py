@@ -7,7 +7,10 @@ ledger answers and at least one CRM was reached by the last sync.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +25,6 @@ from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.settings import load_settings
 from connector.app.wiring import Wired, wired
-from connector.core.durations import parse_duration
 from connector.errors import ConnectorError
 from connector.pipeline import RunResult
 
@@ -43,18 +45,24 @@ def serve() -> int:
     settings = load_settings()
     configure(settings)
     host, _, port = settings.bind.rpartition(":")
-    interval = parse_duration(settings.sync_interval)
 
     async def go() -> None:
         async with wired(settings) as parts:
             health, registry = Health(), CollectorRegistry()
             meters = Meters(registry)
             scheduler = AsyncIOScheduler(timezone="UTC")
+            turn = asyncio.Lock()
             scheduler.add_job(
-                sync_job, "interval", seconds=interval.total_seconds(), args=[parts, health, meters],
-                next_run_time=parts.clock.now(), max_instances=1, coalesce=True, id="sync",
-            )  # fmt: skip
-            server = uvicorn.Server(
+                sync_job, args=[parts, health, meters, turn], id="first"
+            )  # all, so that no side is missed
+            for interval in sorted({parts.intervals[crm] for crm in parts.adapters}):
+                crms = {crm: each for crm, each in parts.adapters.items() if parts.intervals[crm] == interval}
+                scheduler.add_job(
+                    sync_job, "interval", seconds=interval.total_seconds(),
+                    args=[replace(parts, adapters=crms), health, meters, turn],
+                    max_instances=1, coalesce=True, id=f"sync {', '.join(crms)}",
+                )  # fmt: skip
+            server = _Server(
                 uvicorn.Config(
                     build_app(parts, health, registry),
                     host=host.strip("[]"),
@@ -63,14 +71,30 @@ def serve() -> int:
                     access_log=False,
                 )
             )
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, server.stop)
             scheduler.start()
             try:
                 await server.serve()
             finally:
-                scheduler.shutdown(wait=False)
+                scheduler.shutdown(wait=False)  # cancels the sync in hand
+                async with turn:  # which puts its things in order before the ledger is closed
+                    pass
 
     asyncio.run(go())
     return OK
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: they would end the process before the sync in hand and the ledger."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        """Answer what was asked, then return from `serve`."""
+        self.should_exit = True
 
 
 class Meters:
@@ -103,12 +127,17 @@ class Meters:
                 self.records.labels(crm, outcome).inc(getattr(counts, outcome))
 
 
-async def sync_job(parts: Wired, health: Health, meters: Meters) -> None:
-    """One scheduled sync. Logs a CRM once when it goes away and once when it is back."""
+async def sync_job(parts: Wired, health: Health, meters: Meters, turn: asyncio.Lock) -> None:
+    """One scheduled sync of these CRMs, in turn with those of others. Logs a CRM once when it goes away and once
+    when it is back."""
     try:
-        result = await run_once(parts, quiet=True)
+        async with turn:
+            result = await run_once(parts, quiet=True)
+    except asyncio.CancelledError:
+        log.info("sync stopped", next_step="The next start goes on from what was saved.")
+        return
     except ConnectorError as error:
-        health.crms = {crm: str(error) for crm in parts.adapters}
+        health.crms |= {crm: str(error) for crm in parts.adapters}
         log.error("sync failed", error=str(error), next_step=error.next_step)
         meters.runs.labels("failed").inc()
         return
