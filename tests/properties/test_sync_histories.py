@@ -143,8 +143,7 @@ class History:
         self.holders = 0
         self.told: list[str] = []
         self.first_mql: dict[int, tuple[Any, frozenset[Ref]]] = {}
-        self.waiting: dict[str, int] = {}
-        self.dead: dict[Ref, Any] = {}
+        self.refused: set[str] = set()
 
     # ------------------------------------------------------------------------------------ the world as it is
 
@@ -335,6 +334,7 @@ class History:
         id = self.dice.choice(self.rows("Lead"))
         code = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
         self.made.salesforce.act("Lead", id, "refuse", code=code, message="Industry is missing.")
+        self.refused.add(id)
         return id
 
     def new_contact(self) -> str:
@@ -432,7 +432,11 @@ class History:
             self.made.later(minutes=10)
         for crm, plan in rehearsed.plans.items():
             if rehearsed.crms[crm].waiting and self.dice.random() < 0.7:
-                await self.made.apply(crm, plan)
+                faults = [fault for each, fault in (*FAULTS, *GOES_AWAY) if each == crm]
+                if self.dice.random() < 0.4:
+                    self.made.running[crm].faults.add(self.dice.choice(faults))
+                self.told.append(f"  applied: {await self.made.apply(crm, plan)}")
+                self.made.running[crm].faults.clear()
 
     async def remember(self) -> None:
         """Who has ever been an MQL, and since when: that never gets lost nor later."""
@@ -457,6 +461,8 @@ class History:
         clock = self.made.clock
         for running in (self.made.hubspot, self.made.salesforce):
             running.faults.clear()
+        for id in sorted(self.refused):
+            self.made.salesforce.act("Lead", id, "refuse", times=0)
         self.made.later(minutes=5)
         await self.run()
         for days in (1, 8):

@@ -147,15 +147,18 @@ async def test_a_rejected_write_is_tried_again_after_a_day_though_its_person_was
 ) -> None:
     async with world(database_url, people=30) as made:
         await made.sync()
-        who = await somebody(made, where=lambda view: view.score.engagement == 0)  # nothing decays
-        lead = Ref("salesforce", "Lead", who.lead)
+        nobody = {
+            "LastName": "Ito",
+            "Company": "Example",
+            "Email": "ito@new.example",
+        }  # no engagement, no decay
+        lead = Ref("salesforce", "Lead", made.salesforce.create("Lead", nobody))
         made.later(hours=1)
-        made.salesforce.edit("Lead", who.lead, {"MQL_Score__c": 1})
         refusal = {"code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": "Industry is missing."}
-        made.salesforce.act("Lead", who.lead, "refuse", **refusal)
+        made.salesforce.act("Lead", lead.id, "refuse", **refusal)
         made.later(minutes=15)
         refused = await made.sync()
-        made.salesforce.edit("Lead", who.lead, {"City": "Bergen"})
+        made.salesforce.edit("Lead", lead.id, {"City": "Bergen"})
         made.later(minutes=15)
 
         between = await made.sync()
