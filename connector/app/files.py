@@ -15,7 +15,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from connector.core.conditions import Lists
+from connector.core.conditions import BLANKS, Lists
 from connector.core.criteria import Criteria, parse_criteria
 from connector.errors import FixConfig, Problem
 
@@ -113,7 +113,7 @@ def lists_beside(path: Path) -> Lists:
             raise ValueError(f"There is no list {name} beside {path.name}; there is: {there or 'none'}.")
         try:
             with file.open(encoding="utf-8-sig", newline="") as lines:
-                return frozenset(row[0] for row in csv.reader(lines) if row and row[0].strip())
+                return frozenset(row[0] for row in csv.reader(lines) if row and row[0].strip(BLANKS))
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"The list {name} is no CSV in UTF-8: {error}.") from error
 

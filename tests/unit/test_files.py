@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from connector.app.files import in_document, load_criteria, load_document, read_document
+from connector.app.files import in_document, lists_beside, load_criteria, load_document, read_document
 from connector.errors import FixConfig, Problem
 
 
@@ -98,3 +98,8 @@ def test_a_list_outside_of_the_folder_is_refused(tmp_path):
     )
     with pytest.raises(FixConfig, match="outside of the folder"):
         load_criteria(folder / "criteria.yaml")
+
+
+def test_entries_of_a_list_are_blank_as_values_of_records_are(tmp_path):
+    (tmp_path / "some.csv").write_text("one,why\n\u00a0\t,x\n\u3000,x\n", encoding="utf-8")
+    assert lists_beside(tmp_path / "criteria.yaml")("some.csv") == {"one", "\u3000"}
