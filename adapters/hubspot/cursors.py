@@ -33,7 +33,7 @@ def cursor_time(cursor: Cursor, key: str) -> datetime:
     if read is None:
         raise StopRun(
             f"The stored HubSpot cursor has no readable `{key}`.",
-            next_step="Was the ledger edited or restored? `connector backfill hubspot` reads everything again.",
+            next_step="Was the ledger edited or restored? Restore it from a backup, or start on an empty one.",
         )
     return read
 
@@ -42,7 +42,7 @@ def unreadable_cursor(stream: str, cursor: Cursor | None) -> StopRun:
     kind = cursor.get("kind") if cursor else None
     return StopRun(
         f"The stored cursor of hubspot/{stream} is of a kind this version does not know: {kind!r}.",
-        next_step="Was the ledger written by a newer version? `connector backfill hubspot` reads everything again.",
+        next_step="Was the ledger written by a newer version? Restore it from a backup, or start on an empty one.",
     )
 
 

@@ -118,7 +118,7 @@ def _forbidden(answer: Answer) -> FixConfig:
     if scopes:
         return FixConfig(
             f"The HubSpot app lacks the scope {' or '.join(scopes)}.",
-            next_step="Add the scope to the app (or service key) in HubSpot, then `connector check hubspot`.",
+            next_step="Add the scope to the app (or service key) in HubSpot, then `connector mapping check hubspot`.",
             where=place(answer),
         )
     return FixConfig(

@@ -141,7 +141,7 @@ def _rejection(document: Any) -> _Fate:
     where = f" ({', '.join(properties)})" if properties else ""
     advice = ""
     if code == "PROPERTY_DOESNT_EXIST":
-        advice = " Run `connector setup hubspot`, or remap it in mappings/hubspot.yaml."
+        advice = " Create it in HubSpot, or remap it in mappings/hubspot.yaml."
     elif code in PROPERTY_CODES:
         advice = " Remap it in mappings/hubspot.yaml."
     return _Fate(Outcome.REJECTED, f"{message_of(document)}{where}{advice}", code)

@@ -88,7 +88,7 @@ def read_cursor(cursor: Mapping[str, JsonValue] | None) -> Loading | Changes | N
     if place is None or not soql.is_id(place.after):
         raise StopRun(
             "The stored cursor of a Salesforce stream cannot be read.",
-            next_step="Restore the ledger from a backup, or run `connector backfill salesforce`.",
+            next_step="Restore the ledger from a backup, or start on an empty one.",
         )
     return place
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from connector.app.commands.init import shipped
@@ -324,3 +329,67 @@ def test_a_secret_may_be_a_mounted_file(environment: dict[str, str], tmp_path: P
     )
 
     assert document["crms"]["hubspot"]["written"] > 0
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "a container's stop"])
+def test_a_stopped_sync_is_cancelled_says_so_and_the_next_one_goes_on(
+    environment: dict[str, str], running: RunningSandboxes, sent: signal.Signals
+) -> None:
+    held_up = running["hubspot"].faults
+    held_up.add(Fault(method="*", path="*meetings*", delay=20.0))
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "connector", "sync", "--yes", "--json"],
+        env={**kept, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not held_up.state()[0]["hits"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    process.send_signal(sent)
+    said, errors = process.communicate(timeout=30)
+    held_up.clear()
+
+    assert process.returncode == 3
+    assert json.loads(said)["status"] == "cancelled"
+    assert "Traceback" not in errors
+    assert [run["status"] for run in answer(environment, "runs", "list")["runs"]] == ["cancelled"]
+    assert answer(environment, "sync", "--yes", code=None)["status"] == "succeeded"
+
+
+def test_the_sidecar_answers_health_and_metrics_and_stops_clean(
+    environment: dict[str, str], running: RunningSandboxes
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "connector", "serve"],
+        env={**kept, **environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    ready = None
+    deadline = time.monotonic() + 60
+    while (ready is None or ready.status_code != 200) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        with suppress(httpx.TransportError):
+            ready = httpx.get(f"http://127.0.0.1:{port}/readyz")
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    taken = answer({**environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"}, "runs", "list")["runs"]
+    refused = run({**environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"}, "serve", code=2)
+
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+
+    assert ready is not None
+    assert ready.json()["crms"] == {"hubspot": "ok", "salesforce": "ok"}
+    assert 'connector_runs_total{status="succeeded"} 1.0' in metrics
+    assert [run["status"] for run in taken] == ["succeeded"]
+    assert "CONNECTOR_BIND" in refused.stderr
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert "@" not in errors, "logs hold no addresses"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.settings import load_settings
 from connector.app.wiring import Wired, wired
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, FixConfig
 from connector.pipeline import RunResult
 
 log = structlog.get_logger("connector.serve")
@@ -44,17 +45,16 @@ def serve() -> int:
     """Run until stopped. FixConfig where settings, files or credentials are wrong."""
     settings = load_settings()
     configure(settings)
-    host, _, port = settings.bind.rpartition(":")
 
     async def go() -> None:
         async with wired(settings) as parts:
+            listener = _listener(settings.bind)
             health, registry = Health(), CollectorRegistry()
             meters = Meters(registry)
             scheduler = AsyncIOScheduler(timezone="UTC")
             turn = asyncio.Lock()
-            scheduler.add_job(
-                sync_job, args=[parts, health, meters, turn], id="first"
-            )  # all, so that no side is missed
+            # The first sync asks all CRMs together, so that nobody is decided without one side.
+            scheduler.add_job(sync_job, args=[parts, health, meters, turn], id="first")
             for interval in sorted({parts.intervals[crm] for crm in parts.adapters}):
                 crms = {crm: each for crm, each in parts.adapters.items() if parts.intervals[crm] == interval}
                 scheduler.add_job(
@@ -63,19 +63,13 @@ def serve() -> int:
                     max_instances=1, coalesce=True, id=f"sync {', '.join(crms)}",
                 )  # fmt: skip
             server = _Server(
-                uvicorn.Config(
-                    build_app(parts, health, registry),
-                    host=host.strip("[]"),
-                    port=int(port),
-                    log_config=None,
-                    access_log=False,
-                )
+                uvicorn.Config(build_app(parts, health, registry), log_config=None, access_log=False)
             )
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.stop)
             scheduler.start()
             try:
-                await server.serve()
+                await server.serve(sockets=[listener])
             finally:
                 scheduler.shutdown(wait=False)  # cancels the sync in hand
                 async with turn:  # which puts its things in order before the ledger is closed
@@ -83,6 +77,22 @@ def serve() -> int:
 
     asyncio.run(go())
     return OK
+
+
+def _listener(bind: str) -> socket.socket:
+    """Bound before anything is read, so that a port that is taken stops the start. FixConfig then."""
+    host, _, port = bind.rpartition(":")
+    host = host.strip("[]")
+    try:
+        return socket.create_server(
+            (host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise FixConfig(
+            f"{bind} cannot be used: {error.strerror}.",
+            next_step="Set CONNECTOR_BIND to an address and a port that are free.",
+            where="CONNECTOR_BIND",
+        ) from error
 
 
 class _Server(uvicorn.Server):
