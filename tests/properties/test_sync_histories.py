@@ -488,6 +488,7 @@ class History:
         self.no_stage_was_lowered()
         self.before_images_are_true(plans)
         assert not [row for row in plans if row.status in ("sending", "planned")]
+        self.nothing_was_sent_to_the_dead(plans)
         await self.one_more_run_does_nothing()
 
     def nobody_is_lost(self, people: list[PersonView]) -> None:
@@ -562,6 +563,10 @@ class History:
                 if before in order:
                     assert after in order, write
                     assert order.index(after) >= order.index(before), write
+
+    def nothing_was_sent_to_the_dead(self, rows: list[PlanRow]) -> None:
+        """The fresh look finds them; only a CRM's own answer begins with a capital letter."""
+        assert not [row for row in rows if row.status == "set_aside" and row.reason.startswith("The ")]
 
     def before_images_are_true(self, rows: list[PlanRow]) -> None:
         """Each receipt "written" is a write in the sandbox's log, in order, with what stood there before."""
