@@ -126,7 +126,7 @@ async def test_a_property_that_is_missing_rejects_who_carries_it_without_halving
 
     assert route.call_count == 2
     assert receipts[-1].outcome is Outcome.WRITTEN
-    assert all(r.code == "PROPERTY_DOESNT_EXIST" and "setup" in r.reason for r in receipts[:-1])
+    assert all(r.code == "PROPERTY_DOESNT_EXIST" and "Create it" in r.reason for r in receipts[:-1])
 
 
 async def test_a_merged_record_that_the_answer_leaves_out_is_set_aside_with_its_survivor(hubspot):
