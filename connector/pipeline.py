@@ -151,7 +151,7 @@ async def sync(
             "cancelled" if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) else "failed"
         )
         for counts in result.crms.values():
-            counts.error = counts.error or f"{error or type(error).__name__}"
+            counts.error = counts.error or str(error) or type(error).__name__
         await _finish(result, adapters, calls_before, ledger, clock, started)
         raise
     result.status = _status(result)

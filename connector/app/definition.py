@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from connector.app.files import in_document, load_criteria, load_document
+from connector.core.criteria import Criteria
+from connector.core.examples import run_examples
 from connector.core.mapping import CrmMapping, parse_mapping
 from connector.errors import FixConfig, Problem
 from connector.phases.definition import Definition
@@ -44,6 +46,17 @@ def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
             problems=problems,
         )
     return Definition(criteria, mappings, _texts(folder))
+
+
+def refuse_red(criteria: Criteria) -> None:
+    """A definition that breaks its own examples is not put in force. Raises FixConfig that names the red ones."""
+    red = [result for result in run_examples(criteria) if not result.ok]
+    if red:
+        raise FixConfig(
+            f"{len(red)} example(s) of the criteria do not hold: {'; '.join(result.name for result in red)}.",
+            where=CRITERIA,
+            next_step="`connector criteria test` shows the differences. Correct the rules or the agreement.",
+        )
 
 
 def load_mapping(path: Path) -> CrmMapping:

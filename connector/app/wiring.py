@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import adapters as adapters_package
-from connector.app.definition import load_definition
+from connector.app.definition import load_definition, refuse_red
 from connector.app.settings import Settings, interval_of, variables_of
 from connector.core.names import nearest
 from connector.errors import FixConfig
@@ -93,6 +93,7 @@ async def wired(
     """
     clock = SystemClock()
     definition = load_definition(mappings_dir or settings.mappings_dir, plugins())
+    refuse_red(definition.criteria)
     connected: dict[str, Adapter] = {}
     skipped: list[str] = []
     intervals: dict[str, timedelta] = {}

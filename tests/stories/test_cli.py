@@ -305,6 +305,22 @@ def test_a_red_example_is_exit_1(environment: dict[str, str], tmp_path: Path) ->
     assert [example["name"] for example in document["examples"] if not example["ok"]] == ["impossible"]
 
 
+def test_criteria_that_break_their_own_examples_are_not_put_in_force(
+    environment: dict[str, str], running: RunningSandboxes, tmp_path: Path
+) -> None:
+    run(environment, "init", str(tmp_path / "mine"))
+    path = tmp_path / "mine" / "criteria.yaml"
+    path.write_text(
+        path.read_text()
+        + "  - {name: impossible, as_of: 2026-11-01T00:00:00Z, person: {}, expect: {band: 5}}\n"
+    )
+
+    error = answer({**environment, "CONNECTOR_MAPPINGS_DIR": str(path.parent)}, "sync", code=2)
+
+    assert "impossible" in error["error"]["message"]
+    assert not running["hubspot"].log.calls()
+
+
 def test_an_unknown_command_or_crm_is_exit_2(environment: dict[str, str]) -> None:
     run(environment, "snyc", code=2)
     error = answer(environment, "sync", "hubpsot", code=2)
