@@ -16,7 +16,8 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from connector.core.conditions import BLANKS, Lists
-from connector.core.criteria import Criteria, parse_criteria
+from connector.core.criteria import Criteria
+from connector.core.criteria_file import parse_criteria
 from connector.errors import FixConfig, Problem
 
 Place = tuple[int, int]  # line and column, both from 1

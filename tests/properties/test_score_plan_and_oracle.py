@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from connector.core.criteria import parse_criteria
+from connector.core.criteria_file import parse_criteria
 from connector.core.model import Engagement
 from connector.core.score import score_frames, score_person
 from connector.core.score.tables import score_many

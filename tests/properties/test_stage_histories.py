@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connector.core.criteria import parse_criteria
+from connector.core.criteria_file import parse_criteria
 from connector.core.model import Answer, MqlStatus, Ref, Score
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 

@@ -17,10 +17,10 @@ from connector.core.criteria import (
     compare,
     event_fields_of_criteria,
     fields_of_criteria,
-    parse_criteria,
     stage_holds,
     whole,
 )
+from connector.core.criteria_file import parse_criteria
 from connector.core.model import Score
 from connector.errors import FixConfig
 

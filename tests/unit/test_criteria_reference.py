@@ -11,7 +11,7 @@ import pytest
 
 from connector.app.files import load_document
 from connector.core.conditions import JOINERS, OPERATORS
-from connector.core.criteria import parse_criteria
+from connector.core.criteria_file import parse_criteria
 from connector.errors import FixConfig
 
 ROOT = Path(__file__).parents[2]

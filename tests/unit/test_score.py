@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.app.files import load_criteria
-from connector.core.criteria import parse_criteria
+from connector.core.criteria_file import parse_criteria
 from connector.core.examples import run_examples
 from connector.core.model import Contribution, Engagement
 from connector.core.score import PLAN_FROM, score_people, score_person

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from connector.app.files import load_criteria
-from connector.core.criteria import parse_criteria
+from connector.core.criteria_file import parse_criteria
 from connector.core.score import score_frames, score_parquet, tables
 from connector.core.score.pack import OUT
 from connector.errors import FixConfig

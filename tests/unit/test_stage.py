@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.core.criteria import parse_criteria
+from connector.core.criteria_file import parse_criteria
 from connector.core.model import Answer, Contribution, MqlStatus, Ref, Score, StageState
 from connector.core.stage import StageEvidence, decide_stage
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from connector.core.criteria import parse_criteria
+from connector.core.criteria_file import parse_criteria
 from connector.core.mapping import parse_mapping, wanted_fields
 from connector.core.model import Engagement
 from connector.core.score.oracle import score_person
