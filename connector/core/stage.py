@@ -33,7 +33,8 @@ _ANSWER_RANK = {"rejected": 1, "accepted": 2}  # `working` is no answer
 class StageEvidence:
     """What one record in a CRM says of the stage, in our words where the mapping knows them.
 
-    `at` is when it was set, by the vendor where it says so. `ours`: it equals what we last wrote there, an echo.
+    `at` is when it was set, by the vendor where it says so. `ours`: it equals what we last wrote there, an echo;
+    `wrote_at` is when that was, so that a human who sets back what stood there before us is heard.
     `only_raises`: it can lift a person, never lower one (an open deal of somebody who is a customer).
     """
 
@@ -43,6 +44,12 @@ class StageEvidence:
     at: datetime | None
     ours: bool = False
     only_raises: bool = False
+    wrote_at: datetime | None = None
+
+    @property
+    def said(self) -> str:
+        """What was said, told apart from the same words said before our last write."""
+        return self.stage if self.wrote_at is None else f"{self.stage}|{self.wrote_at.isoformat()}"
 
 
 def decide_stage(
@@ -124,7 +131,7 @@ class _Case:
         return self._follow(state, newest, adopt=adopt and self.before is None)
 
     def _is_news(self, said: StageEvidence, state: StageState, known: dict[str, str] | None) -> bool:
-        if said.ours or (known is not None and known.get(str(said.ref)) == said.stage):
+        if said.ours or (known is not None and known.get(str(said.ref)) == said.said):
             return False
         if self.before is None:
             return True
@@ -246,8 +253,9 @@ class _Case:
         return state
 
     def _disqualified(self, state: StageState, rule: str) -> StageState:
-        if not self.may_leave and state.status in (MqlStatus.QUALIFIED, MqlStatus.ACCEPTED):
-            return state
+        in_force = self.before is not None and self.before.status is MqlStatus.DISQUALIFIED
+        if not self.may_leave and not in_force and state.status in (MqlStatus.QUALIFIED, MqlStatus.ACCEPTED):
+            return state  # facts are missing: nobody is newly disqualified by what is left of them
         if state.stage == "mql":
             state = self._lowered(state, MqlStatus.DISQUALIFIED)
         return replace(state, status=MqlStatus.DISQUALIFIED, disqualified_by=rule)
@@ -402,7 +410,7 @@ def _dwelling(rule: StageRule) -> list[StageEntry]:
 
 def _seen(evidence: Sequence[StageEvidence]) -> tuple[str, ...]:
     """What CRMs said, to tell changes from standing values at the next decision."""
-    return tuple(sorted(f"{each.ref}={each.stage}" for each in evidence))
+    return tuple(sorted(f"{each.ref}={each.said}" for each in evidence))
 
 
 def _known_stages(state: StageState) -> dict[str, str] | None:

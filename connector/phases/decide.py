@@ -316,10 +316,11 @@ def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEviden
                 crm=record.ref.crm,
                 ref=record.ref,
                 stage=record.stage,
-                at=record.stage_at or record.created_at or record.changed_at,
+                at=record.stage_at or _noticed(record, candidate.facts),
                 ours=last is not None
                 and stage is not None
                 and same_value(last.value, record.held.get(stage.source)),
+                wrote_at=last.at if last is not None else None,
             )
         )
     for deal in candidate.facts.opportunities:
@@ -335,6 +336,15 @@ def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEviden
             )
         )
     return found
+
+
+def _noticed(record: PersonRecord, facts: Facts) -> datetime | None:
+    """When a stage that its CRM does not date was set: with the last change, once we have decided on the record
+    before; at first sight an old value must not look new, so as early as can be."""
+    known = facts.state is not None and any(
+        each.startswith(f"{record.ref}=") for each in facts.state.seen or ()
+    )
+    return record.changed_at if known else record.created_at or record.changed_at
 
 
 def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: CrmMapping) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connector.core.criteria_file import parse_criteria
@@ -114,6 +114,13 @@ def live(history):
 
 
 @settings(max_examples=200, deadline=None)
+@example(
+    [
+        (timedelta(hours=1), ("disqualify", True)),
+        (timedelta(hours=1), ("facts", False)),
+        (timedelta(hours=1), ("human", "mql")),
+    ]
+)
 @given(histories)
 def test_stage_status_and_dates_never_contradict_each_other(history):
     for life, _, decision, _, _ in live(history):

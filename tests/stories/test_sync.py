@@ -185,6 +185,39 @@ async def test_a_stage_that_sales_raised_is_mirrored_and_never_lowered(database_
         assert all(quiet(counts) for counts in after.crms.values())
 
 
+@pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
+async def test_a_stage_that_a_human_sets_back_after_us_stays_where_the_human_put_it(
+    database_url: str, crm: str
+) -> None:
+    async with world(database_url) as made:
+        await made.sync()
+        who = await somebody(made, where=lambda view: view.score.fit >= 25 and view.state.rejected_at is None)
+        made.later(minutes=30)
+        made.hubspot.create("form_submissions", {"form": "Request a demo", "email": who.email})
+        made.later(minutes=15)
+        await made.sync()
+        assert contact(made, who)["lifecyclestage"] == "marketingqualifiedlead"
+        made.later(hours=1)
+        await made.sync()
+
+        if crm == "hubspot":
+            made.hubspot.edit("contacts", who.contact, {"lifecyclestage": "lead"})
+        else:
+            made.salesforce.edit("Lead", who.lead, {"Lifecycle_Stage__c": "lead"})
+        made.later(minutes=15)
+        result = await made.sync()
+        made.later(minutes=15)
+        after = await made.sync()
+
+        assert result.left == 1
+        assert (await look(made, who)).state.stage == "lead"
+        assert all(quiet(counts) for counts in after.crms.values())
+        if crm == "hubspot":
+            assert contact(made, who)["lifecyclestage"] == "lead"
+        else:
+            assert lead(made, who)["Lifecycle_Stage__c"] == "lead"
+
+
 async def test_a_humans_blank_over_our_score_is_filled_again_but_a_blank_of_ours_overwrites_nothing(
     database_url: str,
 ) -> None:
