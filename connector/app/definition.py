@@ -8,7 +8,8 @@ from pathlib import Path
 from connector.app.files import in_document, load_criteria, load_document
 from connector.core.criteria import Criteria
 from connector.core.examples import run_examples
-from connector.core.mapping import CrmMapping, parse_mapping
+from connector.core.mapping import CrmMapping
+from connector.core.mapping_file import parse_mapping
 from connector.errors import FixConfig, Problem
 from connector.phases.definition import Definition
 from connector.ports import Plugin

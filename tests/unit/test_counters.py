@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connector.core.mapping import parse_mapping
+from connector.core.mapping_file import parse_mapping
 from connector.core.model import Ref, VendorRecord
 from connector.core.normalize import growth
 

@@ -7,8 +7,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from connector.core import mapping as m
+from connector.core import mapping_file as f
 from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, OPPORTUNITY_FIELDS, PERSON_FIELDS
-from connector.core.mapping import fold, parse_mapping, wanted_fields
+from connector.core.mapping import fold, wanted_fields
+from connector.core.mapping_file import parse_mapping
 from connector.errors import FixConfig
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +140,7 @@ def test_what_is_no_mapping_is_refused_not_crashed_over(doc):
     "junk", [None, 7, True, "text", [], [[]], {}, {"a": {"b": 1}}, [{"a": None}], {1: 2}]
 )
 @pytest.mark.parametrize(
-    "key", [*m.TOP_KEYS, *(f"contact.{key}" for key in m.OBJECT_KEYS), "forms", "forms.types"]
+    "key", [*f.TOP_KEYS, *(f"contact.{key}" for key in f.OBJECT_KEYS), "forms", "forms.types"]
 )
 def test_junk_anywhere_is_a_problem_or_a_mapping_never_a_crash(key, junk):
     doc = contact()
@@ -208,8 +210,8 @@ def test_their_stages_are_named_once_and_ours_written_first():
 def test_the_reference_names_every_key_transform_rule_and_result():
     page = (ROOT / "docs/reference/mapping.md").read_text(encoding="utf-8")
     keys = [
-        *m.TOP_KEYS, *m.OBJECT_KEYS, *m.FIELD_KEYS, *m.STAGE_KEYS, *m.STATUS_KEYS, *m.ANSWER_KEYS, *m.COUNTER_KEYS,
-        *m.WRITE_KEYS, *m.STREAM_KEYS, *m.TYPE_KEYS, *m.LIMIT_KEYS, *m.EXTRA_FIELD_KEYS, *m.FILE_KEYS, *m.TRANSFORMS,
+        *f.TOP_KEYS, *f.OBJECT_KEYS, *f.FIELD_KEYS, *f.STAGE_KEYS, *f.STATUS_KEYS, *f.ANSWER_KEYS, *f.COUNTER_KEYS,
+        *f.WRITE_KEYS, *f.STREAM_KEYS, *f.TYPE_KEYS, *f.LIMIT_KEYS, *f.EXTRA_FIELD_KEYS, *f.FILE_KEYS, *m.TRANSFORMS,
         *m.WRITE_RULES, *m.RESULTS, *m.LADDER, *m.KINDS, *OPPORTUNITY_FIELDS,
     ]  # fmt: skip
     assert [key for key in keys if f"`{key}`" not in page] == []
@@ -233,18 +235,18 @@ def test_the_published_schema_knows_the_same_keys():
     def keys(part):
         return tuple(parts[part]["properties"])
 
-    assert tuple(schema["properties"]) == m.TOP_KEYS
-    assert keys("object") == m.OBJECT_KEYS
-    assert keys("field") == m.FIELD_KEYS
-    assert keys("stage") == m.STAGE_KEYS
-    assert keys("status") == m.STATUS_KEYS
-    assert keys("counter") == m.COUNTER_KEYS
-    assert keys("write") == m.WRITE_KEYS
-    assert keys("stream") == m.STREAM_KEYS
-    assert keys("type") == m.TYPE_KEYS
-    assert keys("limits") == m.LIMIT_KEYS
-    assert keys("extra_field") == m.EXTRA_FIELD_KEYS
-    assert keys("file") == m.FILE_KEYS
+    assert tuple(schema["properties"]) == f.TOP_KEYS
+    assert keys("object") == f.OBJECT_KEYS
+    assert keys("field") == f.FIELD_KEYS
+    assert keys("stage") == f.STAGE_KEYS
+    assert keys("status") == f.STATUS_KEYS
+    assert keys("counter") == f.COUNTER_KEYS
+    assert keys("write") == f.WRITE_KEYS
+    assert keys("stream") == f.STREAM_KEYS
+    assert keys("type") == f.TYPE_KEYS
+    assert keys("limits") == f.LIMIT_KEYS
+    assert keys("extra_field") == f.EXTRA_FIELD_KEYS
+    assert keys("file") == f.FILE_KEYS
     assert tuple(parts["write"]["properties"]["rule"]["enum"]) == m.WRITE_RULES
     assert tuple(parts["write"]["properties"]["result"]["enum"]) == m.RESULTS
     assert tuple(parts["transform"]["enum"]) == tuple(m.TRANSFORMS)

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from connector.core.fields import ENGAGEMENT_TYPES
-from connector.core.mapping import parse_mapping
+from connector.core.mapping_file import parse_mapping
 from connector.core.model import (
     CompanyRecord,
     Engagement,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from connector.core.criteria_file import parse_criteria
-from connector.core.mapping import parse_mapping, wanted_fields
+from connector.core.mapping import wanted_fields
+from connector.core.mapping_file import parse_mapping
 from connector.core.model import Engagement
 from connector.core.score.oracle import score_person
 from connector.errors import FixConfig
