@@ -37,7 +37,7 @@ async def pull_submissions(api: Api, since: Cursor | None) -> AsyncIterator[Page
 
     Asking 200 forms costs 200 calls, so an increment first asks one question: which contacts converted
     since? Nobody: done, one call. Somebody: the forms their last conversion names (all of them where there
-    are few, or where a name fits no form). Once a day every form is asked, for the conversion a later one
+    are few, or where a name fits no form). Once a week every form is asked, for the conversion a later one
     hid.
     """
     now = await api.now()

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, not_, select, update
 
 from connector.core.model import JsonValue
 from connector.errors import FixConfig, StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due_at, upsert
-from connector.ledger.tables import ACCOUNT, AUDIT, FILE_VERSION, RECORD, RUN, SEALED_TOKEN, WATERMARK
+from connector.ledger.tables import ACCOUNT, AUDIT, FILE_VERSION, LEASE, RECORD, RUN, SEALED_TOKEN, WATERMARK
 from connector.ledger.types import time_to_db
 from connector.ports import RunInfo
 
@@ -20,7 +20,16 @@ from connector.ports import RunInfo
 
 
 def start_run(db: Connection, kind: str, crms: Sequence[str], at: datetime) -> int:
-    """A new run. Returns its number."""
+    """A new run. Returns its number.
+
+    Runs that still say `running` while no lease is alive died without a word: they are told as failed.
+    """
+    alive = exists(select(LEASE.c.name).where(LEASE.c.expires_at > at))
+    db.execute(
+        update(RUN)
+        .where(RUN.c.status == "running", RUN.c.started_at < at, not_(alive))
+        .values(status="failed", finished_at=at, document=codec.dumps({"error": "the process died"}))
+    )
     values = {"kind": kind, "status": "running", "crms": codec.dumps(list(crms)), "started_at": at}
     made = db.execute(insert(RUN).values(**values, document="{}").returning(RUN.c.id))
     run: int = made.scalar_one()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -138,3 +139,17 @@ async def test_a_database_that_goes_away_stops_the_run_without_personal_data(dat
         await desk.keep(contact(emails=("ada@example.com",)))
     await ledger.close()
     assert "ada@example.com" not in str(caught.value)
+
+
+async def test_a_run_that_died_without_a_word_is_told_as_failed_when_the_next_one_starts(ledger):
+    dead = await ledger.start_run("sync", ["hubspot"], NOON)
+    await ledger.acquire("pull:hubspot", "killed", NOON)
+
+    beside = await ledger.start_run("sync", ["hubspot"], NOON + timedelta(seconds=10))
+    while_alive = (await ledger.run(dead)).status
+    after = await ledger.start_run("sync", ["hubspot"], NOON + timedelta(minutes=2))
+
+    assert while_alive == "running"
+    assert (await ledger.run(dead)).status == "failed"
+    assert (await ledger.run(beside)).status == "failed"
+    assert (await ledger.run(after)).status == "running"
