@@ -12,6 +12,14 @@ from connector.app.settings import Settings
 from connector.transport.redact import redact_processor
 
 
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to stderr as it is at the time of the line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def configure(settings: Settings) -> None:
     """Set up structlog and the standard library's logging alike. Twice is harmless."""
     level = getattr(logging, settings.log_level.upper())
@@ -29,10 +37,10 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *names: structlog.PrintLogger(sys.stderr),  # as it is then, not as it was now
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],

@@ -6,6 +6,7 @@ Text is sorted by key, so that equal values have equal text. Decides nothing and
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,7 @@ from connector.core.model import (
 from connector.errors import StopRun
 
 TIME = "$t"  # marks a time among our field values, which are never objects otherwise
+_LONG = re.compile(r"\d{19}")
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -48,11 +50,12 @@ def dumps(value: JsonValue) -> str:
 
 def loads(text: str) -> Any:
     """The value of a JSON text. Raises StopRun when the ledger holds something that is none."""
+    if _LONG.search(text):  # orjson reads a whole number beyond 64 bits as a float
+        return _loads_strange(text)
     try:
-        value = orjson.loads(text)
+        return orjson.loads(text)
     except orjson.JSONDecodeError:
         return _loads_strange(text)
-    return value
 
 
 def _loads_strange(text: str) -> Any:

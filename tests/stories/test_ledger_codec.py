@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connector.core.model import (
@@ -85,6 +85,7 @@ STAGES = st.builds(
 )
 
 
+@example(PersonRecord(Ref("a", "b", "c"), {}, held={"beyond 64 bits": -9223372036854775809, "double": -9e18}))
 @given(PEOPLE)
 def test_a_person_record_comes_back_exactly(record):
     text = codec.dump_person(record)
