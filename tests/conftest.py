@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from connector.ledger import SqlLedger, open_ledger
 from tests.databases import DATABASES, drop, fresh_url, ledger_url
+
+# In CI the same examples every time, so that a red run is about the change; at a desk new ones with every run.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("desk", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
 @pytest.fixture(params=DATABASES)
