@@ -6,7 +6,6 @@ Text is sorted by key, so that equal values have equal text. Decides nothing and
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +31,7 @@ from connector.core.model import (
 from connector.errors import StopRun
 
 TIME = "$t"  # marks a time among our field values, which are never objects otherwise
-_LONG = re.compile(r"\d{19}")
+STRANGE = " "  # begins a text that only Python's own JSON can write and read; blanks mean nothing to others
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -45,12 +44,12 @@ def dumps(value: JsonValue) -> str:
         return orjson.dumps(value, default=_tagged, option=_OPTIONS).decode()
     except TypeError:
         # Integers beyond 64 bits and lone surrogates: valid for Python, refused by orjson.
-        return json.dumps(value, default=_tagged, sort_keys=True, separators=(",", ":"))
+        return STRANGE + json.dumps(value, default=_tagged, sort_keys=True, separators=(",", ":"))
 
 
 def loads(text: str) -> Any:
     """The value of a JSON text. Raises StopRun when the ledger holds something that is none."""
-    if _LONG.search(text):  # orjson reads a whole number beyond 64 bits as a float
+    if text.startswith(STRANGE):  # orjson would read a whole number beyond 64 bits as a float
         return _loads_strange(text)
     try:
         return orjson.loads(text)
