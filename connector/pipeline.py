@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from connector.core.mapping import CrmMapping
-from connector.errors import ConnectorError, FixConfig, LeaseBusy, RetryLater
+from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide
 from connector.phases.definition import Definition
 from connector.phases.gather import Gathered, gather
@@ -338,6 +338,3 @@ async def _finish(
 def _joined(*parts: str | None) -> str | None:
     said: Sequence[str] = [part for part in parts if part]
     return "; ".join(said) or None
-
-
-__all__ = ["Approve", "LeaseBusy", "PlanSummary", "RunResult", "Watching", "sync"]

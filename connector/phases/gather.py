@@ -20,7 +20,7 @@ from connector.core.normalize import (
     normalize_opportunity,
     normalize_person,
 )
-from connector.errors import ConnectorError, FixConfig, LeaseBusy, RetryLater, SkipRecord
+from connector.errors import ConnectorError, LeaseBusy, RetryLater, SkipRecord
 from connector.phases.lease import acquired
 from connector.ports import Clock, CrmSource, Fetched, Ledger, NormalizedPage, Stream
 
@@ -175,6 +175,3 @@ def _has_counters(record: VendorRecord, mapping: CrmMapping) -> bool:
 def _reason(error: Exception) -> str:
     """The reason without the value: a record's content is personal data."""
     return str(error) if isinstance(error, ConnectorError) else f"{type(error).__name__} while normalizing"
-
-
-__all__ = ["FixConfig", "Gathered", "Progress", "gather"]

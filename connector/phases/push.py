@@ -103,6 +103,10 @@ async def push(
     pushed = Pushed()
     lease = await acquired(ledger, f"push:{adapter.crm}", holder, clock)
     unanswered = 0
+
+    def halted() -> bool:
+        return stopped() or pushed.error is not None or unanswered >= UNKNOWN_IN_A_ROW
+
     try:
         for status in ("planned", "waiting"):
             after = 0
@@ -112,7 +116,7 @@ async def push(
                 after = rows[-1].id
                 for batch in _by_object(rows):
                     lease = await ledger.renew(lease, clock.now())
-                    if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
+                    if halted():
                         break
                     stale = _stale(batch, clock)
                     try:
@@ -131,9 +135,9 @@ async def push(
                     await ledger.receive(ready, receipts, lease, clock.now())
                     _count(pushed, receipts)
                     progress(adapter.crm, pushed.written)
-                if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
+                if halted():
                     break
-            if stopped() or pushed.error or unanswered >= UNKNOWN_IN_A_ROW:
+            if halted():
                 break
         why = pushed.error or ("pushing is stopped" if stopped() else "earlier batches got no answer")
         await ledger.wait(plan, why, lease, clock.now())

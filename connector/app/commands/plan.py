@@ -89,10 +89,10 @@ def plan_apply(number: int, *, json: bool) -> int:
     """Send exactly this plan. Every record is read again first; what changed since is set aside."""
     settings = load_settings()
     configure(settings)
+    crm = ask_ledger(lambda ledger: _find(ledger, number)).crm
 
     async def go() -> dict[str, object]:
-        plan = await _with_ledger(settings.database_url, number)
-        async with wired(settings, [plan.crm]) as parts:
+        async with wired(settings, [crm]) as parts:
             plan = await _find(parts.ledger, number)
             if plan.status != "open":
                 raise FixConfig(
@@ -139,7 +139,6 @@ def plan_apply(number: int, *, json: bool) -> int:
 
 def plan_discard(number: int, *, json: bool) -> int:
     """Drop an open plan."""
-    settings = load_settings()
 
     async def question(ledger: SqlLedger) -> None:
         from connector.app.wiring import SystemClock, holder
@@ -152,23 +151,12 @@ def plan_discard(number: int, *, json: bool) -> int:
         await ledger.close_plan(number, "discarded", lease, now)
         await ledger.release(lease)
 
-    del settings
     ask_ledger(question)
     if json:
         print_json({"plan": number, "status": "discarded"})
     else:
         out.print(f"Plan {number} is discarded; its differences come back only when what is wanted changes.")
     return exits.OK
-
-
-async def _with_ledger(url: str, number: int) -> PlanInfo:
-    from connector.ledger import open_ledger
-
-    ledger = open_ledger(url)
-    try:
-        return await _find(ledger, number)
-    finally:
-        await ledger.close()
 
 
 async def _find(ledger: SqlLedger, number: int) -> PlanInfo:
