@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from connector.core.mapping import CrmMapping
 from connector.core.model import (
     CompanyRecord,
     Engagement,
@@ -28,6 +30,7 @@ from connector.core.model import (
     VendorRecord,
     Write,
 )
+from connector.core.targets import TargetField
 
 Fields = Mapping[str, frozenset[str]]
 """Which vendor fields are wanted, per vendor object: `{"contact": frozenset({"email", ...})}`."""
@@ -77,6 +80,78 @@ class Limits:
     read_batch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a backfill asks for: rows of `[since, until)`, last modified for records, occurred for engagement.
+
+    None is open at that end. Aware UTC.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether this moment lies in it."""
+        return (self.since is None or moment >= self.since) and (self.until is None or moment < self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What reading a stream's range once would take. `rows` is the vendor's own count, made without reading the rows;
+    None where it has no way to count them. `seconds` at the rate we are allowed."""
+
+    rows: int | None
+    calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """The account's calls of the day as the vendor last told: by everybody, allowed, by this process.
+
+    `share` is how much of `allowed` we let be used before optional work waits; `resets_at` None: a rolling 24 hours.
+    """
+
+    used: int
+    allowed: int
+    ours: int
+    share: float
+    resets_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `check` found. `level`: problem (exit 2), warning (works, should not stay so), note."""
+
+    level: str
+    where: str  # `scopes`, `contact.mql_score`, `allowance` ...
+    what: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """What a deep check learned by trying. `switch` names the adapter's switch that `value` sets; empty: told only."""
+
+    probe: str
+    what: str
+    switch: str = ""
+    value: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A thing of the account that a mapping may name: `kind` is form, campaign, list, status, stage, owner ...
+
+    `id` is the account's own (differs between accounts), `name` its API name if it has one, `label` what people see.
+    """
+
+    kind: str
+    id: str
+    label: str
+    name: str = ""
+
+
 class CrmSource(Protocol):
     """Reads one CRM. Remembers nothing: cursor in, cursor out."""
 
@@ -106,6 +181,25 @@ class CrmSource(Protocol):
         """The live fields of a vendor object, by name."""
         ...
 
+    async def estimate(self, stream: str, within: Range) -> Estimate:
+        """What `backfill` of this range would take, asked with a call or two. Raises RetryLater, FixConfig."""
+        ...
+
+    def backfill(
+        self, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
+    ) -> AsyncIterator[Page]:
+        """Every row of the range once, in an order that edits meanwhile do not disturb; `begun` is the cursor of the
+        last page that was kept, so that a page at most is read twice.
+
+        Ends normally only when the range was read to its end. Pages say `first_load`: what they hold is old news.
+        Never the cursor of `pull`, nor any use to it. Raises StopRun for a cursor it cannot read.
+        """
+        ...
+
+    def allowance(self) -> Allowance | None:
+        """The day's calls as last told; None where the vendor does not tell or was not asked yet."""
+        ...
+
     def calls(self) -> int:
         """HTTP requests sent so far, refused ones included, token calls not."""
         ...
@@ -126,8 +220,30 @@ class CrmSink(Protocol):
         ...
 
 
-class Adapter(CrmSource, CrmSink, Protocol):
-    """Both halves of a connected CRM, and its end."""
+class CrmInspector(Protocol):
+    """Looks at the account itself: rights, limits, names. Reads only, but for `probe`."""
+
+    async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
+        """What only this vendor can tell, all at once: scopes or permissions that are missing or more than needed, the
+        allowance, the clock, another integration that copies records. Fields, types and options are held against
+        `schema` by whoever calls."""
+        ...
+
+    async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
+        """Try on this record what documents leave open, and put back what was there. Writes to this record only."""
+        ...
+
+    async def catalog(self) -> Sequence[Named]:
+        """Everything of the account that a mapping may name by id or label."""
+        ...
+
+    def use(self, switches: Mapping[str, JsonValue]) -> None:
+        """The answers of earlier probes, by switch; unknown names are left alone."""
+        ...
+
+
+class Adapter(CrmSource, CrmSink, CrmInspector, Protocol):
+    """A connected CRM, and its end."""
 
     async def close(self) -> None:
         """Give connections back."""
@@ -151,7 +267,13 @@ class TokenStore(Protocol):
 
     async def load(self, crm: str) -> str | None: ...
 
-    async def save(self, crm: str, token: str) -> None: ...
+    async def save(self, crm: str, token: str) -> None:
+        """Durable once it returns: the old token may be dead already."""
+        ...
+
+    def alone(self, crm: str) -> AbstractAsyncContextManager[None]:
+        """One refresher at a time among all processes that share this store; waits for its turn."""
+        ...
 
 
 @dataclass(slots=True)
@@ -536,11 +658,61 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that set-up makes. `state`: there, missing (a dry run), made, differs (stop), by_hand.
+
+    `detail` says what differs, or the exact clicks where only a human can do it.
+    """
+
+    what: str  # `contact property mql_score`, `read access of Sales to Lead.MQL_Score__c` ...
+    state: str
+    detail: str = ""
+
+
+class CrmAdmin(Protocol):
+    """Sets a CRM up, with a credential of its own where one is given. Never changes or deletes what it finds."""
+
+    async def steps(self, targets: Sequence[TargetField], *, make: bool) -> Sequence[Step]:
+        """Everything the targets need in order to be written to and seen: groups, fields, options, grants.
+
+        `make=False` only looks. Twice is harmless; options are added to what is there, never replaced; a field of
+        another type is `differs`, and then nothing at all is made. Raises FixConfig when the credential may not.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give connections back; forget the credential."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one feature needs, for whoever grants it: the vendor's rights, fields, and what stops without."""
+
+    feature: str
+    rights: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    without: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A behaviour that documents leave open. `default` is the safe one until a probe answers."""
+
+    name: str
+    what: str
+    default: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """What a folder under `adapters/` exports as `PLUGIN`; found by scanning, never named by the core.
 
     `connected` tells from the resolved variables whether credentials are there; `connect` raises FixConfig where they
-    do not make sense. `build_sandbox` imports its own server lazily (see connector/sandbox).
+    do not make sense. `build_sandbox` imports its own server lazily (see connector/sandbox). `admin` connects set-up,
+    by `admin_variables` where they are set (used once, never stored), else by `variables`. `as_source` gives the
+    fields as files for orgs that forbid set-up by API: relative path -> text. `access` says what a mapping needs.
     """
 
     crm: str
@@ -549,3 +721,8 @@ class Plugin:
     connected: Callable[[Mapping[str, str]], bool]
     connect: Callable[[Mapping[str, str], Clock, TokenStore | None], Adapter]
     build_sandbox: Callable[..., object]
+    admin: Callable[[Mapping[str, str], Clock], CrmAdmin]
+    admin_variables: tuple[Variable, ...]
+    as_source: Callable[[Sequence[TargetField]], Mapping[str, str]]
+    access: Callable[[CrmMapping], Sequence[Access]]
+    switches: tuple[Switch, ...] = ()

@@ -15,15 +15,25 @@ from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, read_refs, type_of
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
+from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
+from connector.core.targets import TargetField
 from connector.errors import FixConfig, Problem, RetryLater
 from connector.ports import (
+    Access,
     Account,
+    Allowance,
     Clock,
+    CrmAdmin,
+    Estimate,
     FieldInfo,
     Fields,
+    Finding,
     Limits,
+    Named,
     Plugin,
+    ProbeAnswer,
+    Range,
     Stream,
     TokenStore,
     Variable,
@@ -102,6 +112,35 @@ class HubSpot:
             )
         return await pushing.push(self._api, batch)
 
+    async def estimate(self, stream: str, within: Range) -> Estimate:
+        """See connector.ports."""
+        raise FixConfig("not there yet")
+
+    def backfill(
+        self, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
+    ) -> AsyncIterator[Page]:
+        """See connector.ports."""
+        raise FixConfig("not there yet")
+
+    def allowance(self) -> Allowance | None:
+        """See connector.ports."""
+        return None
+
+    async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
+        """See connector.ports."""
+        return ()
+
+    async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
+        """See connector.ports."""
+        return ()
+
+    async def catalog(self) -> Sequence[Named]:
+        """See connector.ports."""
+        return ()
+
+    def use(self, switches: Mapping[str, JsonValue]) -> None:
+        """See connector.ports."""
+
     async def close(self) -> None:
         """Give connections back."""
         await self._api.close()
@@ -177,6 +216,21 @@ def build_sandbox(*arguments: Any, **options: Any) -> object:
     return build(*arguments, **options)
 
 
+def admin(variables: Mapping[str, str], clock: Clock) -> CrmAdmin:
+    """Set-up; see connector.ports.CrmAdmin."""
+    raise FixConfig("not there yet")
+
+
+def as_source(targets: Sequence[TargetField]) -> Mapping[str, str]:
+    """The fields as files."""
+    return {}
+
+
+def access(mapping: CrmMapping) -> Sequence[Access]:
+    """What a mapping needs."""
+    return ()
+
+
 VARIABLES = (
     Variable("HUBSPOT_ACCESS_TOKEN", "a private app's token or a service key", secret=True),
     Variable("HUBSPOT_CLIENT_ID", "OAuth instead of a token: the app's client id"),
@@ -198,4 +252,8 @@ PLUGIN = Plugin(
     connected=connected,
     connect=connect,
     build_sandbox=build_sandbox,
+    admin=admin,
+    admin_variables=(),
+    as_source=as_source,
+    access=access,
 )

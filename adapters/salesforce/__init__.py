@@ -12,16 +12,26 @@ from adapters.salesforce.payload import CRM, field_info
 from adapters.salesforce.pull import IDS_IN_QUERY, STREAMS, pull, read
 from adapters.salesforce.push import BATCH, push
 from adapters.salesforce.rest import Rest, Usage
+from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
+from connector.core.targets import TargetField
 from connector.errors import FixConfig
 from connector.ports import (
+    Access,
     Account,
     Adapter,
+    Allowance,
     Clock,
+    CrmAdmin,
+    Estimate,
     FieldInfo,
     Fields,
+    Finding,
     Limits,
+    Named,
     Plugin,
+    ProbeAnswer,
+    Range,
     Stream,
     TokenStore,
 )
@@ -114,6 +124,35 @@ class Salesforce:
         """HTTP requests sent so far, logins not."""
         return self._http.calls
 
+    async def estimate(self, stream: str, within: Range) -> Estimate:
+        """See connector.ports."""
+        raise FixConfig("not there yet")
+
+    def backfill(
+        self, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
+    ) -> AsyncIterator[Page]:
+        """See connector.ports."""
+        raise FixConfig("not there yet")
+
+    def allowance(self) -> Allowance | None:
+        """See connector.ports."""
+        return None
+
+    async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
+        """See connector.ports."""
+        return ()
+
+    async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
+        """See connector.ports."""
+        return ()
+
+    async def catalog(self) -> Sequence[Named]:
+        """See connector.ports."""
+        return ()
+
+    def use(self, switches: Mapping[str, JsonValue]) -> None:
+        """See connector.ports."""
+
     async def close(self) -> None:
         """Give connections back."""
         await self._http.close()
@@ -161,6 +200,21 @@ def build_sandbox(*args: Any, **options: Any) -> object:
     return build(*args, **options)
 
 
+def admin(variables: Mapping[str, str], clock: Clock) -> CrmAdmin:
+    """Set-up; see connector.ports.CrmAdmin."""
+    raise FixConfig("not there yet")
+
+
+def as_source(targets: Sequence[TargetField]) -> Mapping[str, str]:
+    """The fields as files."""
+    return {}
+
+
+def access(mapping: CrmMapping) -> Sequence[Access]:
+    """What a mapping needs."""
+    return ()
+
+
 PLUGIN = Plugin(
     crm=CRM,
     title="Salesforce",
@@ -168,4 +222,8 @@ PLUGIN = Plugin(
     connected=auth.connected,
     connect=connect,
     build_sandbox=build_sandbox,
+    admin=admin,
+    admin_variables=(),
+    as_source=as_source,
+    access=access,
 )
