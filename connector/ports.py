@@ -10,6 +10,7 @@ from typing import Protocol
 
 from connector.core.mapping import CrmMapping
 from connector.core.model import (
+    Census,
     CompanyRecord,
     Engagement,
     FieldWrite,
@@ -170,7 +171,11 @@ class CrmSource(Protocol):
         ...
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
-        """These person records as they stand now, by the ref asked for. What is missing no longer exists."""
+        """These records as they stand now, by the ref asked for. What is missing no longer exists."""
+        ...
+
+    async def gone(self, stream: str, keys: Sequence[str]) -> frozenset[str]:
+        """Which of these keys of an engagement stream no longer exist, asked by id; what is in doubt is not gone."""
         ...
 
     async def account(self) -> Account:
@@ -342,6 +347,7 @@ class NormalizedPage:
     quarantined: tuple[Quarantined, ...] = ()
     fetched: int = 0
     first_load: bool = False
+    vanished: tuple[str, ...] = ()  # keys of this stream's engagement that no longer exist
 
 
 @dataclass(frozen=True, slots=True)
@@ -542,6 +548,10 @@ class Ledger(Protocol):
 
     async def readings(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], float]:
         """The last readings of these records' counters."""
+        ...
+
+    async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
+        """Ids (keys, of engagement) that are known as alive within the census and not among its living, in order."""
         ...
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:

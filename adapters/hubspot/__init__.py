@@ -12,7 +12,7 @@ from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
 from adapters.hubspot.api import Api, Paths, Usage
 from adapters.hubspot.auth import OAuth, StaticToken
-from adapters.hubspot.byid import READ_BATCH, read_refs, type_of
+from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
 from connector.core.mapping import CrmMapping
@@ -65,10 +65,18 @@ class HubSpot:
         return pulling.pull(pulling.Pulling(self._api, fields, self._cached_schema), stream, since)
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
-        """Contacts as they stand now, by the ref asked for; a merged one carries `moved_to`."""
+        """Contacts and companies as they stand now, by the ref asked for; a merged one carries `moved_to`."""
         asked = pulling.Pulling(self._api, fields, self._cached_schema)
-        properties = await pulling.wanted(asked, "contact")
-        return await read_refs(self._api, refs, properties)
+        found: dict[Ref, VendorRecord] = {}
+        for object_ in dict.fromkeys(ref.object for ref in refs):
+            type_of(object_)
+            here = [ref for ref in refs if ref.object == object_]
+            found |= await read_refs(self._api, here, await pulling.wanted(asked, object_))
+        return found
+
+    async def gone(self, stream: str, keys: Sequence[str]) -> frozenset[str]:
+        """Activities that are no longer live; of streams without ids of records nothing is said."""
+        return await missing_of(self._api, stream, keys) if stream in pulling.OBJECTS else frozenset()
 
     async def account(self) -> Account:
         """Portal, zone, currency and HubSpot's clock. Raises FixConfig for credentials that do not work."""

@@ -19,26 +19,31 @@ LONGEST_PROPERTIES = 6_000  # characters of a list URL; HubSpot answers 414 some
 UNEXPLAINED = 20  # records a batch read may leave out without a word before we call it broken
 
 
-async def read_refs(
-    api: Api, refs: Sequence[Ref], properties: Sequence[str], kind: str = "person"
-) -> dict[Ref, VendorRecord]:
-    """Records as they stand now, by the ref asked for; a merged one says where it went, a deleted one is
-    missing.
+async def read_refs(api: Api, refs: Sequence[Ref], properties: Sequence[str]) -> dict[Ref, VendorRecord]:
+    """Records of one object as they stand now, by the ref asked for; a merged one says where it went, a deleted
+    one is missing. What a batch leaves out, with or without a word, is asked for one by one.
     """
+    if not refs:
+        return {}
+    object_ = refs[0].object
+    stream = type_of(object_)
+    kind = "company" if object_ == "company" else "person"
+    rows = await read_all(api, stream, list(dict.fromkeys(ref.id for ref in refs)), properties, doubt=False)
     found: dict[Ref, VendorRecord] = {}
-    by_object: dict[str, list[Ref]] = {}
     for ref in dict.fromkeys(refs):
-        by_object.setdefault(ref.object, []).append(ref)
-    for object_, asked in by_object.items():
-        stream = type_of(object_)
-        rows = await read_all(api, stream, [ref.id for ref in asked], properties)
-        for ref in asked:
-            row = rows.get(ref.id)
-            if row is None:
-                row = await get_one(api, stream, ref.id, properties)
-            if row is not None:
-                found[ref] = _under(ref, row, kind)
+        row = rows.get(ref.id)
+        if row is None:
+            row = await get_one(api, stream, ref.id, properties)
+        if row is not None:
+            found[ref] = _under(ref, row, kind)
     return found
+
+
+async def missing_of(api: Api, stream: str, ids: Sequence[str]) -> frozenset[str]:
+    """Which of these ids no live record has, each that a batch leaves out asked for by itself."""
+    rows = await read_all(api, stream, ids, ["hs_object_id"], doubt=False)
+    left = [id_ for id_ in ids if id_ not in rows]
+    return frozenset([id_ for id_ in left if await get_one(api, stream, id_, ["hs_object_id"]) is None])
 
 
 def _under(ref: Ref, row: Any, kind: str) -> VendorRecord:
@@ -97,17 +102,30 @@ async def gone(api: Api, object_: str, hits: Mapping[str, Any]) -> tuple[VendorR
     return tuple(records)
 
 
-async def read_all(api: Api, stream: str, ids: Sequence[str], properties: Sequence[str]) -> dict[str, Any]:
+async def read_all(
+    api: Api, stream: str, ids: Sequence[str], properties: Sequence[str], *, doubt: bool = True
+) -> dict[str, Any]:
     """Records by id, a hundred a call, the calls side by side."""
     hundreds = [ids[start : start + READ_BATCH] for start in range(0, len(ids), READ_BATCH)]
-    answers = await asyncio.gather(*(batch_read(api, stream, part, properties) for part in hundreds))
+    answers = await asyncio.gather(
+        *(batch_read(api, stream, part, properties, doubt=doubt) for part in hundreds)
+    )
     return {id_: row for part in answers for id_, row in part.items()}
 
 
 async def batch_read(
-    api: Api, stream: str, ids: Sequence[str], properties: Sequence[str], *, archived: bool = False
+    api: Api,
+    stream: str,
+    ids: Sequence[str],
+    properties: Sequence[str],
+    *,
+    archived: bool = False,
+    doubt: bool = True,
 ) -> dict[str, Any]:
-    """At most a hundred records by the id asked for. What HubSpot leaves out is left out here too."""
+    """At most a hundred records by the id asked for. What HubSpot leaves out is left out here too.
+
+    `doubt`: raise RetryLater when it leaves out more than a merge or two without a word.
+    """
     path = f"{api.paths.objects(stream)}/batch/read" + ("?archived=true" if archived else "")
     body = {
         "properties": list(properties),
@@ -127,7 +145,7 @@ async def batch_read(
             rows[old] = row
     explained = {id_ for error in errors_of(answer.json) for id_ in context_ids(error, "ids")}
     unexplained = asked - rows.keys() - explained
-    if len(unexplained) > UNEXPLAINED or (unexplained == asked and len(asked) > 1):
+    if doubt and (len(unexplained) > UNEXPLAINED or (unexplained == asked and len(asked) > 1)):
         raise RetryLater(
             f"HubSpot left out {len(unexplained)} of {len(asked)} {stream} that were asked for by id.",
             next_step="The watermark stays; the next run asks for them again.",

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from adapters.hubspot.api import Api
@@ -43,7 +44,7 @@ from adapters.hubspot.payload import (
     stage_date_fields,
 )
 from adapters.hubspot.rows import id_of, next_after, number_id, results_of, search_result
-from connector.core.model import JsonValue, Page, VendorEvent
+from connector.core.model import Census, JsonValue, Page, VendorEvent
 from connector.errors import RetryLater, StopRun
 from connector.ports import FieldInfo, Fields, Stream
 from connector.transport import Answer
@@ -145,12 +146,15 @@ async def pull_objects(pulling: Pulling, stream: str, since: Cursor | None) -> A
         cursor = page.cursor
         yield page
     now = await pulling.api.now()
-    if now - cursor_time(cursor, "refreshed") >= REFRESH_EVERY:
-        async for page in _refresh(pulling, stream, {**cursor, "kind": "refresh", "refreshing": iso(now)}):
-            cursor = page.cursor
-            yield page
     if now - cursor_time(cursor, "swept") >= SWEEP_EVERY:
         async for page in _sweep(pulling, stream, {**cursor, "swept": iso(now)}):
+            cursor = page.cursor
+            yield page
+    if (
+        now - cursor_time(cursor, "refreshed") >= REFRESH_EVERY
+    ):  # after the bin: what is in it is no riddle then
+        begin = {**cursor, "kind": "refresh", "refreshing": iso(now), "above": "0"}
+        async for page in _refresh(pulling, stream, begin):
             yield page
 
 
@@ -161,7 +165,8 @@ async def _list(
     all.
     """
     for bin_ in (True,) if archived else (False, True):
-        async for rows, following in _list_pages(pulling, stream, after, archived=bin_):
+        async for listed in _list_pages(pulling, stream, after, archived=bin_):
+            following = listed.following
             more = following is not None or not bin_
             cursor: dict[str, JsonValue] = (
                 {
@@ -173,35 +178,65 @@ async def _list(
                 if more
                 else window_cursor(started - LAG, swept=started, refreshed=started)
             )
-            page = await _page(pulling, stream, rows, cursor, archived=bin_)
+            page = await _page(pulling, stream, listed.rows, cursor, archived=bin_)
             yield replace(page, first_load=True)
         after = None
 
 
 async def _refresh(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterator[Page]:
-    """All live records once more, because calculated properties do not move the last-modified one."""
+    """All live records once more, because calculated properties do not move the last-modified one, nor does a new
+    company of a contact reliably, and because an erasure shows in no list but by its absence from this one.
+    """
     after = str(cursor["after"]) if cursor.get("after") else None
+    above = str(cursor["above"]) if cursor.get("above") else None
     done = {
         **{key: cursor[key] for key in ("until", "swept") if key in cursor},
         "kind": "window",
         "refreshed": iso(cursor_time(cursor, "refreshing")),
     }
-    async for rows, following in _list_pages(pulling, stream, after, archived=False):
-        going_on: Cursor = {**cursor, "after": following}
-        yield await _page(pulling, stream, rows, done if following is None else going_on)
+    async for listed in _list_pages(pulling, stream, after, archived=False):
+        census = _census(OBJECTS[stream], listed, above)
+        above = (census.up_to if census else None) or None
+        going_on: Cursor = {**cursor, "after": listed.following, "above": above}
+        page = await _page(pulling, stream, listed.rows, done if listed.following is None else going_on)
+        yield replace(page, census=census)
+
+
+def _census(object_: str, listed: Listed, above: str | None) -> Census | None:
+    """The ids of a list page as all there is between it and the page before.
+
+    HubSpot lists by id, ascending, as a rule it does not write down: where a page breaks it, nothing is counted from
+    there on.
+    """
+    ids = listed.ids
+    numbers = [int(id_) for id_ in (above or "", *ids) if id_.isdigit()]
+    if above is None or len(numbers) != len(ids) + 1 or any(a >= b for a, b in pairwise(numbers)):
+        return None
+    kept = object_ if object_ in ("contact", "company") else ""
+    return Census(kept, frozenset(ids), above, None if listed.following is None else ids[-1])
 
 
 async def _sweep(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterator[Page]:
     """The recycle bin. A crash repeats it: only the last page says that it was done."""
     unswept = {**cursor, "swept": iso(FLOOR)}
-    async for rows, following in _list_pages(pulling, stream, None, archived=True):
-        yield await _page(pulling, stream, rows, cursor if following is None else unswept, archived=True)
+    async for listed in _list_pages(pulling, stream, None, archived=True):
+        ends = listed.following is None
+        yield await _page(pulling, stream, listed.rows, cursor if ends else unswept, archived=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page of a list: its ids as listed, its rows with the wanted properties, and where the next one starts."""
+
+    ids: tuple[str, ...]
+    rows: Sequence[Any]
+    following: str | None
 
 
 async def _list_pages(
     pulling: Pulling, stream: str, after: str | None, *, archived: bool
-) -> AsyncIterator[tuple[list[Any], str | None]]:
-    """Rows with the wanted properties, and where the next page starts."""
+) -> AsyncIterator[Listed]:
+    """Pages of the list, with the wanted properties."""
     properties = await wanted(pulling, OBJECTS[stream])
     wide = len(",".join(properties)) > LONGEST_PROPERTIES
     asked = ["hs_object_id"] if wide else properties
@@ -225,10 +260,12 @@ async def _list_pages(
             )
         if not rows and not archived:
             await _confirm_end(pulling, stream, after, answer)
+        ids = [str(row.get("id")) if isinstance(row, Mapping) else "" for row in rows]
         if wide and rows:
-            ids = [id_of(row, answer) for row in rows]
-            rows = list((await batch_read(pulling.api, stream, ids, properties, archived=archived)).values())
-        yield rows, following
+            asked_for = [id_of(row, answer) for row in rows]
+            read = await batch_read(pulling.api, stream, asked_for, properties, archived=archived)
+            rows = list(read.values())
+        yield Listed(tuple(ids), rows, following)
         if following is None:
             return
         after = following

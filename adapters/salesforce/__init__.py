@@ -101,6 +101,10 @@ class Salesforce:
         infos = (field_info(each) for each in described["fields"])
         return {info.name: info for info in infos}
 
+    async def gone(self, stream: str, keys: Sequence[str]) -> frozenset[str]:
+        """See connector.ports."""
+        return frozenset()
+
     async def account(self) -> Account:
         """The org, its name, time zone and clock. Raises FixConfig where the credentials do not work."""
         session = await self._login.session()

@@ -92,11 +92,26 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class Census:
+    """All that is alive between two ids: whatever else is known of there has gone without leaving a trace.
+
+    `object` is the vendor object whose records are counted; empty: the engagement of the page's stream, by its keys.
+    `after` is left out of the range and `up_to` lies in it, None is open at that end. Of two ids the shorter comes
+    first and equally long ones go by their characters: the order of whole numbers, and of ids of one length.
+    """
+
+    object: str
+    alive: frozenset[str]
+    after: str | None = None
+    up_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What one fetch of a stream brought.
 
     `cursor` is JSON that is safe to store once this page is saved: pulling from it again repeats at most this
-    page and misses nothing. `fetched` counts the rows on the wire.
+    page and misses nothing. `fetched` counts the rows on the wire. A `census` finds what was erased.
     """
 
     stream: str
@@ -106,6 +121,7 @@ class Page:
     quarantined: tuple[Quarantined, ...] = ()
     fetched: int = 0
     first_load: bool = False
+    census: Census | None = None
 
 
 # ---------------------------------------------------------------------------------------------- what it means to us

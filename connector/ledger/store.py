@@ -7,10 +7,11 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from connector.core.model import JsonValue, Receipt, RecordState, Ref
+from connector.core.model import Census, JsonValue, Receipt, RecordState, Ref
 from connector.ledger import (
     store_admin,
     store_ask,
+    store_census,
     store_decide,
     store_gather,
     store_lease,
@@ -135,6 +136,10 @@ class SqlLedger:
     async def readings(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], float]:
         """The last readings of these records' counters."""
         return await self._db.read(store_gather.readings, refs)
+
+    async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
+        """Ids that are known as alive within the census and are not among its living."""
+        return await self._db.read(store_census.absent, crm, stream, census)
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
         """Rows, watermark and due marks in one commit. Only news makes people due."""

@@ -140,6 +140,7 @@ def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datet
     _keep_companies(db, page, at, tally)
     _keep_opportunities(db, page, at, tally)
     _keep_engagement(db, page, at, tally)
+    _withdraw(db, page, at, tally)
     _keep_readings(db, page, at)
     mark_due(db, tally.touched, at)
     _keep_quarantine(db, page, run, at)
@@ -423,6 +424,23 @@ def _stored_engagement(
             said[_OCCURRED] = time_to_db(said[_OCCURRED], dialect)
             found[row.crm, row.stream, row.key, row.about] = tuple(said)
     return found
+
+
+def _withdraw(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
+    """Engagement that its vendor no longer has: kept as deleted, like what a vendor takes back with a word."""
+    of_stream = (ENGAGEMENT.c.crm == page.crm, ENGAGEMENT.c.stream == page.stream)
+    query = select(ENGAGEMENT.c.about, ENGAGEMENT.c.email).where(*of_stream, ENGAGEMENT.c.deleted.is_(False))
+    rows = list(where_in(db, query, ENGAGEMENT.c.key, page.vanished))
+    for part in chunks(page.vanished):
+        db.execute(
+            update(ENGAGEMENT)
+            .where(*of_stream, ENGAGEMENT.c.key.in_(part), ENGAGEMENT.c.deleted.is_(False))
+            .values(deleted=True, known_at=at, observed_at=at)
+        )
+    tally.stored += len(page.vanished)
+    _touch_by_engagement(
+        db, {row.about for row in rows} - {""}, {row.email for row in rows if row.email}, tally
+    )
 
 
 def _touch_by_engagement(db: Connection, abouts: set[str], emails: set[str], tally: _Tally) -> None:

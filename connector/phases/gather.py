@@ -21,6 +21,7 @@ from connector.core.normalize import (
     normalize_person,
 )
 from connector.errors import ConnectorError, LeaseBusy, RetryLater, SkipRecord
+from connector.phases.census import followed_up
 from connector.phases.lease import acquired
 from connector.ports import Clock, CrmSource, Fetched, Ledger, NormalizedPage, Stream
 
@@ -70,9 +71,11 @@ async def gather(
                     async for page in pages:
                         at = clock.now()
                         lease = await ledger.renew(lease, at)
+                        page, vanished = await followed_up(page, stream, source, ledger, fields, at)
                         normalized = await _normalized(page, stream, crm, mapping, ledger, at, gathered)
+                        normalized = replace(normalized, vanished=vanished)
                         kept = await ledger.keep(normalized, lease, run, at)
-                        counts.rows += page.fetched
+                        counts.rows += page.fetched + len(vanished)
                         counts.stored += kept.stored
                         counts.duplicate += kept.duplicate
                         counts.quarantined += kept.quarantined

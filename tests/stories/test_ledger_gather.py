@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connector.core.model import Answer, Outcome, Quarantined, RecordState, Ref
+from connector.core.model import Answer, Census, Outcome, Quarantined, RecordState, Ref
 from connector.errors import LeaseBusy
 from connector.ledger import open_ledger
 from tests.stories.ledger_words import (
@@ -301,3 +301,40 @@ async def test_ids_with_colons_stay_whole(desk):
     odd = Ref("hubspot", "contact", "a:b:c")
     await desk.keep(contact(odd))
     assert await desk.due() == [odd]
+
+
+async def test_who_is_known_and_not_met_in_a_census_is_absent_within_its_range_only(desk):
+    numbers = ("7", "9", "10", "12", "95", "100")
+    people = [contact(Ref("hubspot", "contact", n)) for n in numbers]
+    await desk.keep(*people, contact(Ref("hubspot", "contactor", "11")))
+    await desk.keep(contact(Ref("hubspot", "contact", "11"), state=RecordState.ARCHIVED, at=NOON + HOUR))
+
+    async def absent(alive, after, up_to):
+        census = Census("contact", frozenset(alive), after, up_to)
+        return await desk.ledger.absent("hubspot", "contacts", census)
+
+    assert await absent({"10"}, "9", "12") == ["12"]  # by number: 9 < 10 < 12, whatever their letters say
+    assert await absent({"10"}, "10", "95") == ["12", "95"]
+    assert await absent({"7", "10"}, None, "12") == ["9", "12"]
+    assert await absent(set(), "95", None) == ["100"]
+    assert await absent({"9"}, "7", "95") == ["10", "12", "95"]
+    assert await absent(set(numbers), None, None) == []
+
+
+async def test_engagement_that_vanished_is_withdrawn_and_its_people_become_due(desk):
+    await desk.keep(contact(ADA), contact(BOB))
+    await desk.keep(
+        stream="events", engagement=(click("1", about=ADA), click("2", about=BOB), click("3", about=BOB))
+    )
+    await desk.decide(decided(ADA), decided(BOB))
+    census = Census("", frozenset({"2"}), "0", None)
+    absent = await desk.ledger.absent("hubspot", "events", census)
+    desk.at += HOUR
+
+    kept = await desk.keep(stream="events", vanished=("1",))
+
+    assert absent == ["1", "3"]
+    assert (kept.stored, kept.touched) == (1, {ADA})
+    assert await desk.ledger.absent("hubspot", "events", census) == ["3"]
+    (facts,) = await desk.ledger.facts([[ADA]])
+    assert facts.engagement == ()
