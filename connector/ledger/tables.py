@@ -58,6 +58,41 @@ class Run(Row, table=True):
     started_at: datetime = _col(UtcTime)
     finished_at: datetime | None = _col(UtcTime, null=True)
     document: str = _col(Text)
+    backfill: int | None = _col(_NUMBER, null=True)
+
+
+class BackfillRow(Row, table=True):
+    """A backfill as it was asked for, and where it stands; `run` is the last that worked on it (or will)."""
+
+    __tablename__ = "backfill"
+    __table_args__: ClassVar[Any] = (Index(None, "crm", "status"), _NEVER_REUSED)
+    id: int | None = _id()
+    crm: str = _col(KEY)
+    object: str = _col(Text)
+    since: datetime | None = _col(UtcTime, null=True)
+    until: datetime | None = _col(UtcTime, null=True)
+    yes: bool = _col(Boolean)
+    status: str = _col(KEY)
+    wish: str = _col(Text)
+    reason: str = _col(Text)
+    estimate: str = _col(Text)
+    run: int = _col(_NUMBER)
+    created_at: datetime = _col(UtcTime)
+    changed_at: datetime = _col(UtcTime)
+
+
+class BackfillStreamRow(Row, table=True):
+    """How far a stream of a backfill is. Its cursor is no watermark and moves none."""
+
+    __tablename__ = "backfill_stream"
+    backfill: int = Field(sa_column=Column(_NUMBER, primary_key=True, autoincrement=False))
+    stream: str = _key()
+    place: int = _col(Integer)
+    cursor: str | None = _col(Text, null=True)
+    rows: int = _col(Integer)
+    expected: int | None = _col(Integer, null=True)
+    done: bool = _col(Boolean)
+    saved_at: datetime = _col(UtcTime)
 
 
 class LeaseRow(Row, table=True):
@@ -242,6 +277,7 @@ class PastRecordRow(Row, table=True):
 class Due(Row, table=True):
     """A person record that is to be decided again; `crm` is empty unless only a run of that CRM may take it up.
 
+    `crm` is `backfill:ID` while that backfill is still reading: only its own run takes them up, once all is read.
     `serial` counts the marks, so that a decision clears only what it has seen.
     """
 
@@ -394,3 +430,4 @@ ENGAGEMENT, READING, QUARANTINE = table(EngagementRow), table(Reading), table(Qu
 PAST_RECORD, DUE, PERSON = table(PastRecordRow), table(Due), table(PersonRow)
 STAGE_HISTORY, REVIEW, PLAN = table(StageHistory), table(ReviewRow), table(Plan)
 PLAN_ROW, WRITTEN, REFUSAL = table(PlanRowRow), table(Written), table(RefusalRow)
+BACKFILL, BACKFILL_STREAM = table(BackfillRow), table(BackfillStreamRow)
