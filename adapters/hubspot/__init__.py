@@ -10,6 +10,7 @@ from typing import Any
 
 from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
+from adapters.hubspot import setup
 from adapters.hubspot.api import Api, Paths, Usage
 from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
@@ -17,7 +18,6 @@ from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
-from connector.core.targets import TargetField
 from connector.errors import FixConfig, Problem, RetryLater
 from connector.ports import (
     Access,
@@ -163,6 +163,13 @@ def connected(variables: Mapping[str, str]) -> bool:
 
 def connect(variables: Mapping[str, str], clock: Clock, store: TokenStore | None) -> HubSpot:
     """The adapter for these variables. Sends nothing. Raises FixConfig with every problem at once."""
+    api, auth, daily_share = _connection(variables, clock, store)
+    return HubSpot(api, auth, daily_share=daily_share)
+
+
+def _connection(
+    variables: Mapping[str, str], clock: Clock, store: TokenStore | None
+) -> tuple[Api, StaticToken | OAuth, float]:
     problems: list[Problem] = []
 
     def tried(name: str, read: Any) -> Any:
@@ -204,7 +211,7 @@ def connect(variables: Mapping[str, str], clock: Clock, store: TokenStore | None
             clock=clock,
             store=store,
         )
-    return HubSpot(Api(base_url, auth, clock, paths, rate_share), auth, daily_share=daily_share)
+    return Api(base_url, auth, clock, paths, rate_share), auth, daily_share
 
 
 def _share(text: str) -> float:
@@ -225,13 +232,12 @@ def build_sandbox(*arguments: Any, **options: Any) -> object:
 
 
 def admin(variables: Mapping[str, str], clock: Clock) -> CrmAdmin:
-    """Set-up; see connector.ports.CrmAdmin."""
-    raise FixConfig("not there yet")
-
-
-def as_source(targets: Sequence[TargetField]) -> Mapping[str, str]:
-    """The fields as files."""
-    return {}
+    """Set-up by HUBSPOT_ADMIN_TOKEN where it is set, else by the connector's own credentials. Sends nothing."""
+    token = (variables.get(ADMIN_TOKEN) or "").strip()
+    api, auth, _ = _connection(
+        {**variables, "HUBSPOT_ACCESS_TOKEN": token} if token else variables, clock, None
+    )
+    return setup.Admin(api, auth)
 
 
 def access(mapping: CrmMapping) -> Sequence[Access]:
@@ -251,6 +257,14 @@ VARIABLES = (
         "HUBSPOT_DAILY_SHARE", "share of the day's calls, everybody's counted, at which writing stops", "0.3"
     ),
 )
+ADMIN_TOKEN = "HUBSPOT_ADMIN_TOKEN"  # noqa: S105  (a name)
+ADMIN_VARIABLES = (
+    Variable(
+        ADMIN_TOKEN,
+        "a token that may create properties (`crm.schemas.contacts.write`), for `connector setup` alone; never stored",
+        secret=True,
+    ),
+)
 DEFAULTS = {variable.name: variable.default or "" for variable in VARIABLES}
 
 PLUGIN = Plugin(
@@ -261,7 +275,7 @@ PLUGIN = Plugin(
     connect=connect,
     build_sandbox=build_sandbox,
     admin=admin,
-    admin_variables=(),
-    as_source=as_source,
+    admin_variables=ADMIN_VARIABLES,
+    as_source=setup.as_source,
     access=access,
 )

@@ -55,10 +55,29 @@ class Paths:
         base = "/crm/v4/associations" if self._v3 else f"/crm/associations/{self.version}"
         return f"{base}/{from_}/{to}/batch/read"
 
+    def pipelines(self, type_: str) -> str:
+        """Pipelines of one type and their stages."""
+        return f"/crm/v3/pipelines/{type_}" if self._v3 else f"/crm/pipelines/{self.version}/{type_}"
+
+    @property
+    def owners(self) -> str:
+        """Who may own a record."""
+        return "/crm/v3/owners" if self._v3 else f"/crm/owners/{self.version}"
+
+    @property
+    def lists(self) -> str:
+        """Lists of records, found by `/search`."""
+        return "/crm/v3/lists" if self._v3 else f"/crm/lists/{self.version}"
+
     @property
     def account(self) -> str:
         """Who we are connected as."""
         return "/account-info/v3/details" if self._v3 else f"/account-info/{self.version}/details"
+
+    @property
+    def introspect(self) -> str:
+        """Where a token tells what it may do."""
+        return f"{self.token}/introspect"
 
     @property
     def token(self) -> str:
@@ -126,6 +145,10 @@ class Api:
         """A POST; `idempotent=False` for writes."""
         answer = await self._transport.send("POST", path, json=body, policy=policy, idempotent=idempotent)
         return self._note(answer, general=policy == "default")
+
+    async def patch(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """A PATCH that ends in the same state however often it is sent."""
+        return self._note(await self._transport.send("PATCH", path, json=body), general=True)
 
     async def post_associations(self, path: str, body: Mapping[str, Any]) -> Answer:
         """A POST that counts in the window of associations and in the general one."""

@@ -29,6 +29,18 @@ class BadRequest(StopRun):
         self.answer = answer
 
 
+class MissingScopes(FixConfig):
+    """HubSpot refused a call because the app lacks one of these scopes."""
+
+    def __init__(self, scopes: tuple[str, ...], *, where: str) -> None:
+        super().__init__(
+            f"The HubSpot app lacks the scope {' or '.join(scopes)}.",
+            next_step="Add the scope to the app (or service key) in HubSpot, then `connector check hubspot`.",
+            where=where,
+        )
+        self.scopes = scopes
+
+
 def classifier(until_midnight: Callable[[], timedelta]) -> Callable[[Answer], Verdict]:
     """The table. `until_midnight` is the time left until the account's day ends, when daily limits start
     anew.
@@ -116,11 +128,7 @@ def _unauthorized(answer: Answer) -> Verdict:
 def _forbidden(answer: Answer) -> FixConfig:
     scopes = missing_scopes(answer)
     if scopes:
-        return FixConfig(
-            f"The HubSpot app lacks the scope {' or '.join(scopes)}.",
-            next_step="Add the scope to the app (or service key) in HubSpot, then `connector mapping check hubspot`.",
-            where=place(answer),
-        )
+        return MissingScopes(scopes, where=place(answer))
     return FixConfig(
         f"HubSpot forbids this: {vendor_message(answer)}",
         next_step="Check the scopes of the app, and that the user who created it still is a super admin.",

@@ -79,7 +79,8 @@ def _target(object_: str, to: str, result: str, stages: dict[str, str]) -> Targe
             object_, to, result, "MQL since", "datetime", "Start of the present spell as MQL, UTC."
         )
     if result == "stage":
-        options = tuple((stages.get(stage, stage), _STAGE_LABELS[stage]) for stage in LADDER)
+        named = [stage for stage in LADDER if stage in stages or not stages]  # no other is ever written
+        options = tuple((stages.get(stage, stage), _STAGE_LABELS[stage]) for stage in named)
         return TargetField(
             object_,
             to,

@@ -71,6 +71,7 @@ def change_property(api: Api, request: Request, body: Any) -> Response:
         description=str(body.get("description", before.description)),
         group=str(body.get("groupName", before.group)),
         options=_options(body["options"]) if "options" in body else before.options,
+        hidden=_hidden(body["options"]) if "options" in body else before.hidden,
     )
     table.properties[after.name] = after
     return json_response(after.wire())
@@ -253,6 +254,7 @@ def _made(api: Api, table: Table, body: dict[str, Any]) -> Property:
         field_type,
         str(body["groupName"]),
         options,
+        _hidden(body.get("options") or []),
         defined_by_hubspot=False,
         unique=unique,
         description=str(body.get("description") or ""),
@@ -262,6 +264,10 @@ def _made(api: Api, table: Table, body: dict[str, Any]) -> Property:
 def _options(given: list[Any]) -> tuple[tuple[str, str], ...]:
     ordered = sorted(given, key=lambda option: int(option.get("displayOrder", 0)))
     return tuple((str(option["value"]), str(option.get("label", option["value"]))) for option in ordered)
+
+
+def _hidden(given: list[Any]) -> frozenset[str]:
+    return frozenset(str(option["value"]) for option in given if option.get("hidden") is True)
 
 
 def _inputs(body: dict[str, Any]) -> list[dict[str, Any]]:

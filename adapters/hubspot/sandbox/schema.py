@@ -47,6 +47,7 @@ class Property:
     field_type: str
     group: str
     options: tuple[tuple[str, str], ...] = ()
+    hidden: frozenset[str] = frozenset()  # of the options: not offered on screens, valid all the same
     read_only: bool = False
     defined_by_hubspot: bool = True
     unique: bool = False
@@ -63,10 +64,7 @@ class Property:
             "fieldType": self.field_type,
             "description": self.description,
             "groupName": self.group,
-            "options": [
-                {"label": label, "value": value, "displayOrder": place, "hidden": False}
-                for place, (value, label) in enumerate(self.options)
-            ],
+            "options": self._options(),
             "displayOrder": -1,
             "calculated": self.read_only and self.field_type.startswith("calculation_"),
             "externalOptions": self.external_options,
@@ -83,6 +81,14 @@ class Property:
             "formField": False,
             "dataSensitivity": "non_sensitive",
         }
+
+    def _options(self) -> list[dict[str, Any]]:
+        """In no promised order: `displayOrder` says where each belongs."""
+        shown = [
+            {"label": label, "value": value, "displayOrder": place, "hidden": value in self.hidden}
+            for place, (value, label) in enumerate(self.options)
+        ]
+        return shown[::-1] if self.external_options else shown
 
 
 @dataclass(frozen=True, slots=True)
