@@ -156,7 +156,7 @@ class PersonRecord:
     state: RecordState = RecordState.LIVE
     moved_to: Ref | None = None
     in_scope: bool = True
-    held: Mapping[str, JsonValue] = field(default_factory=dict)
+    held: Mapping[str, JsonValue] = field(default_factory=dict)  # what stands where we write; blanks left out
     changed_at: datetime | None = None
     created_at: datetime | None = None
 

@@ -33,6 +33,7 @@ from connector.errors import StopRun
 TIME = "$t"  # marks a time among our field values, which are never objects otherwise
 STRANGE = " "  # begins a text that only Python's own JSON can write and read; blanks mean nothing to others
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+_WITH_TIMES = orjson.OPT_SORT_KEYS  # the encoder writes aware UTC times itself, as `isoformat` does
 
 
 # ------------------------------------------------------------------------------------------------- plain JSON
@@ -85,6 +86,30 @@ def parse_ref(text: str) -> Ref:
     return Ref(crm, object_, id_)
 
 
+def values_to(values: Mapping[str, Value]) -> dict[str, JsonValue]:
+    """Our field values for `dump_record`: a time is tagged, so that it comes back as one."""
+    return {
+        name: {TIME: _utc(value)} if isinstance(value, datetime) else value for name, value in values.items()
+    }
+
+
+def told(values: Mapping[str, JsonValue]) -> str:
+    """A vendor's own values as JSON text. A blank says no more than a missing one, and there are many."""
+    return dumps({name: value for name, value in values.items() if value is not None})
+
+
+def _dump_record(value: JsonValue) -> str:
+    """JSON text, keys sorted, times in it (all UTC) as ISO 8601 text."""
+    try:
+        return orjson.dumps(value, option=_WITH_TIMES).decode()
+    except TypeError:
+        return STRANGE + json.dumps(value, default=_plain, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(value: object) -> JsonValue:
+    return value.isoformat() if isinstance(value, datetime) else _tagged(value)
+
+
 def _ref(text: str | None) -> Ref | None:
     return parse_ref(text) if text is not None else None
 
@@ -95,6 +120,10 @@ def _text(ref: Ref | None) -> str | None:
 
 def _time(at: datetime | None) -> str | None:
     return at.astimezone(UTC).isoformat() if at is not None else None
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return at if at is None or at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def _at(text: str | None) -> datetime | None:
@@ -115,22 +144,22 @@ def values_from(raw: Mapping[str, Any]) -> dict[str, Value]:
 def dump_person(record: PersonRecord) -> str:
     """A person record as JSON text."""
     answer = record.answer
-    return dumps(
+    return _dump_record(
         {
             "ref": str(record.ref),
-            "fields": dict(record.fields),
+            "fields": values_to(record.fields),
             "emails": record.emails,
             "same_as": [str(ref) for ref in record.same_as],
             "company": _text(record.company),
             "stage": record.stage,
-            "stage_at": _time(record.stage_at),
-            "answer": [answer.kind, answer.status, _time(answer.at), answer.reason] if answer else None,
+            "stage_at": _utc(record.stage_at),
+            "answer": [answer.kind, answer.status, _utc(answer.at), answer.reason] if answer else None,
             "state": record.state.value,
             "moved_to": _text(record.moved_to),
             "in_scope": record.in_scope,
             "held": dict(record.held),
-            "changed_at": _time(record.changed_at),
-            "created_at": _time(record.created_at),
+            "changed_at": _utc(record.changed_at),
+            "created_at": _utc(record.created_at),
         }
     )
 
@@ -161,12 +190,12 @@ def load_person(text: str) -> PersonRecord:
 
 def dump_company(record: CompanyRecord) -> str:
     """A company record as JSON text."""
-    return dumps(
+    return _dump_record(
         {
             "ref": str(record.ref),
-            "fields": dict(record.fields),
+            "fields": values_to(record.fields),
             "state": record.state.value,
-            "changed_at": _time(record.changed_at),
+            "changed_at": _utc(record.changed_at),
         }
     )
 
@@ -184,7 +213,7 @@ def load_company(text: str) -> CompanyRecord:
 
 def dump_opportunity(record: OpportunityRecord) -> str:
     """An opportunity record as JSON text."""
-    return dumps(
+    return _dump_record(
         {
             "ref": str(record.ref),
             "people": [str(ref) for ref in record.people],
@@ -194,8 +223,8 @@ def dump_opportunity(record: OpportunityRecord) -> str:
             "amount": record.amount,
             "currency": record.currency,
             "state": record.state.value,
-            "changed_at": _time(record.changed_at),
-            "closed_at": _time(record.closed_at),
+            "changed_at": _utc(record.changed_at),
+            "closed_at": _utc(record.closed_at),
         }
     )
 

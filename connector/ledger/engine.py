@@ -110,6 +110,7 @@ def build_engine(url: URL, *, begin: str = "BEGIN IMMEDIATE", connections: int =
         for pragma in (
             f"busy_timeout={BUSY_MS}",
             "journal_mode=WAL",
+            "wal_autocheckpoint=4000",  # 16 MB: a page of the file that many commits touch is copied back once
             "synchronous=NORMAL",  # in WAL a power cut loses at most whole last commits, which are repeated
             "cache_size=-32000",
             "temp_store=MEMORY",

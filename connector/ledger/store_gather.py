@@ -174,7 +174,7 @@ def _keep_records(
         if known is not None and vendor.changed_at < known.changed_at and state == known.state:
             tally.duplicate += 1
             continue
-        row = _Known(dump(record), codec.dumps(dict(vendor.values)), vendor.changed_at, state)
+        row = _Known(dump(record), codec.told(vendor.values), vendor.changed_at, state)
         if known is not None and known == row:
             tally.duplicate += 1
             continue

@@ -22,7 +22,7 @@ from connector.core.normalize import (
 )
 from connector.errors import ConnectorError, LeaseBusy, RetryLater, SkipRecord
 from connector.phases.census import followed_up
-from connector.phases.lease import acquired
+from connector.phases.lease import acquired, extended
 from connector.ports import Clock, CrmSource, Fetched, Ledger, NormalizedPage, Stream
 
 
@@ -70,7 +70,7 @@ async def gather(
                 async with _ended(source.pull(stream.name, since, fields)) as pages:
                     async for page in pages:
                         at = clock.now()
-                        lease = await ledger.renew(lease, at)
+                        lease = await extended(ledger, lease, at)
                         page, vanished = await followed_up(page, stream, source, ledger, fields, at)
                         normalized = await _normalized(page, stream, crm, mapping, ledger, at, gathered)
                         normalized = replace(normalized, vanished=vanished)

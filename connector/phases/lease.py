@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connector.errors import LeaseBusy
 from connector.ports import Clock, Lease, Ledger
 
 PATIENCE = timedelta(seconds=60)  # longer than a lease lives, so that a dead holder is outlived
 POLL = timedelta(seconds=1)
+LEFT = timedelta(seconds=30)  # of a lease: as long as one request may take
 
 
 async def acquired(
@@ -24,3 +25,10 @@ async def acquired(
                 raise
         await clock.sleep(POLL)
         waited += POLL
+
+
+async def extended(ledger: Ledger, lease: Lease, at: datetime) -> Lease:
+    """The lease with at least `LEFT` to live; renewed only where that is not so, since each renewal is a commit.
+
+    Raises LeaseBusy when somebody took it over."""
+    return lease if lease.expires_at - at >= LEFT else await ledger.renew(lease, at)

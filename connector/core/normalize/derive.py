@@ -35,9 +35,10 @@ def derive(fields: dict[str, Value], titles: tuple[TitleRow, ...] = ()) -> dict[
     filled: dict[str, Value] = {name: value for name, value in fields.items() if value is not None}
     address = filled.get("email")
     address = address if isinstance(address, str) else None
+    kind = email_kind(address)
     if address:
         filled.setdefault("email_domain", address.rpartition("@")[2])
-    filled.setdefault("email_kind", email_kind(address))
+    filled.setdefault("email_kind", kind)
     title = filled.get("title")
     if isinstance(title, str):
         seniority, function = read_title(title, titles)
@@ -46,14 +47,13 @@ def derive(fields: dict[str, Value], titles: tuple[TitleRow, ...] = ()) -> dict[
         if function:
             filled.setdefault("job_function", function)
     company_domain = domain(filled.get("website"))
-    if company_domain is None and address and email_kind(address) in ("business", "role"):
+    if company_domain is None and address and kind in ("business", "role"):
         company_domain = address.rpartition("@")[2]
-    if company_domain and email_kind(f"x@{company_domain}") == "business":
+    if company_domain and not _domain_kind(company_domain):
         filled.setdefault("company_domain", company_domain)
     return filled
 
 
-@lru_cache(maxsize=50_000)
 def email_kind(address: str | None) -> str:
     """`business`, `free`, `disposable`, `role`, or `none` without an address.
 
@@ -63,12 +63,16 @@ def email_kind(address: str | None) -> str:
     if not address or "@" not in address:
         return "none"
     local, _, host = address.rpartition("@")
+    return _domain_kind(host) or ("role" if is_role_name(local) else "business")
+
+
+@lru_cache(maxsize=50_000)
+def _domain_kind(host: str) -> str:
+    """`disposable`, `free`, or nothing."""
     parents = _parents(host)
     if any(each in blocklist for each in parents):
         return "disposable"
-    if any(each in whitelist or each in _MORE_FREE for each in parents):
-        return "free"
-    return "role" if is_role_name(local) else "business"
+    return "free" if any(each in whitelist or each in _MORE_FREE for each in parents) else ""
 
 
 def is_role_name(local: str) -> bool:

@@ -1,16 +1,17 @@
 """Turn one record of a CRM into a person's, a company's or an opportunity's record in our words. Pure: it
-neither joins records nor compares CRMs (`merge.py`), and it keeps nothing between two records.
+neither joins records nor compares CRMs (`merge.py`), and it keeps nothing of a record for the next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from connector.core.conditions import holds
 from connector.core.fields import PERSON_FIELDS
-from connector.core.mapping import CrmMapping, FieldMap, ObjectMapping, StageMap, StatusMap, fold
+from connector.core.mapping import CrmMapping, FieldMap, ObjectMapping, fold
 from connector.core.model import (
     Answer,
     CompanyRecord,
@@ -23,6 +24,7 @@ from connector.core.model import (
 from connector.core.normalize import transforms
 from connector.core.normalize.derive import derive
 from connector.core.normalize.transforms import Around, apply
+from connector.core.titles import TitleRow
 from connector.errors import SkipRecord
 
 
@@ -35,9 +37,10 @@ def normalize_person(
     An answer is dated by the vendor's history (`status_at`), else by `seen_at` (when we read it), else by
     the record's last change. Raises SkipRecord when the mapping does not know the object as a person.
     """
-    shape = _shape(record, mapping, "person")
-    emails = addresses(record.values.get(name) for name in shape.emails)
-    fields = _fields(record.values, shape.fields, mapping)
+    ready = _ready_for(record, mapping, "person")
+    values = record.values
+    emails = addresses([values.get(name) for name in ready.shape.emails])
+    fields = ready.fields(values)
     address = fields.get("email")
     if isinstance(address, str) and address not in emails:
         emails = (address, *emails)
@@ -52,13 +55,13 @@ def normalize_person(
         emails=emails,
         same_as=tuple(dict.fromkeys((*record.counterparts, *record.absorbed))),
         company=record.company,
-        stage=_stage(record.values, shape.stage),
+        stage=ready.stage(values),
         stage_at=record.stage_at,
-        answer=_answer(record, shape.status, seen_at),
+        answer=ready.answer(record, seen_at),
         state=record.state,
         moved_to=record.moved_to,
-        in_scope=_in_scope(record.values, shape, filled),
-        held={line.to: record.values.get(line.to) for line in shape.write},
+        in_scope=_in_scope(values, ready.shape, filled),
+        held={name: value for name in ready.held if (value := values.get(name)) is not None},
         changed_at=record.changed_at,
         created_at=record.created_at,
     )
@@ -66,8 +69,7 @@ def normalize_person(
 
 def normalize_company(record: VendorRecord, mapping: CrmMapping) -> CompanyRecord:
     """A company's record: the fields that its people may inherit. Raises SkipRecord as for people."""
-    shape = _shape(record, mapping, "company")
-    fields = _fields(record.values, shape.fields, mapping)
+    fields = _ready_for(record, mapping, "company").fields(record.values)
     site = transforms.domain(fields.get("website"))
     if site:
         fields.setdefault("company_domain", site)
@@ -77,8 +79,7 @@ def normalize_company(record: VendorRecord, mapping: CrmMapping) -> CompanyRecor
 def normalize_opportunity(record: VendorRecord, mapping: CrmMapping) -> OpportunityRecord:
     """A deal: closed, won, how much, whose. What is not said to be won is not. Raises SkipRecord as for
     people."""
-    shape = _shape(record, mapping, "opportunity")
-    fields = _fields(record.values, shape.fields, mapping)
+    fields = _ready_for(record, mapping, "opportunity").fields(record.values)
     amount, currency, closed_at = (fields.get(each) for each in ("amount", "amount_currency", "closed_at"))
     return OpportunityRecord(
         ref=record.ref,
@@ -112,6 +113,8 @@ def addresses(values: Iterable[JsonValue]) -> tuple[str, ...]:
     or commas."""
     found: dict[str, None] = {}
     for value in values:
+        if value is None:
+            continue
         many = (
             value
             if isinstance(value, list | tuple)
@@ -124,44 +127,134 @@ def addresses(values: Iterable[JsonValue]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _shape(record: VendorRecord, mapping: CrmMapping, kind: str) -> ObjectMapping:
-    shape = mapping.objects.get(record.ref.object)
-    if shape is None or shape.kind != kind:
+# ---------------------------------------------------------------------------- a mapping, ready for many records
+
+_Read = Callable[[Mapping[str, JsonValue], str | None], Value]
+"""One field of ours out of their values; the country is known for national telephone numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """One object's mapping, prepared once: what a page repeats a hundred times is only looked up."""
+
+    shape: ObjectMapping
+    country: _Read | None
+    reads: tuple[tuple[str, _Read], ...]  # every field but the country and amounts of money
+    amounts: tuple[FieldMap, ...]
+    stages: Mapping[str, str]  # theirs, folded, to ours
+    answers: Mapping[str, tuple[str, str | None]]  # their status, folded: our answer and its standing reason
+    held: tuple[str, ...]  # the fields that we write to
+
+    def fields(self, values: Mapping[str, JsonValue]) -> dict[str, Value]:
+        """Our fields, blank ones left out."""
+        found: dict[str, Value] = {}
+        # The country first: national telephone numbers are read with it.
+        country = self.country(values, None) if self.country else None
+        region = country if isinstance(country, str) else None
+        if country is not None:
+            found["country"] = country
+        for name, read in self.reads:
+            value = read(values, region)
+            if value is not None:
+                found[name] = value
+        for one in self.amounts:
+            found.update(_money(values, one))
+        return found
+
+    def stage(self, values: Mapping[str, JsonValue]) -> str | None:
+        """Our stage; theirs as it is spelled where the mapping does not name it."""
+        said = transforms.text(values.get(self.shape.stage.source)) if self.shape.stage else None
+        return None if said is None else self.stages.get(fold(said), said)
+
+    def answer(self, record: VendorRecord, seen_at: datetime | None) -> Answer | None:
+        """Sales' answer, where the record's status is one."""
+        status = self.shape.status
+        said = transforms.text(record.values.get(status.source)) if status else None
+        if status is None or said is None:
+            return None
+        kind, reason = self.answers.get(fold(said), ("", None))
+        if not kind:
+            return None
+        if kind == "rejected" and not reason and status.reason:
+            reason = transforms.text(record.values.get(status.reason))
+        return Answer(kind, said, record.status_at or seen_at or record.changed_at, reason)
+
+
+def _ready_for(record: VendorRecord, mapping: CrmMapping, kind: str) -> _Ready:
+    ready = _prepared(_Same(mapping)).get(record.ref.object)
+    if ready is None or ready.shape.kind != kind:
         raise SkipRecord(
             f"The mapping does not know `{record.ref.object}` as a {kind}.",
             where=str(record.ref),
             next_step=f"Add it under `objects` in the {mapping.crm} mapping.",
         )
-    return shape
+    return ready
 
 
-def _fields(
-    values: Mapping[str, JsonValue], maps: Sequence[FieldMap], mapping: CrmMapping
-) -> dict[str, Value]:
-    found: dict[str, Value] = {}
-    # The country first: national telephone numbers are read with it.
-    country = next((_value(values, one, mapping, None) for one in maps if one.field == "country"), None)
-    region = country if isinstance(country, str) else None
-    for one in maps:
-        if one.transform == "money":
-            found.update(_money(values, one))
-        else:
-            found[one.field] = country if one.field == "country" else _value(values, one, mapping, region)
-    return {name: value for name, value in found.items() if value is not None}
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A mapping as the key of a cache. It is frozen but holds dictionaries, so the object itself counts; the cache
+    keeps it alive, and with it its identity."""
+
+    mapping: CrmMapping
+
+    def __hash__(self) -> int:
+        return id(self.mapping)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.mapping is self.mapping
 
 
-def _value(values: Mapping[str, JsonValue], one: FieldMap, mapping: CrmMapping, region: str | None) -> Value:
-    raw = _raw(values, one)
-    return (
-        None if raw is None else _of_kind(apply(one.transform, raw, Around(region, mapping.titles)), one.kind)
+@lru_cache(maxsize=32)
+def _prepared(same: _Same) -> Mapping[str, _Ready]:
+    return {name: _prepare(shape, same.mapping.titles) for name, shape in same.mapping.objects.items()}
+
+
+def _prepare(shape: ObjectMapping, titles: tuple[TitleRow, ...]) -> _Ready:
+    one_each = {one.field: one for one in shape.fields}  # of two lines for one field the last counts
+    country = one_each.pop("country", None)
+    stages: dict[str, str] = {}
+    for ours, theirs in shape.stage.values.items() if shape.stage else ():
+        for value in theirs:
+            stages.setdefault(fold(value), ours)
+    answers: dict[str, tuple[str, str | None]] = {}
+    if shape.status:
+        answers.update({fold(each): ("working", None) for each in shape.status.working})
+        for refused, reason in reversed(list(shape.status.rejected.items())):
+            answers[fold(refused)] = ("rejected", reason)
+        answers.update({fold(each): ("accepted", None) for each in shape.status.accepted})
+    return _Ready(
+        shape=shape,
+        country=_reader(country, titles) if country else None,
+        reads=tuple(
+            (name, _reader(one, titles)) for name, one in one_each.items() if one.transform != "money"
+        ),
+        amounts=tuple(one for one in one_each.values() if one.transform == "money"),
+        stages=stages,
+        answers=answers,
+        held=tuple(line.to for line in shape.write),
     )
 
 
-def _raw(values: Mapping[str, JsonValue], one: FieldMap) -> JsonValue:
-    raw = first_filled(values, one.sources)
-    if raw is None or one.values is None:
-        return raw
+def _reader(one: FieldMap, titles: tuple[TitleRow, ...]) -> _Read:
+    transform, kind, sources = one.transform, one.kind, one.sources
+    abroad = Around(None, titles)
+
+    def read(values: Mapping[str, JsonValue], region: str | None) -> Value:
+        raw = first_filled(values, sources)
+        if raw is None:
+            return None
+        if one.values is not None:
+            raw = _translated(raw, one)
+        return _of_kind(apply(transform, raw, abroad if region is None else Around(region, titles)), kind)
+
+    return read
+
+
+def _translated(raw: JsonValue, one: FieldMap) -> JsonValue:
+    """A whole value by the mapping's own table."""
     said = transforms.text(raw)
+    assert one.values is not None
     if said is not None and fold(said) in one.values:
         return one.values[fold(said)]
     return one.otherwise if one.otherwise is not None else raw
@@ -169,54 +262,38 @@ def _raw(values: Mapping[str, JsonValue], one: FieldMap) -> JsonValue:
 
 def _of_kind(value: Value, kind: str) -> Value:
     """The value, where it is of the kind its field promises; conditions compare numbers with numbers."""
+    if kind == "text":
+        return value if value is None or isinstance(value, str) else transforms.text(value)
     if kind == "number":
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if kind == "boolean":
         return value if isinstance(value, bool) else None
     if kind == "datetime":
         return value if isinstance(value, datetime) else None
-    if kind == "text" and value is not None and not isinstance(value, str):
-        return transforms.text(value)
     return value
 
 
 def _money(values: Mapping[str, JsonValue], one: FieldMap) -> dict[str, Value]:
+    raw = first_filled(values, one.sources)
+    if raw is None:
+        return {}
+    if one.values is not None:
+        raw = _translated(raw, one)
     said = transforms.text(values.get(one.currency_from)) if one.currency_from else None
-    found = transforms.money(_raw(values, one), said or one.currency)
-    return {one.field: found.amount, f"{one.field}_currency": found.currency} if found else {}
+    found = transforms.money(raw, said or one.currency)
+    if found is None:
+        return {}
+    named = {one.field: found.amount, f"{one.field}_currency": found.currency}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def first_filled(values: Mapping[str, JsonValue], names: Sequence[str]) -> JsonValue:
     """The first value under these names that is not blank, else None."""
     for name in names:
         raw = values.get(name)
-        if not transforms.is_blank(raw):
+        if raw is not None and not transforms.is_blank(raw):
             return raw
     return None
-
-
-def _stage(values: Mapping[str, JsonValue], stage: StageMap | None) -> str | None:
-    said = transforms.text(values.get(stage.source)) if stage else None
-    if stage is None or said is None:
-        return None
-    for ours, theirs in stage.values.items():
-        if fold(said) in map(fold, theirs):
-            return ours
-    return said
-
-
-def _answer(record: VendorRecord, status: StatusMap | None, seen_at: datetime | None) -> Answer | None:
-    said = transforms.text(record.values.get(status.source)) if status else None
-    if status is None or said is None:
-        return None
-    at = record.status_at or seen_at or record.changed_at
-    if fold(said) in map(fold, status.accepted):
-        return Answer("accepted", said, at)
-    for refused, reason in status.rejected.items():
-        if fold(said) == fold(refused):
-            written = transforms.text(record.values.get(status.reason)) if status.reason else None
-            return Answer("rejected", said, at, reason or written)
-    return Answer("working", said, at) if fold(said) in map(fold, status.working) else None
 
 
 def _in_scope(values: Mapping[str, JsonValue], shape: ObjectMapping, ours: Mapping[str, Value]) -> bool:

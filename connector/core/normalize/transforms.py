@@ -72,7 +72,7 @@ def apply(transform: str, raw: JsonValue, around: Around = Around()) -> Value:
 def text(raw: JsonValue) -> str | None:
     """Trimmed text. Whole numbers lose a `.0`, lists are joined with `; `, objects are no text."""
     if isinstance(raw, str):
-        return raw.replace("\x00", "").strip(BLANKS)[:MAX_TEXT] or None
+        return (raw.replace("\x00", "") if "\x00" in raw else raw).strip(BLANKS)[:MAX_TEXT] or None
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, float):
@@ -104,6 +104,7 @@ def list_first(raw: JsonValue) -> str | None:
 
 _SCALE = {"k": 1e3, "tsd": 1e3, "m": 1e6, "mio": 1e6, "mn": 1e6, "million": 1e6, "millions": 1e6, "mrd": 1e9}
 _SCALE |= {"b": 1e9, "bn": 1e9, "billion": 1e9}
+_PLAIN_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _NUMBER = re.compile(r"([-+−(]?)\s*([0-9][0-9.,'’\s]*)\s*([^\W\d_]*)")
 
 
@@ -122,8 +123,10 @@ def number(raw: JsonValue) -> float | int | None:
     found = text(raw)
     if found is None:
         return None
+    if _PLAIN_NUMBER.fullmatch(found):
+        return _finite(float(found))
     ascii_digits = unicodedata.normalize("NFKC", found).strip(BLANKS)
-    if re.fullmatch(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", ascii_digits):
+    if _PLAIN_NUMBER.fullmatch(ascii_digits):
         return _finite(float(ascii_digits))
     match = _NUMBER.search(ascii_digits)
     if match is None or re.search(r"[0-9]", ascii_digits[match.end() :]):
@@ -300,6 +303,11 @@ def boolean(raw: JsonValue) -> bool | None:
     return True if word in _YES else False if word in _NO else None
 
 
+_ISO_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:?[0-9]{2})"
+)
+
+
 def moment(raw: JsonValue) -> datetime | None:
     """An instant in UTC. Without an offset the text is UTC; epoch numbers are seconds, or milliseconds from
     1e11 on.
@@ -319,6 +327,8 @@ def moment(raw: JsonValue) -> datetime | None:
     found = text(raw)
     if found is None:
         return None
+    if _ISO_INSTANT.fullmatch(found):  # as both vendors write it, and Python reads it at once
+        return _sane(datetime.fromisoformat(found))
     if re.fullmatch(r"[-+]?[0-9]{9,}(\.[0-9]+)?([eE]\+?[0-9]+)?", found):
         return _of_epoch(float(found))
     if not re.match(r"[0-9]{4}-[0-9]{2}", found):
@@ -447,10 +457,13 @@ def phone(raw: JsonValue, region: str | None = None) -> str | None:
     """E.164 of a possible telephone number. A national number needs the region (ISO alpha-2) it is dialled
     in."""
     found = text(raw)
-    if found is None:
-        return None
+    return None if found is None else _phone(found[:100], region)
+
+
+@lru_cache(maxsize=20_000)
+def _phone(found: str, region: str | None) -> str | None:
     try:
-        parsed = phonenumbers.parse(found[:100], region)
+        parsed = phonenumbers.parse(found, region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(parsed):
@@ -458,6 +471,8 @@ def phone(raw: JsonValue, region: str | None = None) -> str | None:
     return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
 
 
+LONGEST_ADDRESS = 254  # RFC 5321 with its erratum 1690
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@([A-Za-z0-9.-]{1,180}\.[A-Za-z]{2,})")
 _ADDRESS = re.compile(r"[^\s@<>,;:()\"\[\]\\]+@[^\s@<>,;:()\"\[\]\\]+")
 
 
@@ -469,10 +484,16 @@ def email(raw: JsonValue) -> str | None:
     found = text(raw)
     if found is None:
         return None
+    plain_one = _PLAIN_ADDRESS.fullmatch(found)
+    if (
+        plain_one and len(found) <= LONGEST_ADDRESS
+    ):  # nearly all are; the rest of this reads what people paste
+        host_name = _idna(plain_one[1])
+        return None if host_name is None else f"{found[: plain_one.start(1) - 1].lower()}@{host_name}"
     bracketed = re.search(r"<([^<>]+)>\s*$", found)
     candidate = (bracketed[1] if bracketed else found).strip(BLANKS)
     candidate = re.sub(r"^mailto:", "", candidate, flags=re.IGNORECASE)
-    if not _ADDRESS.fullmatch(candidate) or len(candidate) > 254:
+    if not _ADDRESS.fullmatch(candidate) or len(candidate) > LONGEST_ADDRESS:
         return None
     local, _, host = candidate.rpartition("@")
     domain_name = _idna(host)
@@ -485,12 +506,18 @@ def domain(raw: JsonValue) -> str | None:
     """The domain of a URL or an address, in IDNA, lower-cased, without `www.`; None for IP addresses and
     bare words."""
     found = text(raw)
-    if found is None:
-        return None
+    return None if found is None else _domain(found)
+
+
+@lru_cache(maxsize=20_000)
+def _domain(found: str) -> str | None:
     if "@" in found and "/" not in found:
         host: str | None = found.rpartition("@")[2]
     else:
-        host = urlsplit(found if "//" in found else f"//{found}").hostname
+        try:
+            host = urlsplit(found if "//" in found else f"//{found}").hostname
+        except ValueError:  # a bracket without its other half
+            return None
     name = _idna(host or "")
     if name is None or "." not in name or re.fullmatch(r"[0-9.]+", name):
         return None
