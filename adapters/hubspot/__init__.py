@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapters.hubspot import backfill as filling
 from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
 from adapters.hubspot import setup
@@ -62,11 +63,11 @@ class HubSpot:
 
     def pull(self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields) -> AsyncIterator[Page]:
         """See `adapters.hubspot.pull`."""
-        return pulling.pull(pulling.Pulling(self._api, fields, self._cached_schema), stream, since)
+        return pulling.pull(self._reading(fields), stream, since)
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
         """Contacts and companies as they stand now, by the ref asked for; a merged one carries `moved_to`."""
-        asked = pulling.Pulling(self._api, fields, self._cached_schema)
+        asked = self._reading(fields)
         found: dict[Ref, VendorRecord] = {}
         for object_ in dict.fromkeys(ref.object for ref in refs):
             type_of(object_)
@@ -89,6 +90,9 @@ class HubSpot:
         found = {info.name: info for info in rows}
         self._schemas[object] = (self._api.clock.now(), found)
         return found
+
+    def _reading(self, fields: Fields) -> pulling.Pulling:
+        return pulling.Pulling(self._api, fields, self._cached_schema)
 
     async def _cached_schema(self, object: str) -> Mapping[str, FieldInfo]:
         known = self._schemas.get(object)
@@ -121,18 +125,27 @@ class HubSpot:
         return await pushing.push(self._api, batch)
 
     async def estimate(self, stream: str, within: Range) -> Estimate:
-        """See connector.ports."""
-        raise FixConfig("not there yet")
+        """See `adapters.hubspot.backfill`."""
+        return await filling.estimate(self._reading({}), stream, within)
 
     def backfill(
         self, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
     ) -> AsyncIterator[Page]:
-        """See connector.ports."""
-        raise FixConfig("not there yet")
+        """See `adapters.hubspot.backfill`."""
+        return filling.backfill(self._reading(fields), stream, within, begun)
 
     def allowance(self) -> Allowance | None:
-        """See connector.ports."""
-        return None
+        """The day's calls, by HubSpot's own headers; None for OAuth apps, whom it does not tell."""
+        usage = self._api.usage
+        if usage is None:
+            return None
+        return Allowance(
+            used=usage.allowed - usage.remaining,
+            allowed=usage.allowed,
+            ours=self._api.calls_today(),
+            share=self._daily_share,
+            resets_at=self._api.midnight(),
+        )
 
     async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
         """See connector.ports."""

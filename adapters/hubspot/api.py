@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ PERMITS = 100  # per 10 s on the smallest plan; the account's own number is in e
 WINDOW = timedelta(seconds=10)
 SEARCHES = 5  # per second and account; search is exempt from the 10-second window
 ASSOCIATION_PERMITS = 100
+WIDEST = 6_000  # characters of property names in an address; HubSpot answers 414 somewhere above 8 KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +110,20 @@ class Api:
         self.paths = paths
         self.clock = clock
         self.usage: Usage | None = None
+        self._widest = WIDEST
         self._zone: ZoneInfo | None = None
+        self._today: date | None = None
+        self._before_today = 0  # calls of earlier days
         self._skew: timedelta | None = None  # the vendor's clock minus ours
         self._general = Limiter(PERMITS, WINDOW, clock, share=rate_share)
         self._associations = Limiter(ASSOCIATION_PERMITS, WINDOW, clock, share=rate_share)
+        self._search = Limiter(SEARCHES, timedelta(seconds=1), clock, share=rate_share)
         self._transport = Transport(
             base_url,
             auth=auth,
             limits={
                 "default": self._general,
-                "search": Limiter(SEARCHES, timedelta(seconds=1), clock, share=rate_share),
+                "search": self._search,
             },
             classify=classifier(self._until_midnight),
             clock=clock,
@@ -155,6 +160,20 @@ class Api:
         async with self._associations.permit():
             return self._note(await self._transport.send("POST", path, json=body), general=False)
 
+    def too_wide(self, names: str) -> bool:
+        """Whether this many property names, joined by commas, are known to overflow an address."""
+        return len(names) > self._widest
+
+    def found_too_wide(self, names: str) -> None:
+        """HubSpot, or a proxy on the way, answered 414 to these."""
+        self._widest = min(self._widest, len(names) - 1)
+
+    def seconds(self, calls: int, searches: int) -> float:
+        """How long so many calls, and so many searches beside them, take at the rate we are allowed."""
+        general = calls * self._general.window.total_seconds() / self._general.permits
+        search = searches * self._search.window.total_seconds() / self._search.permits
+        return max(general, search)
+
     async def account(self) -> Account:
         """Portal, time zone and clock. One call."""
         answer = await self.get(self.paths.account)
@@ -185,6 +204,7 @@ class Api:
         return self.clock.now() + (self._skew or timedelta(0))
 
     def _note(self, answer: Answer, *, general: bool) -> Answer:
+        self._turn_day(made=1)
         said = answer.server_time
         if said is not None:
             self._skew = said - self.clock.now()
@@ -207,6 +227,21 @@ class Api:
     def until_midnight(self) -> timedelta:
         """How long until the account's daily allowance starts anew."""
         return self._until_midnight()
+
+    def midnight(self) -> datetime:
+        """When the account's daily allowance starts anew, aware UTC."""
+        return self._vendor_now() + self._until_midnight()
+
+    def calls_today(self) -> int:
+        """Requests of this process since the account's last midnight."""
+        self._turn_day()
+        return self.calls - self._before_today
+
+    def _turn_day(self, made: int = 0) -> None:
+        today = self._vendor_now().astimezone(self._zone or UTC).date()
+        if today != self._today:
+            self._before_today = self.calls - made if self._today is not None else 0
+            self._today = today
 
 
 def _number(answer: Answer, header: str) -> int | None:

@@ -15,7 +15,6 @@ from connector.core.model import RecordState, Ref, VendorRecord
 from connector.errors import RetryLater, StopRun
 
 READ_BATCH = 100
-LONGEST_PROPERTIES = 6_000  # characters of a list URL; HubSpot answers 414 somewhere above 8 KB
 UNEXPLAINED = 20  # records a batch read may leave out without a word before we call it broken
 
 
@@ -63,12 +62,16 @@ async def get_one(api: Api, stream: str, id_: str, properties: Sequence[str]) ->
     """One record; an id that was merged away still answers, with the survivor's id. None: it no longer
     exists.
     """
-    short = list(properties) if len(",".join(properties)) <= LONGEST_PROPERTIES else ["hs_merged_object_ids"]
+    names = ",".join(properties)
+    short = "hs_merged_object_ids" if api.too_wide(names) else names
     try:
-        answer = await api.get(f"{api.paths.objects(stream)}/{id_}", {"properties": ",".join(short)})
+        answer = await api.get(f"{api.paths.objects(stream)}/{id_}", {"properties": short})
     except BadRequest as error:
         if error.answer.status == 404 and error.answer.readable:
             return None
+        if error.answer.status == 414 and short == names:
+            api.found_too_wide(names)
+            return await get_one(api, stream, id_, properties)
         raise
     if not isinstance(answer.json, Mapping) or not answer.json.get("id"):
         raise StopRun(

@@ -54,3 +54,30 @@ def iso(at: datetime) -> str:
 def millis(at: datetime) -> int:
     """As HubSpot takes times."""
     return int(at.timestamp() * 1000)
+
+
+# ------------------------------------------------------------------------------------------------ of backfills
+
+END = "end"  # in place of HubSpot's own `after`, where there is nothing behind
+
+
+def begun_at(begun: Cursor | None, kind: str, key: str, stream: str) -> str | None:
+    """Where a backfill of this kind stood; None before its first page. Raises StopRun for any other cursor."""
+    if begun is None:
+        return None
+    if begun.get("kind") != kind or not isinstance(begun.get(key), str) or not begun[key]:
+        raise unreadable_backfill(stream)
+    return str(begun[key])
+
+
+def unreadable_backfill(stream: str) -> StopRun:
+    return StopRun(
+        f"The stored cursor of the backfill of hubspot/{stream} cannot be read.",
+        next_step="Was its range or the ledger changed meanwhile? Cancel this backfill and start another.",
+    )
+
+
+def to_the_millisecond(at: datetime) -> datetime:
+    """The first whole millisecond from then on: as exact as HubSpot keeps times."""
+    rest = at.microsecond % 1000
+    return at + timedelta(microseconds=1000 - rest) if rest else at

@@ -5,17 +5,28 @@ Source: developers.hubspot.com, "Email events" (v1; it has no dated twin). Key: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.hubspot.api import EMAIL_EVENTS, Api
-from adapters.hubspot.cursors import LAG, Cursor, cursor_time, iso, millis, unreadable_cursor
+from adapters.hubspot.cursors import (
+    LAG,
+    Cursor,
+    begun_at,
+    cursor_time,
+    iso,
+    millis,
+    to_the_millisecond,
+    unreadable_cursor,
+)
 from adapters.hubspot.errors import BadRequest, place
 from adapters.hubspot.payload import email_event, read_rows
 from adapters.hubspot.rows import not_a_page
 from connector.core.model import Page
 from connector.errors import RetryLater
+from connector.ports import Range
 
 EVENT_OVERLAP = timedelta(hours=1)  # opens and clicks arrive late
 EVENTS_BACK = timedelta(
@@ -23,6 +34,7 @@ EVENTS_BACK = timedelta(
 )  # of a first load: older e-mail events weigh nothing under any sensible decay
 EVENTS_SPAN = timedelta(days=30)  # one window of e-mail events; their offsets die within hours
 EVENT_PAGE = 1000
+MILLISECOND = timedelta(milliseconds=1)
 
 # Steps of mail servers, not of people: five times as many rows as all the others together.
 MACHINE_EVENTS = frozenset(
@@ -70,7 +82,7 @@ async def pull_email_events(api: Api, since: Cursor | None) -> AsyncIterator[Pag
             cursor = {"kind": "events", "until": iso(until)}
         if first and not (last_window and following is None):
             cursor = {**cursor, "first": True}
-        told = [row for row in rows if not (isinstance(row, Mapping) and row.get("type") in MACHINE_EVENTS)]
+        told = _of_people(rows)
         events, bad = read_rows(told, "email_events", email_event)
         yield Page("email_events", cursor, (), tuple(events), tuple(bad), len(told), first)
         if following is not None:
@@ -80,6 +92,10 @@ async def pull_email_events(api: Api, since: Cursor | None) -> AsyncIterator[Pag
         else:
             lo, offset = hi, None
             hi = min(lo + EVENTS_SPAN, now)
+
+
+def _of_people(rows: list[Any]) -> list[Any]:
+    return [row for row in rows if not (isinstance(row, Mapping) and row.get("type") in MACHINE_EVENTS)]
 
 
 async def _events(api: Api, lo: datetime, hi: datetime, offset: str | None) -> tuple[list[Any], str | None]:
@@ -106,3 +122,39 @@ async def _events(api: Api, lo: datetime, hi: datetime, offset: str | None) -> t
             where=place(answer),
         )
     return rows, str(following)
+
+
+# ------------------------------------------------------------------------------------------------ of backfills
+
+
+async def least_calls(api: Api, within: Range) -> int:
+    """HubSpot does not count e-mail events; each window takes a call at least."""
+    now = await api.now()
+    span = (within.until or now) - (within.since or now - EVENTS_BACK)
+    return max(1, math.ceil(span / EVENTS_SPAN))
+
+
+async def backfill(api: Api, within: Range, begun: Cursor | None) -> AsyncIterator[Page]:
+    """E-mail events of a range, window after window; without a beginning, of the last two years."""
+    now = await api.now()
+    end = to_the_millisecond(within.until) - MILLISECOND if within.until else now
+    lo = to_the_millisecond(within.since) if within.since else now - EVENTS_BACK
+    hi, offset = min(lo + EVENTS_SPAN, end), None
+    if begun is not None:
+        begun_at(begun, "backfill-events", "lo", "email_events")
+        lo, hi = cursor_time(begun, "lo"), cursor_time(begun, "hi")
+        offset = str(begun["offset"]) if begun.get("offset") else None
+    while lo <= end:
+        try:
+            rows, offset = await _events(api, lo, hi, offset)
+        except BadRequest:
+            if offset is None:
+                raise
+            offset = None  # it died meanwhile: the window starts again, known events are stored once
+            continue
+        if offset is None:
+            lo, hi = hi + MILLISECOND, min(hi + MILLISECOND + EVENTS_SPAN, end)
+        told = _of_people(rows)
+        events, bad = read_rows(told, "email_events", email_event)
+        cursor = {"kind": "backfill-events", "lo": iso(lo), "hi": iso(max(lo, hi)), "offset": offset}
+        yield Page("email_events", cursor, (), tuple(events), tuple(bad), len(told), first_load=True)

@@ -11,10 +11,12 @@ from typing import Any
 
 from adapters.hubspot.api import FORMS, SUBMISSIONS, Api
 from adapters.hubspot.cursors import (
+    END,
     FLOOR,
     LAG,
     REFRESH_EVERY,
     Cursor,
+    begun_at,
     cursor_time,
     iso,
     millis,
@@ -24,6 +26,7 @@ from adapters.hubspot.errors import BadRequest
 from adapters.hubspot.payload import lenient_moment, read_rows, submission
 from adapters.hubspot.rows import next_after, not_a_page, number_id, results_of, search_result
 from connector.core.model import JsonValue, Page, VendorEvent
+from connector.ports import Range
 
 LIST_PAGE = 100
 SEARCH_PAGE = 200
@@ -61,7 +64,7 @@ async def pull_submissions(api: Api, since: Cursor | None) -> AsyncIterator[Page
     polled: dict[str, JsonValue] = dict(since.get("polled") or {})
     for guid, name in _named(await _forms(api), names) if names else []:
         floor = cursor_time(polled, guid) if guid in polled else full
-        async for rows in _submissions(api, guid, floor - FORM_OVERLAP):
+        async for rows, _ in _submissions(api, guid, floor - FORM_OVERLAP):
             events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
             yield Page(
                 "form_submissions",
@@ -91,7 +94,7 @@ async def _all_forms(
     for guid, name in forms:
         if begun and guid < str(begun):
             continue
-        async for rows in _submissions(api, guid, floor):
+        async for rows, _ in _submissions(api, guid, floor):
             events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
             cursor = {**at, "form": guid}
             yield Page("form_submissions", cursor, (), tuple(events), tuple(bad), len(rows), first)
@@ -169,9 +172,10 @@ async def _forms(api: Api) -> list[tuple[str, str]]:
         after = following
 
 
-async def _submissions(api: Api, guid: str, floor: datetime) -> AsyncIterator[list[Any]]:
-    """One form's submissions, newest first, down to `floor`."""
-    after: str | None = None
+async def _submissions(
+    api: Api, guid: str, floor: datetime, after: str | None = None
+) -> AsyncIterator[tuple[list[Any], str | None]]:
+    """One form's submissions, newest first, down to `floor`, and where the next page begins."""
     while True:
         try:
             answer = await api.get(f"{SUBMISSIONS}/{guid}", {"limit": FORM_PAGE, "after": after})
@@ -182,10 +186,10 @@ async def _submissions(api: Api, guid: str, floor: datetime) -> AsyncIterator[li
             raise
         rows = results_of(answer)
         fresh = [row for row in rows if _at_least(row, floor)]
-        following = next_after(answer)
+        following = next_after(answer) if len(fresh) == len(rows) else None
         if fresh:
-            yield fresh
-        if following is None or len(fresh) < len(rows):
+            yield fresh, following
+        if following is None:
             return
         if following == after or not rows:
             raise not_a_page(answer)
@@ -196,3 +200,44 @@ def _at_least(row: Any, floor: datetime) -> bool:
     """A row that cannot be read counts as new, so that it is set apart and not lost."""
     submitted = lenient_moment(row.get("submittedAt")) if isinstance(row, Mapping) else None
     return submitted is None or submitted >= floor
+
+
+# ------------------------------------------------------------------------------------------------ of backfills
+
+
+async def least_calls(api: Api, within: Range) -> int:
+    """HubSpot does not count submissions; each form takes a call at least."""
+    return 1 + len(await _forms(api))
+
+
+async def backfill(api: Api, within: Range, begun: Cursor | None) -> AsyncIterator[Page]:
+    """Submissions of a range, form by form in the order of their ids, newest first."""
+    at = begun_at(begun, "backfill-forms", "form", "form_submissions")
+    place = begun_at(begun, "backfill-forms", "after", "form_submissions")
+    floor = within.since or FLOOR
+    for guid, name in sorted(await _forms(api)):
+        if at is not None and (guid < at or (guid == at and place == END)):
+            continue
+        async for rows, following in _resumed(api, guid, floor, place if guid == at else None):
+            events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
+            told = [event for event in events if within.holds(event.occurred_at)]
+            cursor = {"kind": "backfill-forms", "form": guid, "after": following or END}
+            yield Page(
+                "form_submissions", cursor, (), tuple(told), tuple(bad), len(told) + len(bad), first_load=True
+            )
+
+
+async def _resumed(
+    api: Api, guid: str, floor: datetime, after: str | None
+) -> AsyncIterator[tuple[list[Any], str | None]]:
+    """The form's pages from there on; from its newest one where HubSpot no longer knows the place."""
+    came = False
+    try:
+        async for page in _submissions(api, guid, floor, after):
+            came = True
+            yield page
+    except BadRequest:
+        if came or after is None:
+            raise
+        async for page in _submissions(api, guid, floor):
+            yield page

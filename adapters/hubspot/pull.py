@@ -14,11 +14,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from adapters.hubspot.api import Api
-from adapters.hubspot.byid import LONGEST_PROPERTIES, batch_read, gone, read_all
+from adapters.hubspot.byid import gone, read_all
 from adapters.hubspot.cursors import (
     FLOOR,
     LAG,
@@ -27,27 +26,25 @@ from adapters.hubspot.cursors import (
     Cursor,
     cursor_time,
     iso,
-    millis,
     unreadable_cursor,
     window_cursor,
 )
 from adapters.hubspot.email_events import pull_email_events
-from adapters.hubspot.errors import place
 from adapters.hubspot.forms import pull_submissions
+from adapters.hubspot.listing import Listed, census_of, list_pages
 from adapters.hubspot.payload import (
     NEEDS,
     activity,
-    lenient_moment,
     read_rows,
     record,
     row_id,
     stage_date_fields,
 )
-from adapters.hubspot.rows import id_of, next_after, number_id, results_of, search_result
-from connector.core.model import Census, JsonValue, Page, VendorEvent
-from connector.errors import RetryLater, StopRun
+from adapters.hubspot.rows import results_of
+from adapters.hubspot.searching import SEARCH_PAGE, Window, hits_above, inside
+from connector.core.model import JsonValue, Page, VendorEvent
+from connector.errors import StopRun
 from connector.ports import FieldInfo, Fields, Stream
-from connector.transport import Answer
 
 STREAMS = (
     Stream("companies", "company", ("company",)),
@@ -60,8 +57,6 @@ STREAMS = (
 OBJECTS = {"companies": "company", "contacts": "contact", "meetings": "meetings", "calls": "calls"}
 
 OVERLAP = timedelta(minutes=5)  # read again below the watermark; re-reading is free, missing a contact is not
-LIST_PAGE = 100
-SEARCH_PAGE = 200
 LAST_SEEN = "hs_analytics_last_timestamp"
 MOST_DATES = 10  # of counted activity: two searches
 
@@ -165,7 +160,7 @@ async def _list(
     all.
     """
     for bin_ in (True,) if archived else (False, True):
-        async for listed in _list_pages(pulling, stream, after, archived=bin_):
+        async for listed in _listed(pulling, stream, after, archived=bin_):
             following = listed.following
             more = following is not None or not bin_
             cursor: dict[str, JsonValue] = (
@@ -178,7 +173,7 @@ async def _list(
                 if more
                 else window_cursor(started - LAG, swept=started, refreshed=started)
             )
-            page = await _page(pulling, stream, listed.rows, cursor, archived=bin_)
+            page = await page_of(pulling, stream, listed.rows, cursor, archived=bin_)
             yield replace(page, first_load=True)
         after = None
 
@@ -194,100 +189,29 @@ async def _refresh(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterat
         "kind": "window",
         "refreshed": iso(cursor_time(cursor, "refreshing")),
     }
-    async for listed in _list_pages(pulling, stream, after, archived=False):
-        census = _census(OBJECTS[stream], listed, above)
+    async for listed in _listed(pulling, stream, after, archived=False):
+        census = census_of(_counted_as(OBJECTS[stream]), listed, above)
         above = (census.up_to if census else None) or None
         going_on: Cursor = {**cursor, "after": listed.following, "above": above}
-        page = await _page(pulling, stream, listed.rows, done if listed.following is None else going_on)
+        page = await page_of(pulling, stream, listed.rows, done if listed.following is None else going_on)
         yield replace(page, census=census)
-
-
-def _census(object_: str, listed: Listed, above: str | None) -> Census | None:
-    """The ids of a list page as all there is between it and the page before.
-
-    HubSpot lists by id, ascending, as a rule it does not write down: where a page breaks it, nothing is counted from
-    there on.
-    """
-    ids = listed.ids
-    numbers = [int(id_) for id_ in (above or "", *ids) if id_.isdigit()]
-    if above is None or len(numbers) != len(ids) + 1 or any(a >= b for a, b in pairwise(numbers)):
-        return None
-    kept = object_ if object_ in ("contact", "company") else ""
-    return Census(kept, frozenset(ids), above, None if listed.following is None else ids[-1])
 
 
 async def _sweep(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterator[Page]:
     """The recycle bin. A crash repeats it: only the last page says that it was done."""
     unswept = {**cursor, "swept": iso(FLOOR)}
-    async for listed in _list_pages(pulling, stream, None, archived=True):
+    async for listed in _listed(pulling, stream, None, archived=True):
         ends = listed.following is None
-        yield await _page(pulling, stream, listed.rows, cursor if ends else unswept, archived=True)
+        yield await page_of(pulling, stream, listed.rows, cursor if ends else unswept, archived=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A page of a list: its ids as listed, its rows with the wanted properties, and where the next one starts."""
-
-    ids: tuple[str, ...]
-    rows: Sequence[Any]
-    following: str | None
-
-
-async def _list_pages(
+async def _listed(
     pulling: Pulling, stream: str, after: str | None, *, archived: bool
 ) -> AsyncIterator[Listed]:
     """Pages of the list, with the wanted properties."""
     properties = await wanted(pulling, OBJECTS[stream])
-    wide = len(",".join(properties)) > LONGEST_PROPERTIES
-    asked = ["hs_object_id"] if wide else properties
-    while True:
-        answer = await pulling.api.get(
-            pulling.api.paths.objects(stream),
-            {
-                "limit": LIST_PAGE,
-                "after": after,
-                "archived": "true" if archived else "false",
-                "properties": ",".join(asked),
-            },
-        )
-        rows = results_of(answer)
-        following = next_after(answer)
-        if following is not None and (following == after or not rows):
-            raise RetryLater(
-                f"HubSpot's list of {stream} does not get on: {len(rows)} rows, and again the same page next.",
-                next_step="The next run goes on from the last page that was kept.",
-                where=place(answer),
-            )
-        if not rows and not archived:
-            await _confirm_end(pulling, stream, after, answer)
-        ids = [str(row.get("id")) if isinstance(row, Mapping) else "" for row in rows]
-        if wide and rows:
-            asked_for = [id_of(row, answer) for row in rows]
-            read = await batch_read(pulling.api, stream, asked_for, properties, archived=archived)
-            rows = list(read.values())
-        yield Listed(tuple(ids), rows, following)
-        if following is None:
-            return
-        after = following
-
-
-async def _confirm_end(pulling: Pulling, stream: str, after: str | None, answer: Answer) -> None:
-    """An empty page is believed only when the search index knows of no record there either."""
-    filters = [{"propertyName": "hs_object_id", "operator": "GTE", "value": after}] if after else []
-    body = {
-        "filterGroups": [{"filters": filters}] if filters else [],
-        "limit": 1,
-        "properties": ["hs_object_id"],
-    }
-    total, _ = search_result(
-        await pulling.api.post(f"{pulling.api.paths.objects(stream)}/search", body, policy="search")
-    )
-    if total:
-        raise RetryLater(
-            f"HubSpot's list of {stream} came back empty although {total} records should follow.",
-            next_step="The next run goes on from the last page that was kept.",
-            where=place(answer),
-        )
+    async for listed in list_pages(pulling.api, stream, properties, after, archived=archived):
+        yield listed
 
 
 async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator[Page]:
@@ -306,7 +230,8 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
         begun, last = passes[0], "0"
     for moved in passes[passes.index(begun) :]:
         while True:
-            found = await _changed(pulling, stream, moved, lo, hi, last)
+            windows = [Window(name, lo, hi) for name in moved]
+            found = await hits_above(pulling.api, stream, windows, last)
             full = len(found) == SEARCH_PAGE
             last = max((row_id(hit) for hit in found), key=int) if full else "0"
             following = moved if full else next(iter(passes[passes.index(moved) + 1 :]), None)
@@ -322,9 +247,9 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
                     **keep,
                 }
             )
-            inside = {row_id(hit): hit for hit in found if _inside(hit, moved, lo, hi)}
+            within = {row_id(hit): hit for hit in found if inside(hit, windows)}
             if found or following is None:
-                yield await _found(pulling, stream, inside, cursor)
+                yield await found_page(pulling, stream, within, cursor)
             if not full:
                 break
 
@@ -349,74 +274,25 @@ async def _passes(pulling: Pulling, object_: str) -> list[tuple[str, ...]]:
     return passes + [tuple(ordered[start : start + 5]) for start in range(0, len(ordered), 5)]
 
 
-async def _found(pulling: Pulling, stream: str, inside: Mapping[str, Any], cursor: Cursor) -> Page:
+async def found_page(pulling: Pulling, stream: str, hits: Mapping[str, Any], cursor: Cursor) -> Page:
     """A page of search hits, read by id."""
     object_ = OBJECTS[stream]
-    if not inside:
+    if not hits:
         return Page(stream, cursor)
-    got = await read_all(pulling.api, stream, list(inside), await wanted(pulling, object_))
-    page = await _page(pulling, stream, list(got.values()), cursor)
-    missing = {id_: hit for id_, hit in inside.items() if id_ not in got}
+    got = await read_all(pulling.api, stream, list(hits), await wanted(pulling, object_))
+    page = await page_of(pulling, stream, list(got.values()), cursor)
+    missing = {id_: hit for id_, hit in hits.items() if id_ not in got}
     if missing and object_ in ("contact", "company"):
         page = replace(page, records=page.records + await gone(pulling.api, object_, missing))
-    return replace(page, fetched=len(inside))
+    return replace(page, fetched=len(hits))
 
 
-async def _changed(
-    pulling: Pulling, stream: str, moved: Sequence[str], lo: datetime, hi: datetime, last: str
-) -> list[Any]:
-    """One page of hits in the window with ids above `last`, ids ascending."""
-    body = {
-        "filterGroups": [
-            {
-                "filters": [
-                    {
-                        "propertyName": name,
-                        "operator": "BETWEEN",
-                        "value": str(millis(lo)),
-                        "highValue": str(millis(hi)),
-                    },
-                    {"propertyName": "hs_object_id", "operator": "GT", "value": last},
-                ]
-            }
-            for name in moved
-        ],
-        "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-        "properties": ["hs_object_id", *moved],
-        "limit": SEARCH_PAGE,
-    }
-    answer = await pulling.api.post(f"{pulling.api.paths.objects(stream)}/search", body, policy="search")
-    total, hits = search_result(answer)
-    if len(hits) < min(total, SEARCH_PAGE):
-        raise RetryLater(
-            f"HubSpot's search found {total} {stream} and sent only {len(hits)} of them.",
-            next_step="The watermark stays; the next run searches the same window again.",
-            where=place(answer),
-        )
-    ids = [number_id(hit, answer) for hit in hits]
-    if any(id_ <= int(last) for id_ in ids):
-        raise StopRun(
-            f"HubSpot's search of {stream} sent records that were not asked for.",
-            next_step="The watermark stays. If it happens again, tell HubSpot's support the correlation id.",
-            where=place(answer),
-        )
-    return hits
+def _counted_as(object_: str) -> str:
+    """Records are counted as records, activities as engagement (`Census.object`)."""
+    return object_ if object_ in ("contact", "company") else ""
 
 
-def _inside(hit: Mapping[str, Any], moved: Sequence[str], lo: datetime, hi: datetime) -> bool:
-    """The index filters on a value that may be older than the one it returns; the later window has that
-    one.
-    """
-    properties = hit.get("properties")
-    values = properties if isinstance(properties, Mapping) else {}
-    times = [lenient_moment(values.get(name)) for name in moved]
-    said = [time for time in times if time is not None]
-    # A hit that does not say when it was changed is taken: reading it once too often costs nothing.
-    second = timedelta(seconds=1)
-    return not said or any(lo - second <= time <= hi + second for time in said)
-
-
-async def _page(
+async def page_of(
     pulling: Pulling, stream: str, rows: Sequence[Any], cursor: Cursor, *, archived: bool = False
 ) -> Page:
     """Rows as records or events; what cannot be read is set apart with its reason."""

@@ -14,6 +14,7 @@ from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import serve
 from connector.testing.adapter_suite import AdapterSuite, Subject
+from connector.testing.backfill_suite import BackfillSuite
 from connector.testing.clock import LeapingClock
 
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -24,7 +25,7 @@ def test_there_are_adapters():
     assert FOUND
 
 
-class TestEveryAdapter(AdapterSuite):
+class TestEveryAdapter(AdapterSuite, BackfillSuite):
     @pytest.fixture(scope="class", params=FOUND)
     def world(self, request):
         """The plugin and a made-up population; made once, served anew for each test."""
