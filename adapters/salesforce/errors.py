@@ -191,11 +191,16 @@ class Fate(StrEnum):
     """What the run does with a row that was not saved."""
 
     AGAIN = "again"  # somebody else holds it for a moment
+    SMALLER = "smaller"  # the org's own code ran out of its time: fewer rows at once
     RESOLVE = "resolve"  # converted, merged or gone: look where it went
+    STOP = "stop"  # no other row of this run will fare better
     REJECT = "reject"  # until the wanted value changes, or a day later
 
 
-_ROW_AGAIN = frozenset({"UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "ALL_OR_NONE_OPERATION_ROLLED_BACK"})
+_ROW_AGAIN = frozenset(
+    {"UNABLE_TO_LOCK_ROW", "TooManyLockFailure", "SERVER_UNAVAILABLE", "ALL_OR_NONE_OPERATION_ROLLED_BACK"}
+)
+_ROW_SMALLER = frozenset({"QUERY_TIMEOUT"})
 _ROW_MOVED = frozenset(
     {
         "CANNOT_UPDATE_CONVERTED_LEAD",
@@ -205,10 +210,23 @@ _ROW_MOVED = frozenset(
         "INVALID_ID_FIELD",
     }
 )
+_ROW_STOPS = frozenset(
+    {
+        "REQUEST_LIMIT_EXCEEDED",
+        "STORAGE_LIMIT_EXCEEDED",
+        "TXN_SECURITY_METERING_ERROR",
+        "TXN_SECURITY_NO_ACCESS",
+        "API_CURRENTLY_DISABLED",
+    }
+)
 # An org's own automation reports what happened inside it under its own code.
 _WRAPPERS = frozenset(
     {"CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "UNKNOWN_EXCEPTION"}
 )
+# What one transaction of the org's own code may use up; fewer rows use less. Triggers run on all rows of a call.
+# https://developer.salesforce.com/docs/atlas.en-us.apexcode.meta/apexcode/apex_gov_limits.htm
+_USED_UP = ("cpu time limit exceeded", "limitexception", "too many soql queries", "too many dml")
+_LOCKED_INSIDE = ("unable_to_lock_row", "unable to obtain exclusive access")
 
 _ROW_STEPS: Mapping[str, str] = {
     "INSUFFICIENT_ACCESS_OR_READONLY": "Give the integration user edit access to this record.",
@@ -225,6 +243,13 @@ _ROW_STEPS: Mapping[str, str] = {
     "DUPLICATES_DETECTED": "A duplicate rule blocks it; exempt the integration user or merge the records.",
     "DUPLICATE_VALUE": "The field is unique in this org; map to another.",
     "STORAGE_LIMIT_EXCEEDED": "The org's storage is full.",
+    "TXN_SECURITY_METERING_ERROR": "A transaction security policy stopped it: exempt the integration user.",
+    "TXN_SECURITY_NO_ACCESS": "A transaction security policy stopped it: exempt the integration user.",
+    "API_CURRENTLY_DISABLED": 'Give the integration user the permission "API Enabled".',
+    "REQUEST_LIMIT_EXCEEDED": "The org's allowance of the last 24 hours is spent; later runs go on.",
+    "DUPLICATE_EXTERNAL_ID": "Several records carry this key; correct them there.",
+    "MALFORMED_ID": "This is a fault of the connector; please report it.",
+    "JSON_PARSER_ERROR": "Map to a field of the right type.",
 }
 
 
@@ -232,16 +257,30 @@ def fate_of(fault: Fault) -> Fate:
     """What to do about one row's error. A code that is not known is never sent again by itself."""
     if fault.code in _ROW_AGAIN:
         return Fate.AGAIN
+    if fault.code in _ROW_SMALLER:
+        return Fate.SMALLER
     if fault.code in _ROW_MOVED:
         return Fate.RESOLVE
-    if fault.code in _WRAPPERS and "UNABLE_TO_LOCK_ROW" in fault.message:
+    if fault.code in _ROW_STOPS:
+        return Fate.STOP
+    inside = fault.message.lower()
+    if any(text in inside for text in _USED_UP):
+        return Fate.SMALLER
+    if fault.code in _WRAPPERS and any(text in inside for text in _LOCKED_INSIDE):
         return Fate.AGAIN
     return Fate.REJECT
 
 
-def row_step(code: str) -> str:
-    """What a human can do about a row's error; empty where its message must do."""
-    return _ROW_STEPS.get(code, "")
+def row_step(fault: Fault) -> str:
+    """What a human can do about a row's error; empty where its message must do.
+
+    Behind a wrapper's code the one inside counts: a validation rule of another object, say.
+    """
+    if fault.code in _WRAPPERS:
+        inside = next((code for code in _ROW_STEPS if code in fault.message), "")
+        told = f" Inside it: {_ROW_STEPS[inside]}" if inside else ""
+        return f"The org's own flow or trigger refused it; its administrator can say why.{told}"
+    return _ROW_STEPS.get(fault.code, "")
 
 
 # -------------------------------------------------------------------------------------------- logins

@@ -1,5 +1,7 @@
 """Pushing against scripted answers: what leaves, and which receipt each row gets."""
 
+from datetime import timedelta
+
 import httpx
 import orjson
 import pytest
@@ -31,26 +33,42 @@ def failed(code, message="no"):
     return {"success": False, "errors": [{"statusCode": code, "message": message, "fields": []}]}
 
 
+def described(**changes):
+    """A describe document of our fields, as a user sees it who may edit them."""
+    kinds = {
+        "MQL_Score__c": {"type": "double", "precision": 3, "scale": 0},
+        "MQL_Status__c": {"type": "picklist", "length": 255},
+        "MQL_Reason__c": {"type": "string", "length": 255},
+        "MQL_Since__c": {"type": "datetime"},
+    }
+    fields = [
+        {"name": name, "updateable": True, **kind, **changes.get(name, {})} for name, kind in kinds.items()
+    ]
+    return httpx.Response(200, json={"name": "Lead", "updateable": True, "fields": fields})
+
+
 def rows(*found):
     return httpx.Response(200, json={"totalSize": len(found), "done": True, "records": list(found)})
 
 
 @pytest.fixture
 async def salesforce():
+    clock = HandClock()
     adapter = PLUGIN.connect(
         {
             "SALESFORCE_LOGIN_URL": DOMAIN,
             "SALESFORCE_CLIENT_ID": "c",
             "SALESFORCE_CLIENT_SECRET": "consumer-secret",
         },
-        HandClock(),
+        clock,
         None,
     )
     with respx.mock(assert_all_called=False) as router:
         identity = "https://login.salesforce.com/id/00D5e000000OrgAEAS/0055e000000UserAAA"
         body = {"access_token": "session-token", "instance_url": DOMAIN, "id": identity}
         router.post(f"{DOMAIN}/services/oauth2/token").mock(return_value=httpx.Response(200, json=body))
-        adapter.router = router
+        router.get(f"{API}/sobjects/Lead/describe").mock(return_value=described())
+        adapter.router, adapter.clock = router, clock
         yield adapter
     await adapter.close()
 
@@ -115,7 +133,7 @@ async def test_a_rejection_repeats_neither_what_was_sent_nor_an_address(salesfor
 
 async def test_a_value_that_no_field_can_hold_is_rejected_without_being_sent(salesforce):
     route = answers(salesforce, [saved(2)])
-    hostile = Write(3, Ref("salesforce", "Lead", "151"), {"MQL_Score__c": 1})
+    hostile = Write(3, Ref("salesforce", "Lead", "'-- no id"), {"MQL_Score__c": 1})
 
     receipts = await salesforce.push([write(1, MQL_Score__c=float("nan")), write(2), hostile])
 
@@ -141,13 +159,73 @@ async def test_a_row_that_stays_held_is_rejected_after_a_few_tries(salesforce):
     assert route.call_count == 4
 
 
+async def test_a_record_that_comes_twice_under_two_spellings_of_its_id_is_sent_once(salesforce):
+    route = answers(salesforce, [saved(1)])
+    short = Write(2, Ref("salesforce", "Lead", lead_id(1)[:15]), {"MQL_Reason__c": "why"})
+
+    receipts = await salesforce.push([write(1, MQL_Score__c=7), short])
+
+    assert told(receipts) == [(1, "written", ""), (2, "written", "")]
+    [element] = orjson.loads(route.calls.last.request.content)["records"]
+    assert (element["MQL_Score__c"], element["MQL_Reason__c"]) == (7, "why")
+
+
+async def test_of_two_values_for_one_field_the_later_is_sent_and_the_earlier_is_not_called_written(
+    salesforce,
+):
+    answers(salesforce, [saved(1)])
+
+    receipts = await salesforce.push([write(1, MQL_Score__c=7), Write(2, write(1).ref, {"MQL_Score__c": 8})])
+
+    assert told(receipts) == [(1, "set_aside", ""), (2, "written", "")]
+
+
+async def test_rows_of_an_org_whose_storage_is_full_stop_the_run_instead_of_being_sent_batch_after_batch(
+    salesforce,
+):
+    answers(salesforce, [failed("STORAGE_LIMIT_EXCEEDED"), failed("STORAGE_LIMIT_EXCEEDED")])
+
+    with pytest.raises(FixConfig, match="storage"):
+        await salesforce.push([write(1), write(2)])
+
+
+async def test_rows_that_the_days_allowance_stopped_wait_and_the_saved_ones_stay_written(salesforce):
+    answers(salesforce, [saved(1), failed("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")])
+
+    assert told(await salesforce.push([write(1), write(2)])) == [
+        (1, "written", ""),
+        (2, "waiting", "REQUEST_LIMIT_EXCEEDED"),
+    ]
+
+
+async def test_a_field_granted_a_minute_ago_is_written_although_it_was_hidden_when_last_described(salesforce):
+    without = httpx.Response(200, json={"name": "Lead", "updateable": True, "fields": []})
+    described_as = salesforce.router.get(f"{API}/sobjects/Lead/describe").mock(
+        side_effect=[without, described()]
+    )
+    answers(salesforce, [saved(1)])
+    await salesforce.schema("Lead")
+    salesforce.clock.advance(timedelta(minutes=2))
+
+    assert told(await salesforce.push([write(1)])) == [(1, "written", "")]
+    assert described_as.call_count == 2
+
+
+async def test_a_user_who_may_not_edit_the_object_is_told_before_anything_is_sent(salesforce):
+    locked = httpx.Response(200, json={"name": "Lead", "updateable": False, "fields": []})
+    salesforce.router.get(f"{API}/sobjects/Lead/describe").mock(return_value=locked)
+
+    with pytest.raises(FixConfig, match="Grant Edit"):
+        await salesforce.push([write(1)])
+
+
 @pytest.mark.parametrize(
     ("second", "outcome"),
     [
         (httpx.ReadTimeout("late"), "unknown"),
         (
             httpx.Response(403, json=[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": "TotalRequests"}]),
-            "rejected",
+            "waiting",
         ),
     ],
 )
@@ -265,8 +343,6 @@ async def test_too_many_calls_at_once_are_waited_out(salesforce):
 @pytest.mark.parametrize(
     "batch",
     [
-        [write(1), write(1)],
-        [write(1), Write(2, Ref("salesforce", "Lead", lead_id(1)[:15]), {"X__c": 1})],
         [write(1), Write(2, Ref("salesforce", "Contact", CONTACT), {"X__c": 1})],
         [write(number) for number in range(201)],
     ],
