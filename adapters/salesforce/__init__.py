@@ -9,8 +9,9 @@ from typing import Any
 from adapters.salesforce import auth, soql
 from adapters.salesforce.errors import FieldRefused, ObjectRefused, classify
 from adapters.salesforce.payload import CRM, field_info
+from adapters.salesforce.probe import SWITCHES
 from adapters.salesforce.pull import IDS_IN_QUERY, STREAMS, pull, read
-from adapters.salesforce.push import BATCH, push
+from adapters.salesforce.push import BATCH, Pace, push
 from adapters.salesforce.rest import Rest, Usage
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
@@ -76,6 +77,8 @@ class Salesforce:
             correlation_header="x-sfdc-request-id",
         )
         self._rest = Rest(self._http, clock, version, daily_share)
+        self._pace = Pace()
+        self._switches: dict[str, JsonValue] = {switch.name: switch.default for switch in SWITCHES}
 
     def streams(self) -> Sequence[Stream]:
         """Companies, people, opportunities, then what people did."""
@@ -91,7 +94,8 @@ class Salesforce:
 
     async def push(self, batch: Sequence[Write]) -> list[Receipt]:
         """See push.push."""
-        return await push(self._rest, self._clock, batch)
+        look_first = bool(self._switches["converted_leads_editable"])
+        return await push(self._rest, self._clock, batch, pace=self._pace, look_first=look_first)
 
     async def schema(self, object: str) -> Mapping[str, FieldInfo]:
         """The fields of an object that this user sees, by name. Raises FixConfig where it sees no such
@@ -156,6 +160,7 @@ class Salesforce:
 
     def use(self, switches: Mapping[str, JsonValue]) -> None:
         """See connector.ports."""
+        self._switches |= {name: value for name, value in switches.items() if name in self._switches}
 
     async def close(self) -> None:
         """Give connections back."""
@@ -230,4 +235,5 @@ PLUGIN = Plugin(
     admin_variables=(),
     as_source=as_source,
     access=access,
+    switches=SWITCHES,
 )

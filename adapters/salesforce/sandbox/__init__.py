@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from adapters.salesforce.sandbox import record_types
 from adapters.salesforce.sandbox.org import CLIENT_ID, CLIENT_SECRET, Options, Org
 from adapters.salesforce.sandbox.rows import fill, organization_id
 from adapters.salesforce.sandbox.schema import make_schema
@@ -34,12 +35,13 @@ def build(
 
     `hidden_fields`: `Object.Field` names that field-level security hides from the API user. `commit_lag`: edits by
     people become visible to queries that much after their stamp. `latency`: seconds per call. `options` are those of
-    org.Options: daily_limit, per_app_limit, page_rows, assignment_rule, duplicate_rule, session_life, cursor_life,
-    public_key. Raises TypeError for an unknown option, ValueError for a field that does not exist.
+    org.Options. Raises TypeError for an unknown option, ValueError for a field that does not exist.
     """
     log = SandboxLog()
     store = Store(make_schema(with_mql_fields=with_mql_fields), clock, log, commit_lag=commit_lag)
     fill(store, population, with_mql_fields=with_mql_fields)
+    if options.get("record_types"):
+        record_types.fill(store)
     org = Org(
         organization_id(population.seed),
         store,

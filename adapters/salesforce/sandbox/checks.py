@@ -38,7 +38,9 @@ class RecordError(Exception):
         return [{"message": self.message, "errorCode": self.code, **fields, **self.more}]
 
 
-def checked(kind: ObjectType, given: Mapping[str, Json], *, creating: bool) -> dict[str, Json]:
+def checked(
+    kind: ObjectType, given: Mapping[str, Json], *, creating: bool, rounding: str = ROUND_HALF_UP
+) -> dict[str, Json]:
     """The values as they would be stored, under the fields' own spelling. Raises RecordError for the first fault."""
     found: dict[str, tuple[Field, Json]] = {}
     for name, value in given.items():
@@ -57,7 +59,7 @@ def checked(kind: ObjectType, given: Mapping[str, Json], *, creating: bool) -> d
             "field and verify that it is read/write for your profile or permission set.",
             tuple(fixed),
         )
-    values = {name: _stored(each, value) for name, (each, value) in found.items()}
+    values = {name: _stored(each, value, rounding) for name, (each, value) in found.items()}
     missing = [
         name
         for name, each in kind.fields.items()
@@ -70,11 +72,13 @@ def checked(kind: ObjectType, given: Mapping[str, Json], *, creating: bool) -> d
     return values
 
 
-def _stored(each: Field, value: Json) -> Json:
+def _stored(each: Field, value: Json, rounding: str) -> Json:
     if isinstance(value, str):
         value = value.strip() or None
     if value is None:
         return each.default
+    if each.type in _DECIMALS:
+        return _number(each, value, rounding)
     return _BY_TYPE.get(each.type, _text)(each, value)
 
 
@@ -116,11 +120,11 @@ def _flag(each: Field, value: Json) -> bool:
     raise _unreadable(each, "VALUE_STRING", value)
 
 
-def _number(each: Field, value: Json) -> float:
-    """Rounded half up to the field's scale; more digits before the point than it holds are refused."""
+def _number(each: Field, value: Json, rounding: str = ROUND_HALF_UP) -> float:
+    """Rounded to the field's scale; more digits before the point than it holds are refused."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _unreadable(each, "VALUE_STRING", value)
-    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-each.scale), ROUND_HALF_UP)
+    rounded = Decimal(repr(value)).quantize(Decimal(1).scaleb(-each.scale), rounding)
     if abs(rounded) >= Decimal(10) ** (each.precision - each.scale):
         message = f"{each.label}: value outside of valid range on numeric field: {value}"
         raise RecordError("NUMBER_OUTSIDE_VALID_RANGE", message, (each.name,))
@@ -174,13 +178,12 @@ def _unreadable(each: Field, token: str, value: Json) -> RecordError:
     return RecordError("JSON_PARSER_ERROR", message, (each.name,))
 
 
+_DECIMALS = ("double", "currency", "percent")
 _BY_TYPE: Mapping[str, Callable[[Field, Json], Json]] = {
     "picklist": _picked,
     "email": _email,
     "boolean": _flag,
-    "double": _number,
-    "currency": _number,
-    "percent": _number,
+    **dict.fromkeys(_DECIMALS, _number),
     "int": _whole,
     "datetime": _moment,
     "date": _date,

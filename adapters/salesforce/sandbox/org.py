@@ -9,6 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP
 from typing import Any
 
 import jwt
@@ -32,7 +33,12 @@ class Options:
 
     `assignment_rule`: an active lead assignment rule takes Leads that an API update does not shield.
     `duplicate_rule`: an Alert rule on the e-mail address of Leads. `page_rows`: the server shrinks pages to this.
-    `session_life`: slides with use. `public_key`: PEM that JWT bearer assertions of USERNAME are checked with.
+    `trigger_rows`: a trigger of the org runs out of CPU time when a call carries more rows than this. `same_id_twice`
+    in one call: refuses the second `row`, the whole `request`, or the `last` one counts. `edit_converted`: the API user
+    may edit converted Leads. `noop_moves_stamps`: a write that changes nothing moves stamps. `rounding`: to a number
+    field's scale, by decimal's names. `record_types`: some Leads are of a type with fewer picklist values; where a
+    client can learn of them: `record_type_source` (layouts, ui, none). `session_life`: slides with use. `public_key`:
+    PEM that JWT bearer assertions of USERNAME are checked with.
     """
 
     strict_limits: bool = True
@@ -41,6 +47,13 @@ class Options:
     page_rows: int | None = None
     assignment_rule: bool = True
     duplicate_rule: bool = False
+    trigger_rows: int | None = None
+    same_id_twice: str = "row"
+    edit_converted: bool = False
+    noop_moves_stamps: bool = True
+    rounding: str = ROUND_HALF_UP
+    record_types: bool = False
+    record_type_source: str = "layouts"
     session_life: timedelta = timedelta(hours=2)
     cursor_life: timedelta = timedelta(days=2)
     public_key: str | None = None

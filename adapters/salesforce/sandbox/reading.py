@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from adapters.salesforce.sandbox import record_types
 from adapters.salesforce.sandbox.evaluate import Found, run, shape_fields, shape_rows
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import Org
@@ -40,7 +41,8 @@ def describe_one(org: Org, call: Call, name: str, *, full: bool) -> Reply:
     """`GET /sobjects/{object}` and `.../describe`."""
     kind = kind_named(org, name)
     if full:
-        return Reply(200, describe(kind, call.version), {"Last-Modified": _DESCRIBE_SINCE})
+        document = {**describe(kind, call.version), "recordTypeInfos": record_types.infos(org, kind)}
+        return Reply(200, document, {"Last-Modified": _DESCRIBE_SINCE})
     return Reply(200, {"objectDescribe": describe_briefly(kind, call.version), "recentItems": []})
 
 

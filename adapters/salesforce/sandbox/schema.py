@@ -268,6 +268,7 @@ def _lead(extra: tuple[Field, ...]) -> ObjectType:
             ]
         ),
         _flag("IsUnreadByOwner"),
+        _ref("RecordTypeId", "RecordType", "RecordType"),
         *extra,
     )
 
@@ -476,6 +477,10 @@ def _small_objects() -> list[ObjectType]:
             _flag("IsWon"), _flag("IsActive"), _double("DefaultProbability", 3), _whole("SortOrder"),
             updateable=False,
         ),
+        _object(
+            "RecordType", "012", _text("Name", 80), _text("DeveloperName", 80), _text("SobjectType", 40),
+            _flag("IsActive"), updateable=False,
+        ),
         _history("Lead", "017"),
         _history("Contact", "03p"),
     ]  # fmt: skip
@@ -576,17 +581,6 @@ def describe(kind: ObjectType, version: str) -> dict[str, Json]:
         "childRelationships": [
             {"relationshipName": name, "childSObject": child, "field": key, "cascadeDelete": False}
             for name, (child, key) in kind.children.items()
-        ],
-        "recordTypeInfos": [
-            {
-                "active": True,
-                "available": True,
-                "defaultRecordTypeMapping": True,
-                "developerName": "Master",
-                "master": True,
-                "name": "Master",
-                "recordTypeId": "012000000000000AAA",
-            }
         ],
     }
 

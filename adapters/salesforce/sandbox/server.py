@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.salesforce.sandbox import composite, reading, writing
+from adapters.salesforce.sandbox import composite, reading, record_types, writing
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import USERNAME, Org
 from adapters.salesforce.sandbox.schema import API_VERSIONS, release_label
@@ -149,6 +149,8 @@ def dispatch(org: Org, call: Call) -> Reply:
             return _sobjects(org, call, parts[1:])
         case ("composite",):
             return _composite(org, call, parts[1:])
+        case ("ui-api",):
+            return _by_method(call, {"GET": lambda: record_types.ui_api(org, call)})
     raise NOT_FOUND
 
 
@@ -182,6 +184,8 @@ def _sobjects(org: Org, call: Call, parts: tuple[str, ...]) -> Reply:
             )
         case (name, "describe"):
             return _by_method(call, {"GET": lambda: reading.describe_one(org, call, name, full=True)})
+        case (name, "describe", "layouts", id):
+            return _by_method(call, {"GET": lambda: record_types.layout(org, call, name, id)})
         case (name, "deleted"):
             return _by_method(call, {"GET": lambda: reading.deleted(org, call, name)})
         case (name, "updated"):

@@ -6,9 +6,12 @@ Every write is planned first and applied after, so that `allOrNone` can refuse w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import Any
 
+from adapters.salesforce.sandbox import record_types
 from adapters.salesforce.sandbox.checks import RecordError, checked
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import Org
@@ -43,10 +46,26 @@ def update(org: Org, call: Call, name: str, id: str) -> Reply:
     """`PATCH /sobjects/{object}/{id}`: 204."""
     kind = kind_named(org, name)
     try:
-        plan_update(org, call, kind, id, _values(call.body))()
+        apply = plan_update(org, call, kind, id, _values(call.body))
+        _check_precondition(org, call, kind, id)
+        apply()
     except RecordError as refused:
         return _single(refused)
     return Reply(204)
+
+
+def _check_precondition(org: Org, call: Call, kind: ObjectType, id: str) -> None:
+    """`If-Unmodified-Since`, in whole seconds as HTTP dates are; single rows only (REST guide, conditional headers)."""
+    given = call.headers.get("if-unmodified-since")
+    if given is None:
+        return
+    try:
+        since = parsedate_to_datetime(given)
+    except ValueError:
+        raise Refused(400, "INVALID_HEADER", f"Unparseable If-Unmodified-Since: {given}") from None
+    row = org.store.tables[kind.name].rows[full_id(id) or ""]
+    if datetime.fromisoformat(str(row["LastModifiedDate"])) > since:
+        raise Refused(412, "PRECONDITION_FAILED", "The record was modified since the date given")
 
 
 def delete(org: Org, call: Call, name: str, id: str) -> Reply:
@@ -200,13 +219,25 @@ def _collection(org: Org, call: Call, plan: Callable[[Mapping[str, Json], Object
             if kind is None:
                 raise RecordError("INVALID_TYPE", f"sObject type '{type}' is not supported.")
             id = full_id(str(record.get("id") or record.get("Id") or ""))
-            if id is not None and id in seen:
+            if id is not None and id in seen and org.options.same_id_twice != "last":
+                if org.options.same_id_twice == "request":
+                    raise Refused(400, "DUPLICATE_VALUE", f"duplicate id specified: {id}")
                 raise RecordError("DUPLICATE_VALUE", f"duplicate id specified: {id}")
             seen.add(id or "")
             plans.append(plan(record, kind))
         except RecordError as refused:
             plans.append(refused)
-    return Reply(200, _apply(plans, bool(body.get("allOrNone"))))
+    return Reply(200, _apply(_triggered(org, plans), bool(body.get("allOrNone"))))
+
+
+def _triggered(org: Org, plans: list[Plan | RecordError]) -> list[Plan | RecordError]:
+    """Triggers run once on all rows of a call; one that runs out of its time fails them all."""
+    most = org.options.trigger_rows
+    if most is None or sum(not isinstance(each, RecordError) for each in plans) <= most:
+        return plans
+    message = "LeadTrigger: System.LimitException: Apex CPU time limit exceeded"
+    overrun = RecordError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message)
+    return [each if isinstance(each, RecordError) else overrun for each in plans]
 
 
 def _type_of(record: Json) -> str:
@@ -238,7 +269,7 @@ def plan_create(org: Org, call: Call, kind: ObjectType, given: Mapping[str, Json
     if not kind.updateable:
         message = f"entity type {kind.name} does not support create"
         raise RecordError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message)
-    values = checked(kind, given, creating=True)
+    values = checked(kind, given, creating=True, rounding=org.options.rounding)
     _check_references(org, kind, values)
     _check_unique(org, kind, "", values)
     _check_duplicates(org, call, kind, "", values)
@@ -254,9 +285,10 @@ def plan_create(org: Org, call: Call, kind: ObjectType, given: Mapping[str, Json
 def plan_update(org: Org, call: Call, kind: ObjectType, id: str, given: Mapping[str, Json]) -> Plan:
     """Judge a change of a row. Raises RecordError."""
     key, row = _living(org, kind, id)
-    if kind.name == "Lead" and row.get("IsConverted"):
+    if kind.name == "Lead" and row.get("IsConverted") and not org.options.edit_converted:
         raise RecordError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
-    values = checked(kind, given, creating=False)
+    values = checked(kind, given, creating=False, rounding=org.options.rounding)
+    record_types.check(org, kind, row, values)
     _check_references(org, kind, values)
     _check_unique(org, kind, key, values)
     _check_duplicates(org, call, kind, key, {**row, **values})
@@ -267,6 +299,8 @@ def plan_update(org: Org, call: Call, kind: ObjectType, id: str, given: Mapping[
     def apply() -> Json:
         if kind.name == "Lead" and "OwnerId" not in values and _assigns(org, call):
             values["OwnerId"] = ROUND_ROBIN
+        if not org.options.noop_moves_stamps and all(row.get(name) == new for name, new in values.items()):
+            return {"id": key, "success": True, "errors": []}
         org.store.update(kind.name, key, values, "api")
         return {"id": key, "success": True, "errors": []}
 
