@@ -3,7 +3,8 @@
 The range is on `SystemModstamp` for records, on the moment at which it happened for engagement, as `payload` dates it:
 CampaignMember by `FirstRespondedDate` (a date: its midnight UTC), without a response by `CreatedDate`; Task by
 `CompletedDateTime`, else `ActivityDate`, else `CreatedDate`; Event by `StartDateTime`, else the same two. All of it is
-filtered by the server, so the count is that of the rows.
+filtered by the server, so the count is that of the rows. Roles in opportunities are no rows of their own: they come
+with their opportunity.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from math import ceil
 from adapters.salesforce import soql
 from adapters.salesforce.cursors import backfill_cursor, read_backfill_cursor
 from adapters.salesforce.errors import FieldRefused
-from adapters.salesforce.pull import ARCHIVED, LIVING, STREAMS, tell_changes
+from adapters.salesforce.pull import ARCHIVED, LIVING, ROLES, STREAMS, tell_changes
 from adapters.salesforce.rest import Rest
 from adapters.salesforce.walk import QUERY_ROWS, Columns, by_id, walk, wanted_columns
 from connector.core.model import JsonValue, Page
@@ -35,6 +36,8 @@ _OCCURRED: Mapping[str, tuple[tuple[str, bool], ...]] = {  # column, whether it 
 async def estimate(rest: Rest, stream: str, within: Range) -> Estimate:
     """What `backfill` of this range takes: the org's own count of it, one call. Raises RetryLater, FixConfig."""
     _known(stream)
+    if stream == ROLES:
+        return Estimate(0, 1, 0.1)
     wanted = wanted_columns(stream, {})
     while True:
         where = _within(stream, within)(rest.seen(stream, wanted))
@@ -45,7 +48,7 @@ async def estimate(rest: Rest, stream: str, within: Range) -> Estimate:
             await rest.find_hidden(stream, wanted, refused)
     await rest.learn_usage()
     pages = max(ceil(rows / PAGE_ROWS), 1) + rows // QUERY_ROWS
-    beside = ceil(rows / soql.IDS_IN_QUERY) if stream in ("Opportunity", "OpportunityContactRole") else 0
+    beside = ceil(rows / soql.IDS_IN_QUERY) if stream == "Opportunity" else 0
     return Estimate(rows, pages + beside, (pages + beside) * PAGE_SECONDS)
 
 
@@ -55,6 +58,9 @@ async def backfill(
     """See connector.ports.CrmSource.backfill. In the order of ids; `begun` names the last one that was kept."""
     _known(stream)
     after = read_backfill_cursor(begun)
+    if stream == ROLES:
+        yield Page(ROLES, backfill_cursor(after), first_load=True)
+        return
     way = by_id(stream, _within(stream, within), deleted_too=stream in ARCHIVED)
     async with aclosing(walk(rest, way, after, wanted_columns(stream, fields))) as pages:
         async for after, page, _ in pages:
