@@ -108,7 +108,7 @@ def values_of(row: Mapping[str, Any]) -> dict[str, JsonValue]:
     properties = row.get("properties")
     if not isinstance(properties, Mapping):
         raise UnreadableError("it has no properties")
-    return {str(key): (None if value == "" else value) for key, value in properties.items()}
+    return {key: (None if value == "" else value) for key, value in properties.items()}
 
 
 def row_id(row: Any) -> str:

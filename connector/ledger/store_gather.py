@@ -88,6 +88,7 @@ class _Tally:
 class _Change(Generic[R]):
     """A record that is stored anew: how it stood in the ledger (`body`: as text), and how it stands now."""
 
+    name: str
     old: R | None
     new: R
     body: str | None
@@ -161,12 +162,12 @@ def _keep_records(
 ) -> list[_Change[R]]:
     """Store the rows that differ. Returns what changed, one per record, with the form stored before the page."""
     query = select(RECORD.c.ref, RECORD.c.body, RECORD.c.vendor, RECORD.c.changed_at, RECORD.c.state)
-    rows = where_in(db, query.with_for_update(), RECORD.c.ref, (str(record.ref) for _, record in pairs))
+    names = [str(record.ref) for _, record in pairs]
+    rows = where_in(db, query.with_for_update(), RECORD.c.ref, names)
     stored = {row.ref: _Known(row.body, row.vendor, row.changed_at, row.state) for row in rows}
     now = dict(stored)
     fresh: dict[str, R] = {}
-    for vendor, record in pairs:
-        name = str(record.ref)
+    for name, (vendor, record) in zip(names, pairs, strict=True):
         known = now.get(name)
         if known is not None and isinstance(record, PersonRecord) and record.answer is not None:
             record = keep_answer_date(record, load(known.body))
@@ -191,22 +192,22 @@ def _keep_records(
             (
                 name,
                 kind,
-                record.ref.id,
-                now[name].body,
-                now[name].vendor,
-                _company_of(record),
-                now[name].state,
+                fresh[name].ref.id,
+                (row := now[name]).body,
+                row.vendor,
+                _company_of(fresh[name]),
+                row.state,
                 page.first_load,
-                time_to_db(now[name].changed_at, dialect),
+                time_to_db(row.changed_at, dialect),
                 seen,
             )
-            for name, record in sorted(fresh.items())
+            for name in sorted(fresh)
         ],
         ("ref",),
     )
     before = {name: stored[name].body for name in fresh if name in stored}
     return [
-        _Change(load(before[name]) if name in before else None, record, before.get(name))
+        _Change(name, load(before[name]) if name in before else None, record, before.get(name))
         for name, record in fresh.items()
     ]
 
@@ -227,7 +228,7 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
     _relate(db, ADDRESS, changes, lambda record: set(record.emails))
     _relate(db, LINK, changes, named_as_same)
     past = [
-        {"ref": str(change.new.ref), "body": change.body, "known_until": at}
+        {"ref": change.name, "body": change.body, "known_until": at}
         for change in changes
         if change.old is not None and supersedes(change.old, change.new)
     ]
@@ -237,6 +238,8 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
 
 def named_as_same(record: PersonRecord) -> set[str]:
     """The records that this one names as the same person."""
+    if not record.same_as and record.moved_to is None:
+        return set()  # nearly everybody
     named = {str(ref) for ref in record.same_as}
     return named | {str(record.moved_to)} if record.moved_to else named
 
@@ -248,14 +251,16 @@ def _relate(
     related: Callable[[PersonRecord], set[str]],
 ) -> None:
     """Replace what is looked up from the other side: addresses, links."""
-    moved = [
-        change
-        for change in changes
-        if (related(change.old) if change.old is not None else set()) != related(change.new)
-    ]
-    known = [str(change.new.ref) for change in moved if change.old is not None]
+    known: list[str] = []
+    rows: list[tuple[str, str]] = []
+    for change in changes:
+        now = related(change.new)
+        if change.old is not None:
+            if related(change.old) == now:
+                continue
+            known.append(change.name)
+        rows += [(change.name, value) for value in now]
     delete_in(db, table, table.c.ref, known)
-    rows = [(str(change.new.ref), value) for change in moved for value in related(change.new)]
     if table is ADDRESS:
         upsert(db, table, ("email", "ref"), sorted((value, ref) for ref, value in rows), ("email", "ref"))
     else:
@@ -276,7 +281,7 @@ def _keep_companies(db: Connection, page: NormalizedPage, at: datetime, tally: _
         db, "company", page.companies, codec.dump_company, codec.load_company, page, at, tally
     )
     moved = [
-        str(change.new.ref)
+        change.name
         for change in changes
         if change.old is None
         or (change.old.fields, change.old.state) != (change.new.fields, change.new.state)
@@ -296,8 +301,8 @@ def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tall
         at,
         tally,
     )
-    delete_in(db, ROLE, ROLE.c.opportunity, (str(c.new.ref) for c in changes if c.old is not None))
-    roles = {(str(person), str(c.new.ref)) for c in changes for person in c.new.people}
+    delete_in(db, ROLE, ROLE.c.opportunity, (c.name for c in changes if c.old is not None))
+    roles = {(str(person), c.name) for c in changes for person in c.new.people}
     upsert(db, ROLE, ("person", "opportunity"), sorted(roles), ("person", "opportunity"))
     people: set[Ref] = set()
     for change in changes:
