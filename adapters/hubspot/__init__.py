@@ -84,7 +84,7 @@ class HubSpot:
         return await self._api.account()
 
     async def schema(self, object: str) -> Mapping[str, FieldInfo]:
-        """The live properties of `contact`, `company`, `meetings` or `calls`, by name. Always asked anew."""
+        """The live properties of `contact`, `company` or a kind of activity, by name. Always asked anew."""
         answer = await self._api.get(self._api.paths.properties(type_of(object)))
         rows, _ = read_rows(results_of(answer), object, field_info)
         found = {info.name: info for info in rows}

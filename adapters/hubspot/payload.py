@@ -22,8 +22,7 @@ CRM = "hubspot"
 TYPES = {  # our name of a vendor object: its name in paths
     "contact": "contacts",
     "company": "companies",
-    "meetings": "meetings",
-    "calls": "calls",
+    **{name: name for name in ("meetings", "calls", "emails", "tasks", "notes", "communications")},
 }
 
 # What every contact is asked for beside the mapped properties: identity, company and stage.
@@ -44,26 +43,23 @@ CONTACT_NEEDS = frozenset(
 NEEDS: Mapping[str, frozenset[str]] = {
     "contact": CONTACT_NEEDS,
     "company": frozenset({"name", "domain", "hs_merged_object_ids", "hs_lastmodifieddate"}),
-    "meetings": frozenset(
-        {
-            "hs_timestamp",
-            "hs_meeting_title",
-            "hs_meeting_outcome",
-            "hs_meeting_start_time",
-            "hs_lastmodifieddate",
-        }
-    ),
-    "calls": frozenset(
-        {
-            "hs_timestamp",
-            "hs_call_title",
-            "hs_call_disposition",
-            "hs_call_direction",
-            "hs_call_duration",
-            "hs_call_status",
-            "hs_lastmodifieddate",
-        }
-    ),
+    **{
+        name: frozenset({"hs_timestamp", "hs_lastmodifieddate", *own})
+        for name, own in {
+            "meetings": ("hs_meeting_title", "hs_meeting_outcome", "hs_meeting_start_time"),
+            "calls": (
+                "hs_call_title",
+                "hs_call_disposition",
+                "hs_call_direction",
+                "hs_call_duration",
+                "hs_call_status",
+            ),
+            "emails": ("hs_email_direction", "hs_email_from_email"),
+            "tasks": ("hs_task_status", "hs_task_completion_date"),
+            "notes": (),
+            "communications": (),
+        }.items()
+    },
 }
 STAGE_DATES = (
     "hs_v2_date_entered_{}",
@@ -197,30 +193,6 @@ def stage_date_fields(schema: Mapping[str, FieldInfo]) -> frozenset[str]:
         names = [name.format(stage) for name in STAGE_DATES]
         wanted.update([name for name in names if name in schema][:1])
     return frozenset(wanted)
-
-
-def activity(row: Any, stream: str, contacts: Iterable[str], *, archived: bool = False) -> VendorEvent:
-    """A meeting or call. Raises UnreadableError.
-
-    A meeting happens when it is booked or when it takes place, whichever is first: one that was logged
-    afterwards was not booked by being logged, one booked for next week is a fact today.
-    """
-    id_ = row_id(row)
-    values = values_of(row)
-    created = lenient_moment(row.get("createdAt"))
-    happened = moment(values.get("hs_meeting_start_time")) or moment(values.get("hs_timestamp"))
-    moments = [at for at in (happened, created if stream == "meetings" or happened is None else None) if at]
-    if not moments:
-        raise UnreadableError("it does not say when it happened")
-    return VendorEvent(
-        crm=CRM,
-        stream=stream,
-        key=id_,
-        values=values,
-        occurred_at=min(moments),
-        about=tuple(Ref(CRM, "contact", contact) for contact in dict.fromkeys(contacts)),
-        deleted=archived or row.get("archived") is True,
-    )
 
 
 def email_event(row: Any) -> VendorEvent:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapters.hubspot import activities
 from adapters.hubspot.api import Api
 from adapters.hubspot.byid import gone, read_all
 from adapters.hubspot.cursors import (
@@ -34,13 +35,11 @@ from adapters.hubspot.forms import pull_submissions
 from adapters.hubspot.listing import Listed, census_of, list_pages
 from adapters.hubspot.payload import (
     NEEDS,
-    activity,
     read_rows,
     record,
     row_id,
     stage_date_fields,
 )
-from adapters.hubspot.rows import results_of
 from adapters.hubspot.searching import SEARCH_PAGE, Window, hits_above, inside
 from connector.core.model import JsonValue, Page, VendorEvent
 from connector.errors import StopRun
@@ -51,10 +50,13 @@ STREAMS = (
     Stream("contacts", "person", ("contact",)),
     Stream("form_submissions", "engagement", ("form_submissions",)),
     Stream("email_events", "engagement", ("email_events",)),
-    Stream("meetings", "engagement", ("meetings",)),
-    Stream("calls", "engagement", ("calls",)),
+    *activities.STREAMS,
 )
-OBJECTS = {"companies": "company", "contacts": "contact", "meetings": "meetings", "calls": "calls"}
+OBJECTS = {
+    "companies": "company",
+    "contacts": "contact",
+    **{each.name: each.name for each in activities.STREAMS},
+}
 
 OVERLAP = timedelta(minutes=5)  # read again below the watermark; re-reading is free, missing a contact is not
 LAST_SEEN = "hs_analytics_last_timestamp"
@@ -302,32 +304,13 @@ async def page_of(
         records, bad = read_rows(rows, object_, lambda row: record(row, object_, kind, archived=archived))
         return Page(stream, cursor, records=tuple(records), quarantined=tuple(bad), fetched=len(rows))
     ids = [str(row["id"]) for row in rows if isinstance(row, Mapping) and row.get("id")]
-    links = {} if archived or not ids else await _contacts_of(pulling.api, stream, ids)
+    links = {} if archived or not ids else await activities.contacts_of(pulling.api, stream, ids)
 
     def read(row: Any) -> VendorEvent:
-        return activity(row, stream, links.get(row_id(row), ()), archived=archived)
+        return activities.activity(row, stream, links.get(row_id(row), ()), archived=archived)
 
     events, bad = read_rows(rows, object_, read)
     return Page(stream, cursor, events=tuple(events), quarantined=tuple(bad), fetched=len(rows))
-
-
-async def _contacts_of(api: Api, stream: str, ids: Sequence[str]) -> dict[str, list[str]]:
-    """The contacts of meetings or calls. One without any comes as an error entry; that is no failure."""
-    path = api.paths.associations(stream, "contacts")
-    links: dict[str, list[str]] = {}
-    inputs: list[dict[str, str]] = [{"id": id_} for id_ in ids]
-    while inputs:
-        answer = await api.post_associations(path, {"inputs": inputs[:1000]})
-        following = inputs[1000:]
-        for result in results_of(answer):
-            from_ = str(result["from"]["id"])
-            found = [str(to["toObjectId"]) for to in result.get("to") or ()]
-            links[from_] = list(dict.fromkeys([*links.get(from_, []), *found]))
-            more = (result.get("paging") or {}).get("next") or {}
-            if more.get("after"):
-                following.append({"id": from_, "after": str(more["after"])})
-        inputs = following
-    return links
 
 
 async def wanted(pulling: Pulling, object_: str) -> list[str]:

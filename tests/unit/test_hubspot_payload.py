@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from adapters.hubspot.activities import activity
 from adapters.hubspot.payload import (
     UnreadableError,
-    activity,
     email_event,
     field_info,
     long_id,

@@ -22,6 +22,7 @@ from connector.sandbox.control import json_response
 MOST_SUBMISSIONS = 50
 MOST_EVENTS = 1_000
 MOST_ASSOCIATIONS = 1_000
+MOST_LINKS = 500  # of one record in one answer
 OFFSET_LIVES_MS = int(4.5 * 3_600_000)  # measured by a public connector; then the window must be begun again
 APP = 113
 EVENT_TYPES = frozenset(
@@ -127,11 +128,15 @@ def read_associations(api: Api, request: Request, body: Any) -> Response:
             errors.append(_no_associations(id, one.singular, two.singular))
             continue
         types = association_types(one.name, two.name)
+        begin = int(str(given.get("after") or 0))
         to = [
             {"toObjectId": str(other) if dated else other, "associationTypes": types}
-            for other in linked[:500]
+            for other in linked[begin : begin + MOST_LINKS]
         ]
-        results.append({"from": {"id": id}, "to": to})
+        result: dict[str, Any] = {"from": {"id": id}, "to": to}
+        if begin + MOST_LINKS < len(linked):
+            result["paging"] = {"next": {"after": str(begin + MOST_LINKS)}}
+        results.append(result)
     return batch_reply(
         results, errors, api.store.now(), dated_200=request.path_params.get("version", "") >= "2026-09"
     )

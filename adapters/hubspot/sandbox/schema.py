@@ -207,7 +207,7 @@ def company_properties() -> dict[str, Property]:
 
 
 def activity_properties(kind: str) -> dict[str, Property]:
-    """Properties of calls, emails, meetings, notes or tasks, by name."""
+    """Properties of one kind of activity, by name."""
     own: Mapping[str, tuple[Property, ...]] = {
         "calls": (
             *(_string(f"hs_call_{part}") for part in ("title", "body", "disposition", "direction", "status")),
@@ -219,10 +219,17 @@ def activity_properties(kind: str) -> dict[str, Property]:
         ),
         "emails": (
             *(_string(f"hs_email_{part}") for part in ("subject", "text", "direction", "status")),
+            *(_read_only(_string(f"hs_email_{part}_email")) for part in ("from", "to")),
             *(_read_only(_number(f"hs_email_{part}_count")) for part in ("open", "click", "reply")),
         ),
         "notes": (_string("hs_note_body"),),
-        "tasks": tuple(_string(f"hs_task_{part}") for part in ("subject", "body", "status", "type")),
+        "tasks": (
+            *(_string(f"hs_task_{part}") for part in ("subject", "body", "status", "type")),
+            _read_only(_moment("hs_task_completion_date")),
+        ),
+        "communications": tuple(
+            _string(f"hs_communication_{part}") for part in ("channel_type", "logged_from", "body")
+        ),
     }
     found = [
         *own[kind],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
+from adapters.hubspot.sandbox.seed_activities import fill_activities
 from adapters.hubspot.sandbox.store import EmailEvent, Form, Store
 from adapters.hubspot.sandbox.table import Row, Version
 from adapters.hubspot.sandbox.wire import iso, made_uuid, to_ms
@@ -15,7 +16,6 @@ from connector.sandbox.cast import (
     SandboxEngagement,
     SandboxPerson,
     SandboxRecord,
-    hubspot_id,
 )
 
 STAGE_OF = {"mql": "marketingqualifiedlead", "sql": "salesqualifiedlead"}
@@ -42,7 +42,6 @@ EVENT_OF = {
     "email_unsubscribe": "UNSUBSCRIBED",
     "subscription_change": "STATUSCHANGE",
 }
-ACTIVITY_IDS = 40_000_000
 OLD_FORM_DAYS = 700  # before that, submissions had no conversion id
 _CAMPAIGN_IDS = {name: 70_001 + place for place, (name, _) in enumerate(words.EMAILS)}
 _SUBSCRIPTION = 9_001
@@ -174,12 +173,7 @@ def _forms(store: Store, now: datetime) -> None:
 def _engagements(store: Store, population: Population) -> None:
     forms = {form.name: form for form in store.forms.values()}
     contacts = store.tables["contacts"]
-    activities: dict[str, list[Row]] = {"calls": [], "meetings": []}
-    links: list[tuple[str, int, int]] = []
-    number = ACTIVITY_IDS
     for done in population.engagements:
-        if not done.channel.startswith("hubspot_"):
-            continue
         at = to_ms(done.occurred_at)
         if done.channel == "hubspot_form":
             person = population.people[done.person] if done.person is not None else None
@@ -187,25 +181,13 @@ def _engagements(store: Store, population: Population) -> None:
             store.submit(forms[done.name or ""], at, _answers(done, person), done.url or "", keep_id=not old)
         elif done.channel == "hubspot_email":
             store.emailed(_email(done, at))
-        elif done.record is None:
-            continue
-        elif done.channel == "hubspot_aggregate":
+        elif done.channel == "hubspot_aggregate" and done.record is not None:
             contact = contacts.survivor(contacts.rows[int(done.record)])
             if done.type == "page_view":
                 store.viewed(contact, at, done.url or words.SITE)
             else:
                 store.counted(contact, COUNTER_OF[done.type], at)
-        else:
-            kind = "calls" if done.channel == "hubspot_call" else "meetings"
-            id = int(hubspot_id(number))
-            number += 1
-            activities[kind].append(_activity(kind, id, done, at))
-            links.append((kind, id, int(done.record)))
-            _touched(store, int(done.record), kind, at)
-    for kind, rows in activities.items():
-        store.tables[kind].load(rows)
-    for kind, id, contact_id in links:
-        store.link(kind, id, "contacts", contact_id)
+    fill_activities(store, population.engagements)
 
 
 def _answers(done: SandboxEngagement, person: SandboxPerson | None) -> dict[str, str]:
@@ -227,35 +209,3 @@ def _email(done: SandboxEngagement, at: int) -> EmailEvent:
         url=done.url,
         subscriptions=((_SUBSCRIPTION, status),) if status else (),
     )
-
-
-def _activity(kind: str, id: int, done: SandboxEngagement, at: int) -> Row:
-    # HubSpot's activities are stamped when they are noted down, a little after they happened.
-    stamped = at + 60_000
-    if kind == "calls":
-        values = {
-            "hs_call_title": done.name or "",
-            "hs_call_status": done.status or "",
-            "hs_call_direction": "OUTBOUND",
-            "hs_call_duration": str(int((done.value or 0) * 1000)),
-            "hs_timestamp": iso(at),
-        }
-    else:
-        values = {
-            "hs_meeting_title": done.name or "",
-            "hs_meeting_outcome": done.status or "",
-            "hs_meeting_start_time": iso(at),
-            "hs_meeting_end_time": iso(at + 1_800_000),
-            "hs_timestamp": iso(at),
-        }
-    return Row(id, values, stamped, stamped)
-
-
-def _touched(store: Store, contact_id: int, kind: str, at: int) -> None:
-    contacts = store.tables["contacts"]
-    contact = contacts.survivor(contacts.rows[contact_id])
-    changes = {"num_contacted_notes": str(int(contact.values.get("num_contacted_notes") or 0) + 1)}
-    name = "engagements_last_meeting_booked" if kind == "meetings" else "notes_last_contacted"
-    if contact.values.get(name, "") < iso(at):
-        changes[name] = iso(at)
-    contacts.set_quietly(contact, changes)

@@ -28,10 +28,11 @@ from connector.sandbox.cast import hubspot_id
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.log import SandboxLog
 
-ACTIVITIES = ("calls", "emails", "meetings", "notes", "tasks")
+ACTIVITIES = ("calls", "communications", "emails", "meetings", "notes", "tasks")
 _SINGULAR = {
     "contacts": ("contact", "0-1"),
     "companies": ("company", "0-2"),
+    "communications": ("communication", "0-18"),
     "tasks": ("task", "0-27"),
     "notes": ("note", "0-46"),
     "meetings": ("meeting", "0-47"),
@@ -39,6 +40,7 @@ _SINGULAR = {
     "emails": ("email", "0-49"),
 }
 TYPE_IDS = {  # association type ids, developers.hubspot.com "Associations v4"
+    ("communications", "contacts"): 81,
     ("notes", "contacts"): 202,
     ("emails", "contacts"): 198,
     ("tasks", "contacts"): 204,
@@ -246,6 +248,13 @@ class Store:
             if two_id not in targets:
                 targets.append(two_id)
 
+    def relink(self, kind: str, id: int, to: str, to_ids: list[int]) -> None:
+        """Associate with these and no others. No last-modified stamp moves, as was seen of the real one."""
+        for other in self.links.get((kind, to), {}).pop(id, []):
+            self.links[to, kind][other].remove(id)
+        for other in to_ids:
+            self.link(kind, id, to, other)
+
     def linked(self, kind: str, id: int, to: str) -> list[int]:
         """Ids associated with this record."""
         return self.links.get((kind, to), {}).get(id, [])
@@ -409,7 +418,7 @@ class Store:
 
     def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """merge {other}, archive, restore, gdpr_delete; of contacts also page_view {url?, times?}, count
-        {counter, times?}.
+        {counter, times?}; of activities associate {contacts}: these, and no others any more.
         """
         table, row = self._find(object, id)
         times = int(arguments.get("times", 1))
@@ -423,6 +432,9 @@ class Store:
         elif action == "gdpr_delete":
             self.erase(table, row)
             return {"id": id}
+        elif action == "associate" and table.name in ACTIVITIES:
+            found = [self._find("contacts", str(contact))[1].id for contact in arguments["contacts"]]
+            self.relink(table.name, row.id, "contacts", found)
         elif action == "page_view" and table.name == "contacts":
             for _ in range(times):
                 self.viewed(row, self.now(), str(arguments.get("url", words.SITE)))

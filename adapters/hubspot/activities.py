@@ -1,0 +1,92 @@
+"""Activities of sales: meetings, calls, one-to-one e-mails, tasks, notes, messages. Whose they are is told by
+associations, read in batches; when they happened, by a property that means something else for each kind.
+
+Source: developers.hubspot.com, "Engagements" (a page per type) and "Associations v4".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from adapters.hubspot.api import Api
+from adapters.hubspot.payload import CRM, UnreadableError, lenient_moment, moment, row_id, values_of
+from adapters.hubspot.rows import not_a_page, results_of
+from connector.core.model import JsonValue, Ref, VendorEvent
+from connector.ports import Stream
+
+STREAMS = tuple(
+    Stream(name, "engagement", (name,))
+    for name in ("meetings", "calls", "emails", "tasks", "notes", "communications")
+)
+MOST_INPUTS = 1_000  # of one association call
+INCOMING = "INCOMING_EMAIL"
+
+
+def activity(row: Any, stream: str, contacts: Iterable[str], *, archived: bool = False) -> VendorEvent:
+    """One activity. Raises UnreadableError.
+
+    An e-mail that came in is what its sender did: where several contacts took part, it joins by the sender's address
+    and not by all of them.
+    """
+    id_ = row_id(row)
+    values = values_of(row)
+    happened = _happened(stream, values, lenient_moment(row.get("createdAt")))
+    if happened is None:
+        raise UnreadableError("it does not say when it happened")
+    about = tuple(Ref(CRM, "contact", contact) for contact in dict.fromkeys(contacts))
+    sender = values.get("hs_email_from_email") if values.get("hs_email_direction") == INCOMING else None
+    one_of_many = isinstance(sender, str) and len(about) > 1
+    return VendorEvent(
+        crm=CRM,
+        stream=stream,
+        key=id_,
+        values=values,
+        occurred_at=happened,
+        about=() if one_of_many else about,
+        email=sender if one_of_many else None,
+        deleted=archived or row.get("archived") is True,
+    )
+
+
+def _happened(stream: str, values: Mapping[str, JsonValue], created: datetime | None) -> datetime | None:
+    """When it happened. `hs_timestamp` says so for most.
+
+    A meeting happens when it is booked or when it takes place, whichever is first: one that was logged afterwards was
+    not booked by being logged, one booked for next week is a fact today. Of a task `hs_timestamp` is when it is due;
+    it happens when it is completed, and until then when it was noted down.
+    """
+    said = moment(values.get("hs_timestamp"))
+    if stream == "tasks":
+        return moment(values.get("hs_task_completion_date")) or created or said
+    if stream == "meetings":
+        moments = [at for at in (moment(values.get("hs_meeting_start_time")) or said, created) if at]
+        return min(moments) if moments else None
+    return said or created
+
+
+async def contacts_of(api: Api, stream: str, ids: Sequence[str]) -> dict[str, list[str]]:
+    """The contacts of these activities, each once, as text.
+
+    One without any comes as an error entry of a 207: no failure. Beyond 500 contacts of one record the answer goes on
+    with `after` (developers.hubspot.com, "Associations v4").
+    """
+    path = api.paths.associations(stream, "contacts")
+    links: dict[str, list[str]] = {}
+    inputs: list[dict[str, str]] = [{"id": id_} for id_ in ids]
+    while inputs:
+        answer = await api.post_associations(path, {"inputs": inputs[:MOST_INPUTS]})
+        asked = {one["id"]: one.get("after") for one in inputs[:MOST_INPUTS]}
+        following = inputs[MOST_INPUTS:]
+        for result in results_of(answer):
+            from_ = str(result["from"]["id"])
+            found = [str(to["toObjectId"]) for to in result.get("to") or ()]
+            links[from_] = list(dict.fromkeys([*links.get(from_, []), *found]))
+            after = ((result.get("paging") or {}).get("next") or {}).get("after")
+            if after:
+                if str(after) == asked.get(from_):
+                    raise not_a_page(answer)
+                following.append({"id": from_, "after": str(after)})
+        inputs = following
+    return links
