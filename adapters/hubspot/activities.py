@@ -22,6 +22,12 @@ STREAMS = tuple(
 )
 MOST_INPUTS = 1_000  # of one association call
 INCOMING = "INCOMING_EMAIL"
+WHEN = {"tasks": "hs_createdate"}  # the property by which a kind is searched for when it happened
+
+
+def when(stream: str) -> str:
+    """The property that says when activities of this kind happened, as near as a search can ask for it."""
+    return WHEN.get(stream, "hs_timestamp")
 
 
 def activity(row: Any, stream: str, contacts: Iterable[str], *, archived: bool = False) -> VendorEvent:
@@ -54,12 +60,12 @@ def _happened(stream: str, values: Mapping[str, JsonValue], created: datetime | 
     """When it happened. `hs_timestamp` says so for most.
 
     A meeting happens when it is booked or when it takes place, whichever is first: one that was logged afterwards was
-    not booked by being logged, one booked for next week is a fact today. Of a task `hs_timestamp` is when it is due;
-    it happens when it is completed, and until then when it was noted down.
+    not booked by being logged, one booked for next week is a fact today. Of a task `hs_timestamp` is when it is due,
+    which may be next year; it happens when it is noted down.
     """
     said = moment(values.get("hs_timestamp"))
     if stream == "tasks":
-        return moment(values.get("hs_task_completion_date")) or created or said
+        return created or said
     if stream == "meetings":
         moments = [at for at in (moment(values.get("hs_meeting_start_time")) or said, created) if at]
         return min(moments) if moments else None

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from adapters.hubspot import email_events, forms
+from adapters.hubspot.activities import when
 from adapters.hubspot.cursors import END, FLOOR, Cursor, begun_at, to_the_millisecond, unreadable_backfill
 from adapters.hubspot.listing import LIST_PAGE, list_pages
 from adapters.hubspot.payload import row_id
@@ -45,7 +46,7 @@ async def estimate(pulling: Pulling, stream: str, within: Range) -> Estimate:
 
 
 def backfill(pulling: Pulling, stream: str, within: Range, begun: Cursor | None) -> AsyncIterator[Page]:
-    """See `connector.ports.CrmSource.backfill`. A range of activities goes by `hs_timestamp`."""
+    """See `connector.ports.CrmSource.backfill`. A range of activities goes by when they happened."""
     if stream in PARTS:
         return ahead(PARTS[stream].backfill(pulling.api, within, begun))
     window = _window(_object(stream), within)
@@ -66,7 +67,7 @@ def _window(object_: str, within: Range) -> Window | None:
     """The range to the millisecond, as HubSpot keeps times; None: everything."""
     if within.since is None and within.until is None:
         return None
-    name = last_modified(object_) if object_ in ("contact", "company") else "hs_timestamp"
+    name = last_modified(object_) if object_ in ("contact", "company") else when(object_)
     lo = max(FLOOR, to_the_millisecond(within.since)) if within.since else FLOOR
     return Window(name, lo, to_the_millisecond(within.until) - MILLISECOND if within.until else FOREVER)
 

@@ -55,7 +55,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
                 "hs_call_status",
             ),
             "emails": ("hs_email_direction", "hs_email_from_email"),
-            "tasks": ("hs_task_status", "hs_task_completion_date"),
+            "tasks": ("hs_task_status",),
             "notes": (),
             "communications": (),
         }.items()
