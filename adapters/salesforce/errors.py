@@ -12,6 +12,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from adapters.salesforce.bulk_errors import JobGone, is_hidden_field, refusal
 from connector.errors import ConnectorError, FixConfig, RetryLater, StopRun
 from connector.transport import Answer, Fail, Ok, Refresh, Retry, Verdict, scrub
 
@@ -76,6 +77,8 @@ def classify(answer: Answer) -> Verdict:
         return _unauthorized(fault, said, where)
     if fault.code == "REQUEST_LIMIT_EXCEEDED":
         return _limited(fault, said, where)
+    if "/jobs/" in answer.asked and (error := _of_job(answer, fault, said, where)) is not None:
+        return Fail(error)
     if (row := _BY_CODE.get(fault.code)) is not None:
         return Fail(row.error(said, next_step=row.next_step, where=where))
     if answer.status in _AGAIN:
@@ -86,6 +89,15 @@ def classify(answer: Answer) -> Verdict:
         return Retry(error, after=after, refused=refused)
     error_type, next_step = _BY_STATUS.get(answer.status, (StopRun, _QUOTE))
     return Fail(error_type(said, next_step=next_step, where=where))
+
+
+def _of_job(answer: Answer, fault: Fault, said: str, where: str) -> ConnectorError | None:
+    """What only Bulk API answers. A job's query is checked when the job is made, under a code that says nothing."""
+    if answer.status in (404, 409):
+        return JobGone(said, next_step="The next run makes another job.", where=where)
+    if is_hidden_field(f"{fault}"):
+        return FieldRefused(said, next_step=_BY_CODE["INVALID_FIELD"].next_step, where=where)
+    return refusal(said, where=where) if answer.status in (400, 403) else None
 
 
 def _kind(answer: Answer) -> str:

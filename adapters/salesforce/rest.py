@@ -80,10 +80,15 @@ class Rest:
         *,
         params: Mapping[str, str] | None = None,
         json: Any = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         idempotent: bool = True,
+        raw: bool = False,
     ) -> Answer:
-        """One request below the version's path. Raises RetryLater when our share of the day is spent."""
+        """One request below the version's path; `content` and `raw` as in Transport.send.
+
+        Raises RetryLater when our share of the day is spent.
+        """
         self._check_share()
         before = self._http.calls
         try:
@@ -92,8 +97,10 @@ class Rest:
                 self._base + path if not path.startswith("/services/") else path,
                 params=params,
                 json=json,
+                content=content,
                 headers=headers,
                 idempotent=idempotent,
+                raw=raw,
             )
         finally:
             self._count(self._http.calls - before)

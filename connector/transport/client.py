@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import io
 import socket
 import ssl
 import sys
@@ -62,7 +63,10 @@ class NoAuth:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `json` is None where no body came, or none that reads as JSON (`readable` False)."""
+    """What came back. `json` is None where no body came, or none that reads as JSON (`readable` False).
+
+    `body` is the body as it came (decompressed, at its beginning) where it was asked for and the request succeeded.
+    """
 
     status: int
     headers: Mapping[str, str]  # names are case-insensitive
@@ -71,6 +75,7 @@ class Answer:
     size: int = 0  # bytes of the body, decompressed
     asked: str = ""  # method and path, without the query
     correlation_id: str = ""
+    body: io.BytesIO | None = None
 
     @property
     def content_type(self) -> str:
@@ -132,6 +137,7 @@ class _Request:
     idempotent: bool
     json_due: bool
     content: dict[str, Any]
+    raw: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     refreshed: bool = False
     limited: int = 0  # how often it was refused for the limit
@@ -209,28 +215,34 @@ class Transport:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         data: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         policy: str = "default",
         idempotent: bool = True,
         json_due: bool = True,
+        raw: bool = False,
     ) -> Answer:
-        """One request until it is answered for good. `path` begins with a slash; `data` is sent as a form.
+        """One request until it is answered for good. `path` begins with a slash; `data` is sent as a form, `content`
+        as it is.
 
         `idempotent=False` marks a write: OutcomeUnknown when nobody can tell whether the vendor acted on it.
-        `json_due=False`: a body that is not JSON is not an error. Raises what `classify` says, RetryLater
+        `json_due=False`: a body that is not JSON is not an error. `raw=True`: the body of a success is not
+        looked into but handed on in `Answer.body`, held once however large. Raises what `classify` says, RetryLater
         when the vendor stays unreachable or busy, StopRun for an answer that is not JSON, FixConfig for a
         broken TLS trust.
         """
-        content: dict[str, Any] = {}
+        sent: dict[str, Any] = {}
         sent_headers = dict(headers or {})
         if params:
-            content["params"] = {key: value for key, value in params.items() if value is not None}
+            sent["params"] = {key: value for key, value in params.items() if value is not None}
         if json is not None:
-            content["content"] = orjson.dumps(json)
+            sent["content"] = orjson.dumps(json)
             sent_headers.setdefault("content-type", "application/json")
         if data is not None:
-            content["data"] = dict(data)
-        request = _Request(method, path, policy, idempotent, json_due, content, sent_headers)
+            sent["data"] = dict(data)
+        if content is not None:
+            sent["content"] = content
+        request = _Request(method, path, policy, idempotent, json_due and not raw, sent, raw, sent_headers)
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_AgainError),
             stop=_give_up,
@@ -281,11 +293,8 @@ class Transport:
         async with self._places:
             try:
                 async with asyncio.timeout(self._timeout.total_seconds()):
-                    response = await self._client.request(
-                        request.method,
-                        base + request.path,
-                        headers={**request.headers, **credentials},
-                        **request.content,
+                    response, kept = await self._ask(
+                        request, base + request.path, {**request.headers, **credentials}
                     )
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
                 self._raise_unreachable(request, httpx.URL(base).host, error)
@@ -299,10 +308,26 @@ class Transport:
                 self.calls += 1
                 self._raise_no_answer(request, error)
         self.calls += 1
-        return self._read(request, response)
+        return self._read(request, response, kept)
 
-    def _read(self, request: _Request, response: httpx.Response) -> Answer:
-        body = response.content
+    async def _ask(
+        self, request: _Request, url: str, headers: Mapping[str, str]
+    ) -> tuple[httpx.Response, io.BytesIO | None]:
+        """The response, and the body of a success apart where it was asked for."""
+        if not request.raw:
+            return await self._client.request(request.method, url, headers=headers, **request.content), None
+        async with self._client.stream(request.method, url, headers=headers, **request.content) as response:
+            if not response.is_success:
+                await response.aread()
+                return response, None
+            kept = io.BytesIO()
+            async for piece in response.aiter_bytes():
+                kept.write(piece)
+        kept.seek(0)
+        return response, kept
+
+    def _read(self, request: _Request, response: httpx.Response, kept: io.BytesIO | None) -> Answer:
+        body = b"" if kept is not None else response.content
         document, readable = None, False
         if body:
             try:
@@ -319,9 +344,10 @@ class Transport:
             headers=response.headers,
             json=document,
             readable=readable,
-            size=len(body),
+            size=len(kept.getbuffer()) if kept is not None else len(body),
             asked=request.asked,
             correlation_id=scrub(correlation)[:100],
+            body=kept,
         )
 
     async def _renew(self, renewals: int) -> None:

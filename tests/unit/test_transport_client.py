@@ -297,3 +297,24 @@ async def test_a_base_url_may_be_asked_after_the_credentials(clock):
         respx.get("https://org.crm.example/things").respond(200, json=[])
         assert (await crm.send("GET", "/things")).json == []
     await crm.close()
+
+
+@respx.mock
+async def test_a_raw_body_is_handed_on_as_it_came_and_an_error_beside_it_still_reads(crm):
+    respx.get(f"{BASE}/table").mock(
+        side_effect=[
+            httpx.Response(503),
+            httpx.Response(200, content=b'"Id"\n"\xc3\xa4"\n', headers={"content-type": "text/csv"}),
+        ]
+    )
+    respx.put(f"{BASE}/table").respond(400, json={"why": "no"})
+
+    answer = await crm.send("GET", "/table", raw=True)
+
+    assert answer.body is not None
+    assert answer.body.read() == b'"Id"\n"\xc3\xa4"\n'
+    assert (answer.size, answer.json) == (10, None)
+    with pytest.raises(FixConfig):
+        await crm.send("PUT", "/table", content=b"x", headers={"content-type": "text/csv"}, raw=True)
+    sent = respx.calls.last.request
+    assert (sent.content, sent.headers["content-type"]) == (b"x", "text/csv")

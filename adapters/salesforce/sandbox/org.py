@@ -39,6 +39,12 @@ class Options:
     field's scale, by decimal's names. `record_types`: some Leads are of a type with fewer picklist values; where a
     client can learn of them: `record_type_source` (layouts, ui, none). `session_life`: slides with use. `public_key`:
     PEM that JWT bearer assertions of USERNAME are checked with.
+
+    `bulk_queue`, `bulk_time`: how long a job waits, and runs. `bulk_refuses`: objects that Bulk does not serve.
+    `bulk_jobs`: query jobs of a day. `bulk_slowest`: a query over a longer stretch of SystemModstamp times out.
+    `bulk_nuls`: NUL bytes in texts. `bulk_assigns`: ingest runs the assignment rule too. `bulk_failures`: so many
+    ingest jobs end as Failed after `bulk_fails_after` rows. `bulk_batch`: rows of an inner batch; two that write
+    children of one account collide.
     """
 
     strict_limits: bool = True
@@ -57,6 +63,16 @@ class Options:
     session_life: timedelta = timedelta(hours=2)
     cursor_life: timedelta = timedelta(days=2)
     public_key: str | None = None
+    bulk_queue: timedelta = timedelta(seconds=2)
+    bulk_time: timedelta = timedelta(seconds=5)
+    bulk_refuses: tuple[str, ...] = ()
+    bulk_jobs: int = 10_000
+    bulk_slowest: timedelta | None = None
+    bulk_nuls: bool = False
+    bulk_assigns: bool = False
+    bulk_failures: int = 0
+    bulk_fails_after: int = 0
+    bulk_batch: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.salesforce.sandbox import composite, reading, record_types, writing
+from adapters.salesforce.sandbox import bulk, composite, reading, record_types, writing
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import USERNAME, Org
 from adapters.salesforce.sandbox.schema import API_VERSIONS, release_label
@@ -68,6 +68,7 @@ def routes(org: Org) -> list[Route]:
 
 async def _serve(org: Org, request: Request) -> Response:
     org.store.settle()
+    bulk.settle(org)
     scope = request.scope
     head = len(scope["raw_path"]) + len(scope["query_string"])
     head += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
@@ -104,7 +105,9 @@ def _admit(org: Org, request: Request, raw: bytes) -> Call:
     if request.headers.get("content-encoding", "") == "gzip" and raw:
         raw = gzip.decompress(raw)
     body: Json = None
-    if raw:
+    if raw and request.headers.get("content-type", "").startswith("text/csv"):
+        body = raw
+    elif raw:
         try:
             body = orjson.loads(raw)
         except orjson.JSONDecodeError as wrong:
@@ -127,6 +130,8 @@ def _refusal(status: int, body: list[dict[str, str]]) -> Refused:
 def _answer(reply: Reply) -> Response:
     if reply.status == 204:
         return Response(None, 204, dict(reply.headers))
+    if isinstance(reply.body, bytes):  # CSV, whose encoding goes without saying
+        return Response(reply.body, reply.status, {"content-type": "text/csv", **reply.headers})
     raw = orjson.dumps(reply.body)
     return Response(raw, reply.status, dict(reply.headers), media_type="application/json;charset=UTF-8")
 
@@ -139,7 +144,7 @@ def dispatch(org: Org, call: Call) -> Reply:
     parts = call.parts
     match parts[:1]:
         case ():
-            names = ("sobjects", "query", "queryAll", "limits", "composite")
+            names = ("sobjects", "query", "queryAll", "limits", "composite", "jobs")
             return Reply(200, {name: f"/services/data/v{call.version}/{name}" for name in names})
         case ("limits",):
             return _by_method(call, {"GET": lambda: _limits(org, call)})
@@ -151,6 +156,8 @@ def dispatch(org: Org, call: Call) -> Reply:
             return _composite(org, call, parts[1:])
         case ("ui-api",):
             return _by_method(call, {"GET": lambda: record_types.ui_api(org, call)})
+        case ("jobs",):
+            return bulk.dispatch(org, call, parts[1:])
     raise NOT_FOUND
 
 

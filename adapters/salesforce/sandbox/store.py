@@ -54,6 +54,7 @@ class Store:
         self._pending: list[tuple[datetime, str, Row]] = []
         self._numbers = count(NEW_IDS)
         self._traps: dict[str, list[tuple[str, str]]] = {}
+        self.jobs: dict[str, Any] = {}  # of Bulk API: bulk.Job by id
 
     # ------------------------------------------------------------ for the control surface
 

@@ -38,7 +38,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer: JSON, or no body with 204."""
+    """An answer: JSON, CSV as bytes, or no body with 204."""
 
     status: int = 200
     body: Json = None
