@@ -94,9 +94,9 @@ class HubSpot:
     def _reading(self, fields: Fields) -> pulling.Pulling:
         return pulling.Pulling(self._api, fields, self._cached_schema)
 
-    async def _cached_schema(self, object: str) -> Mapping[str, FieldInfo]:
+    async def _cached_schema(self, object: str, *, anew: bool = False) -> Mapping[str, FieldInfo]:
         known = self._schemas.get(object)
-        if known is not None and self._api.clock.now() - known[0] < SCHEMA_LASTS:
+        if known is not None and not anew and self._api.clock.now() - known[0] < SCHEMA_LASTS:
             return known[1]
         return await self.schema(object)
 

@@ -50,7 +50,11 @@ class StaticToken:
 
 
 class OAuth:
-    """Renews the access token at 80 % of its life, one renewal at a time."""
+    """Renews the access token at 80 % of its life, one renewal at a time among all who share the store.
+
+    Whether HubSpot ever rotates a refresh token is not documented; one that comes is kept before anything is done
+    with the access token beside it, and before the next process may ask.
+    """
 
     def __init__(
         self,
@@ -89,14 +93,21 @@ class OAuth:
         await self._transport.close()
 
     async def _renew(self) -> None:
-        kept = await self._store.load("hubspot") if self._store and self._refresh_token is None else None
-        token = self._refresh_token or kept or self._given
+        if self._store is None:
+            await self._renew_alone(self._refresh_token or self._given)
+            return
+        async with self._store.alone("hubspot"):
+            kept = await self._store.load("hubspot")  # another process may have been given a newer one
+            await self._renew_alone(kept or self._refresh_token or self._given)
+
+    async def _renew_alone(self, token: str) -> None:
         try:
             answer = await self._ask(token)
         except FixConfig:
             if token == self._given:
                 raise
-            answer = await self._ask(self._given)  # somebody installed the app anew and set its token
+            token = self._given  # somebody installed the app anew and set its token
+            answer = await self._ask(token)
         document = answer.json if isinstance(answer.json, Mapping) else {}
         access = document.get("access_token")
         if not isinstance(access, str) or not access:
@@ -106,13 +117,12 @@ class OAuth:
         except (TypeError, ValueError):
             lifetime = 0.0
         renewed = document.get("refresh_token")
-        used = self._given if token == self._given else token
-        self._refresh_token = renewed if isinstance(renewed, str) and renewed else used
+        self._refresh_token = renewed if isinstance(renewed, str) and renewed else token
         remember_secrets([access, self._refresh_token])
+        if self._refresh_token != token:
+            await self._keep(self._refresh_token)
         self._access_token = access
         self._renew_at = self._clock.now() + timedelta(seconds=max(lifetime, 60.0) * RENEW_AT)
-        if self._refresh_token not in (token, self._given):
-            await self._keep(self._refresh_token)
 
     async def _ask(self, refresh_token: str) -> Answer:
         form = {"grant_type": "refresh_token", **self._client, "refresh_token": refresh_token}

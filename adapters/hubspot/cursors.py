@@ -12,6 +12,7 @@ from connector.core.model import JsonValue
 from connector.errors import StopRun
 
 LAG = timedelta(seconds=60)  # the index trails writes by "a few moments"; nobody publishes a bound
+AGAIN_EVERY = timedelta(hours=1)  # what the index showed later than the overlap is found by a second look
 SWEEP_EVERY = timedelta(days=1)  # archived records never show in a search
 REFRESH_EVERY = timedelta(days=7)  # calculated properties change without a trace in the last-modified one
 FLOOR = datetime(2006, 1, 1, tzinfo=UTC)  # HubSpot has no older record, and epoch 0 makes a search fail
@@ -21,7 +22,13 @@ Cursor = Mapping[str, JsonValue]
 
 def window_cursor(until: datetime, *, swept: datetime, refreshed: datetime) -> dict[str, JsonValue]:
     """Where increments begin: everything up to `until` is kept."""
-    return {"kind": "window", "until": iso(until), "swept": iso(swept), "refreshed": iso(refreshed)}
+    return {
+        "kind": "window",
+        "until": iso(until),
+        "again": iso(until),
+        "swept": iso(swept),
+        "refreshed": iso(refreshed),
+    }
 
 
 def cursor_time(cursor: Cursor, key: str) -> datetime:

@@ -75,7 +75,7 @@ def classifier(until_midnight: Callable[[], timedelta]) -> Callable[[Answer], Ve
             return Fail(
                 FixConfig(
                     "HubSpot's edge refused the token; it seems to be cut short or mistyped.",
-                    next_step="Set HUBSPOT_ACCESS_TOKEN again, whole.",
+                    next_step="Set HUBSPOT_ACCESS_TOKEN (or the OAuth variables) again, whole.",
                     where=place(answer),
                 )
             )

@@ -20,6 +20,7 @@ from adapters.hubspot import activities
 from adapters.hubspot.api import Api
 from adapters.hubspot.byid import gone, read_all
 from adapters.hubspot.cursors import (
+    AGAIN_EVERY,
     FLOOR,
     LAG,
     REFRESH_EVERY,
@@ -31,6 +32,7 @@ from adapters.hubspot.cursors import (
     window_cursor,
 )
 from adapters.hubspot.email_events import pull_email_events
+from adapters.hubspot.errors import BadRequest
 from adapters.hubspot.forms import pull_submissions
 from adapters.hubspot.listing import Listed, census_of, list_pages
 from adapters.hubspot.payload import (
@@ -62,7 +64,7 @@ OVERLAP = timedelta(minutes=5)  # read again below the watermark; re-reading is 
 LAST_SEEN = "hs_analytics_last_timestamp"
 MOST_DATES = 10  # of counted activity: two searches
 
-SchemaOf = Callable[[str], Any]
+SchemaOf = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Pulling:
 
     api: Api
     fields: Fields
-    schema: SchemaOf  # object -> awaitable of its fields, cached by the adapter
+    schema: SchemaOf  # object -> awaitable of its fields, cached by the adapter unless asked `anew`
 
 
 def pull(pulling: Pulling, stream: str, since: Cursor | None) -> AsyncIterator[Page]:
@@ -149,7 +151,7 @@ async def pull_objects(pulling: Pulling, stream: str, since: Cursor | None) -> A
             yield page
     if (
         now - cursor_time(cursor, "refreshed") >= REFRESH_EVERY
-    ):  # after the bin: what is in it is no riddle then
+    ):  # after the bin, which explains who is missing
         begin = {**cursor, "kind": "refresh", "refreshing": iso(now), "above": "0"}
         async for page in _refresh(pulling, stream, begin):
             yield page
@@ -187,7 +189,7 @@ async def _refresh(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterat
     after = str(cursor["after"]) if cursor.get("after") else None
     above = str(cursor["above"]) if cursor.get("above") else None
     done = {
-        **{key: cursor[key] for key in ("until", "swept") if key in cursor},
+        **{key: cursor[key] for key in ("until", "again", "swept") if key in cursor},
         "kind": "window",
         "refreshed": iso(cursor_time(cursor, "refreshing")),
     }
@@ -217,15 +219,25 @@ async def _listed(
 
 
 async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator[Page]:
-    """What changed between the watermark (less the overlap) and now. The window stays put while we page in
-    it.
+    """What changed between the watermark (less the overlap) and now. The window stays put while we page in it.
+
+    Once an hour it begins an hour earlier than the last such look began: nobody publishes how late the index may be,
+    and what it shows after the watermark has passed is found then.
     """
     object_ = OBJECTS[stream]
     until = cursor_time(since, "until")
-    lo = max(until - OVERLAP, FLOOR)
-    hi = cursor_time(since, "hi") if since.get("hi") else await pulling.api.now()
+    if since.get("hi"):
+        hi = cursor_time(since, "hi")
+        lo = cursor_time(since, "lo") if since.get("lo") else until - OVERLAP
+    else:
+        hi = await pulling.api.now()
+        lo = until - OVERLAP
+        again = cursor_time(since, "again") if since.get("again") else until
+        if hi - again >= AGAIN_EVERY:
+            lo, since = min(lo, again - AGAIN_EVERY), {**since, "again": iso(hi - LAG)}
+    lo = max(lo, FLOOR)
     last = str(since.get("after_id") or "0")
-    keep = {key: since[key] for key in ("swept", "refreshed") if key in since}
+    keep = {key: since[key] for key in ("again", "swept", "refreshed") if key in since}
     passes = await _passes(pulling, object_)
     begun = tuple(since.get("by") or passes[0])
     if begun not in passes:  # the mapping changed meanwhile
@@ -233,7 +245,18 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
     for moved in passes[passes.index(begun) :]:
         while True:
             windows = [Window(name, lo, hi) for name in moved]
-            found = await hits_above(pulling.api, stream, windows, last)
+            try:
+                found = await hits_above(pulling.api, stream, windows, last)
+            except BadRequest:
+                await pulling.schema(object_, anew=True)
+                if await _passes(pulling, object_) == passes:
+                    raise
+                here = {"lo": iso(lo), "hi": iso(hi), "by": list(moved), "after_id": last}
+                async for page in _window(
+                    pulling, stream, {**since, **keep, **here}
+                ):  # a property went over night
+                    yield page
+                return
             full = len(found) == SEARCH_PAGE
             last = max((row_id(hit) for hit in found), key=int) if full else "0"
             following = moved if full else next(iter(passes[passes.index(moved) + 1 :]), None)
@@ -243,6 +266,7 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
                 else {
                     "kind": "window",
                     "until": iso(until),
+                    "lo": iso(lo),
                     "hi": iso(hi),
                     "by": list(following),
                     "after_id": last,
@@ -267,12 +291,13 @@ async def _passes(pulling: Pulling, object_: str) -> list[tuple[str, ...]]:
     if object_ != "contact":
         return passes
     names = pulling.fields.get(object_, frozenset())
-    dates = {name for name in names if re.search(r"(^|_)(last|recent)_", name) and name != LAST_SEEN}
+    dates = {name for name in names if re.search(r"(^|_)(last|recent)_", name)}
+    if any(name.startswith("hs_analytics_") for name in names):
+        dates.add(LAST_SEEN)
     if dates:
         schema: Mapping[str, FieldInfo] = await pulling.schema(object_)
         dates = {name for name in dates if name in schema and schema[name].kind in ("date", "datetime")}
-    seen = [LAST_SEEN] if any(name.startswith("hs_analytics_") for name in names) else []
-    ordered = [*seen, *sorted(dates)][:MOST_DATES]
+    ordered = sorted(dates, key=lambda name: (name != LAST_SEEN, name))[:MOST_DATES]
     return passes + [tuple(ordered[start : start + 5]) for start in range(0, len(ordered), 5)]
 
 

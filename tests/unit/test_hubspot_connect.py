@@ -26,6 +26,10 @@ DETAILS = {"portalId": 7, "timeZone": "Europe/Berlin", "companyCurrency": "EUR"}
 class Store:
     def __init__(self, token=None):
         self.token = token
+        self.lock = asyncio.Lock()
+
+    def alone(self, crm):
+        return self.lock
 
     async def load(self, crm):
         return self.token

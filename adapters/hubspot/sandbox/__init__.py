@@ -14,8 +14,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from adapters.hubspot.sandbox import definitions, events, objects
-from adapters.hubspot.sandbox.api import Api
-from adapters.hubspot.sandbox.gate import CLIENT_ID, CLIENT_SECRET, FULL_TOKEN, PER_DAY, REFRESH_TOKEN, Gate
+from adapters.hubspot.sandbox.api import LONGEST_URL, Api
+from adapters.hubspot.sandbox.gate import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    FULL_TOKEN,
+    PER_DAY,
+    PORTAL,
+    REFRESH_TOKEN,
+    SHAPES,
+    Gate,
+)
 from adapters.hubspot.sandbox.search import Search
 from adapters.hubspot.sandbox.seed import fill
 from adapters.hubspot.sandbox.store import Store
@@ -40,6 +49,12 @@ def build(
     lifecycle_backward: str = "ignore",
     per_day: int = PER_DAY,
     oauth: bool = False,
+    rotates_grant: bool = False,
+    portal: int = PORTAL,
+    limited_as: str = "errorType",
+    longest_url: int = LONGEST_URL,
+    merged_read: str = "told",
+    links_touch: bool = False,
     latency: float = 0.0,
     **options: Any,
 ) -> SandboxApp:
@@ -47,12 +62,19 @@ def build(
 
     `strict_limits=False` answers no 429. `lifecycle_backward` is what a write of an earlier stage does:
     `ignore` (as HubSpot's v1 was seen to) or `apply`. `oauth` hands out client id, secret and refresh token
-    in place of a static token. `latency` is in seconds per call. Raises TypeError on an unknown option.
+    in place of a static token, `rotates_grant` another refresh token with each access token. `limited_as` is how a
+    429 says so: by `errorType`, by `category`, or as a `page`. An address longer than `longest_url` answers 414.
+    `merged_read`: a batch read leaves out merged ids and has `told` so, or is `silent`. `links_touch`: a changed
+    association moves the last-modified stamp. `latency` is in seconds per call. Raises TypeError on an unknown option.
     """
     if options:
         raise TypeError(f"The HubSpot sandbox has no option {', '.join(sorted(options))}.")
     if lifecycle_backward not in ("ignore", "apply"):
         raise ValueError("lifecycle_backward is `ignore` or `apply`.")
+    if limited_as not in SHAPES or merged_read not in ("told", "silent"):
+        raise ValueError(
+            "limited_as is `errorType`, `category` or `page`, merged_read is `told` or `silent`."
+        )
     log = SandboxLog()
     store = Store(
         clock,
@@ -61,10 +83,19 @@ def build(
         index_lag_seconds=index_lag_seconds,
         merge_keeps_primary=merge_keeps_primary,
         lifecycle_backward=lifecycle_backward,
+        merged_read=merged_read,
+        links_touch=links_touch,
     )
     fill(store, population)
-    gate = Gate(clock, strict=strict_limits, per_day=per_day)
-    api = Api(store, gate, Search(store.linked))
+    gate = Gate(
+        clock,
+        strict=strict_limits,
+        per_day=per_day,
+        portal=portal,
+        rotates=rotates_grant,
+        shape=limited_as,
+    )
+    api = Api(store, gate, Search(store.linked), longest_url)
     # Links of one record share a prefix with records by id, so the longer paths come first.
     endpoints = (*events.ENDPOINTS, *definitions.ENDPOINTS, *objects.ENDPOINTS)
     routes = [route for endpoint in endpoints for route in endpoint.routes(api)]

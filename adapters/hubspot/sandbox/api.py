@@ -31,6 +31,7 @@ class Api:
     store: Store
     gate: Gate
     search: Search
+    longest_url: int = LONGEST_URL
 
     def table(self, request: Request, name: str = "type") -> Table:
         """The table named in the path. Raises Refused with 404."""
@@ -65,14 +66,14 @@ def _checked(api: Api, endpoint: Endpoint) -> Callable[[Request], Awaitable[Resp
         raw = await request.body()
         headers: dict[str, str] = {}
         try:
-            if len(request.url.path) + len(request.url.query) > LONGEST_URL:
+            if len(request.url.path) + len(request.url.query) > api.longest_url:
                 raise Refused(414, "<html><body><h1>414 Request-URI Too Large</h1></body></html>")
             version = request.path_params.get("version")
             if version is not None and version not in DATED:
                 raise Refused(404, "<html><body>Error 404 Not Found</body></html>")
             scopes = api.gate.scopes(request)
             count_under(request, endpoint.policy)
-            headers = api.gate.count(endpoint.policy)
+            headers = api.gate.count(endpoint.policy, granted=api.gate.is_granted(request))
             needed = endpoint.scope if isinstance(endpoint.scope, str) else endpoint.scope(api, request)
             api.gate.allow(scopes, needed)
             request.state.scopes = scopes

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.hubspot.sandbox.api import Api, Endpoint, flag
-from adapters.hubspot.sandbox.gate import PORTAL, TIME_ZONE
+from adapters.hubspot.sandbox.gate import TIME_ZONE
 from adapters.hubspot.sandbox.schema import STAGES, Property
 from adapters.hubspot.sandbox.table import Table
 from adapters.hubspot.sandbox.wire import Refused, batch_reply, error_body, invalid, problem
@@ -192,7 +192,7 @@ def account_details(api: Api, request: Request, body: Any) -> Response:
     offset = local.utcoffset() or timedelta()
     return json_response(
         {
-            "portalId": PORTAL,
+            "portalId": api.gate.portal,
             "accountType": "STANDARD",
             "timeZone": TIME_ZONE,
             "companyCurrency": "EUR",

@@ -44,9 +44,11 @@ SCOPES = frozenset(
     }
 )
 GENERAL = ("TEN_SECONDLY_ROLLING", 190, 10.0)
+GRANTED = ("TEN_SECONDLY_ROLLING", 110, 10.0)  # of an app that was installed by OAuth
 ASSOCIATIONS = ("TEN_SECONDLY_ROLLING", 150, 10.0)
 SEARCH = ("SECONDLY", 5, 1.0)
 PER_DAY = 625_000
+SHAPES = ("errorType", "category", "page")  # of a 429
 _CLOUDFLARE = "<html><head><title>530</title></head><body>Error 1016: origin DNS error</body></html>"
 
 
@@ -56,8 +58,21 @@ class Gate:
     Windows slide by the sandbox clock; a refused call is not counted.
     """
 
-    def __init__(self, clock: SandboxClock, *, strict: bool, per_day: int) -> None:
+    def __init__(
+        self,
+        clock: SandboxClock,
+        *,
+        strict: bool,
+        per_day: int,
+        portal: int = PORTAL,
+        rotates: bool = False,
+        shape: str = "errorType",
+    ) -> None:
+        self.portal = portal
         self._clock = clock
+        self._rotates = rotates
+        self._shape = shape
+        self._grant = REFRESH_TOKEN
         self._strict = strict
         self._per_day = per_day
         self._windows = {name: _Window(*rule) for name, rule in _RULES.items()}
@@ -115,32 +130,43 @@ class Gate:
                 links={"scopes": "https://developers.hubspot.com/scopes"},
             )
 
-    def count(self, policy: str) -> dict[str, str]:
-        """Count a call under `general`, `search` or `associations`. Returns the rate headers; raises 429."""
+    def is_granted(self, request: Request) -> bool:
+        """Whether this call carries an access token of OAuth."""
+        return request.headers.get("authorization", "").partition(" ")[2] in self._granted
+
+    def count(self, policy: str, *, granted: bool = False) -> dict[str, str]:
+        """Count a call under `general`, `search` or `associations`. Returns the rate headers; raises 429.
+
+        An app of OAuth (`granted`) has a window of its own, and is not told the day's calls.
+        """
         now = self._clock.now()
         self._turn_day(now)
-        names = {"general": ("general",), "search": ("search",)}.get(policy, ("general", "associations"))
+        general = "granted" if granted else "general"
+        names = {"general": (general,), "search": ("search",)}.get(policy, (general, "associations"))
         windows = [self._windows[name] for name in names]
         if self._strict:
             if self._today >= self._per_day:
-                raise _too_many("DAILY", "You have reached your daily limit.", {"category": "RATE_LIMITS"})
+                raise _too_many("DAILY", "You have reached your daily limit.", self._shape)
             for window in windows:
                 if window.used(now) >= window.most:
-                    raise _too_many(window.name, window.message, {"errorType": "RATE_LIMIT"})
+                    raise _too_many(window.name, window.message, self._shape)
         self._today += 1
         for window in windows:
             window.add(now)
         if policy == "search":
             return {}  # search answers carry no rate headers
         window = windows[-1]
+        daily = {
+            "X-HubSpot-RateLimit-Daily": str(self._per_day),
+            "X-HubSpot-RateLimit-Daily-Remaining": str(max(0, self._per_day - self._today)),
+        }
         return {
             "X-HubSpot-RateLimit-Max": str(window.most),
             "X-HubSpot-RateLimit-Remaining": str(max(0, window.most - window.used(now))),
             "X-HubSpot-RateLimit-Interval-Milliseconds": str(int(window.seconds * 1000)),
-            "X-HubSpot-RateLimit-Daily": str(self._per_day),
-            "X-HubSpot-RateLimit-Daily-Remaining": str(max(0, self._per_day - self._today)),
             "X-HubSpot-RateLimit-Secondly": "19",
             "X-HubSpot-RateLimit-Secondly-Remaining": "18",
+            **({} if granted else daily),
         }
 
     def usage(self) -> dict[str, Any]:
@@ -177,7 +203,7 @@ class Gate:
                     "message": "missing or unknown client id",
                 },
             )
-        if form.get("grant_type") != "refresh_token" or form.get("refresh_token") != REFRESH_TOKEN:
+        if form.get("grant_type") != "refresh_token" or form.get("refresh_token") != self._grant:
             raise Refused(
                 400,
                 {
@@ -188,13 +214,15 @@ class Gate:
                 },
             )
         token = f"sandbox-access-{secrets.token_hex(12)}"
+        if self._rotates:
+            self._grant = f"sandbox-refresh-{secrets.token_hex(12)}"
         self._granted[token] = self._clock.now() + timedelta(seconds=TOKEN_SECONDS)
         return {
             "token_type": "bearer",
             "access_token": token,
-            "refresh_token": REFRESH_TOKEN,
+            "refresh_token": self._grant,
             "expires_in": TOKEN_SECONDS,
-            "hub_id": PORTAL,
+            "hub_id": self.portal,
             "scopes": sorted(SCOPES),
         }
 
@@ -204,7 +232,7 @@ class Gate:
             self._day, self._today = day, 0
 
 
-_RULES = {"general": GENERAL, "associations": ASSOCIATIONS, "search": SEARCH}
+_RULES = {"general": GENERAL, "granted": GRANTED, "associations": ASSOCIATIONS, "search": SEARCH}
 
 
 class _Window:
@@ -229,7 +257,10 @@ class _Window:
         self._at.append(now)
 
 
-def _too_many(policy: str, message: str, kind: dict[str, str]) -> Refused:
+def _too_many(policy: str, message: str, shape: str) -> Refused:
+    if shape == "page":  # an edge before the API answers so, without JSON
+        return Refused(429, "<html><body><h1>429 Too Many Requests</h1></body></html>")
+    kind = {"errorType": "RATE_LIMIT"} if shape == "errorType" else {"category": "RATE_LIMITS"}
     body = {
         "status": "error",
         "message": message,

@@ -74,6 +74,8 @@ def batch_read(api: Api, request: Request, body: Any) -> Response:
     for given in inputs:
         id = str(given.get("id"))
         row = _resolve(table, id, body.get("idProperty"))
+        if row is not None and row.merged_into is not None and api.store.merged_read == "silent":
+            continue
         if row is None or row.merged_into is not None or (row.archived_at is not None) != archived:
             missing.append(id)
         else:

@@ -92,11 +92,15 @@ class Store:
         index_lag_seconds: float = 2.0,
         merge_keeps_primary: bool = False,
         lifecycle_backward: str = "ignore",
+        merged_read: str = "told",
+        links_touch: bool = False,
     ) -> None:
         self.clock = clock
         self.log = log
         self.merge_keeps_primary = merge_keeps_primary
         self.lifecycle_backward = lifecycle_backward  # ignore | apply
+        self.merged_read = merged_read  # told | silent
+        self.links_touch = links_touch
         lag = int(index_lag_seconds * 1000)
         self.tables: dict[str, Table] = {
             "contacts": Table(
@@ -350,6 +354,16 @@ class Store:
         if company.isdigit():
             self.link("contacts", row.id, "companies", int(company))
 
+    def _associate(self, row: Row, company: str) -> None:
+        """Another primary company, set by association and not by the property: whether that moves the last-modified
+        stamp is not documented."""
+        before = row.values.get("associatedcompanyid", "")
+        table = self.tables["contacts"]
+        table.set_quietly(row, {"associatedcompanyid": company})
+        self._move_company(row, before)
+        if self.links_touch:
+            table.touch(row, self.now())
+
     def _move_links(self, kind: str, old: int, new: int) -> None:
         if old == new:
             return
@@ -418,7 +432,7 @@ class Store:
 
     def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """merge {other}, archive, restore, gdpr_delete; of contacts also page_view {url?, times?}, count
-        {counter, times?}; of activities associate {contacts}: these, and no others any more.
+        {counter, times?}, associate {company}; of activities associate {contacts}: these, and no others any more.
         """
         table, row = self._find(object, id)
         times = int(arguments.get("times", 1))
@@ -435,6 +449,8 @@ class Store:
         elif action == "associate" and table.name in ACTIVITIES:
             found = [self._find("contacts", str(contact))[1].id for contact in arguments["contacts"]]
             self.relink(table.name, row.id, "contacts", found)
+        elif action == "associate" and table.name == "contacts":
+            self._associate(row, str(arguments.get("company", "")))
         elif action == "page_view" and table.name == "contacts":
             for _ in range(times):
                 self.viewed(row, self.now(), str(arguments.get("url", words.SITE)))
