@@ -19,7 +19,7 @@ from connector.core.values import same_value
 from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, StopRun
 from connector.ports import Adapter, FieldInfo, Fields, Stream
 
-QUIET = timedelta(hours=1)  # longer than any lag or overlap
+QUIET = timedelta(hours=2)  # longer than any lag, overlap or second look
 
 
 @dataclass

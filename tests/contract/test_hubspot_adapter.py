@@ -62,10 +62,10 @@ class Account:
         """Everything read, the overlap long past."""
         for stream in self.adapter.streams():
             await self.pull(stream.name)
-        self.clock.advance(HOUR)
+        self.clock.advance(2 * HOUR)
         for stream in self.adapter.streams():
             await self.pull(stream.name)
-        self.clock.advance(HOUR)
+        self.clock.advance(2 * HOUR)
 
     def ids(self, many=1):
         live = [r.id for r in POPULATION.records("hubspot") if r.state == "live"]
