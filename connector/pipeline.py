@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig, RetryLater
-from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide
+from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide, why_no_target
 from connector.phases.definition import Definition
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
@@ -123,6 +123,7 @@ async def sync(
             result.crms[crm].error = error
         gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
         schemas = await live_schemas(working, definition)
+        await _adopt_targets(schemas, definition, ledger, clock)
         decided = await decide(
             ledger,
             definition,
@@ -144,7 +145,11 @@ async def sync(
             for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
                 setattr(counts, name, getattr(outcome, name))
             counts.error = _joined(counts.error, outcome.error)
-        result.plans = {crm: plan for crm, plan in decided.plans.items() if result.crms[crm].planned}
+        result.plans = {
+            crm: plan
+            for crm, plan in decided.plans.items()
+            if result.crms[crm].planned or (plan_only and result.crms[crm].held_back)
+        }
         result.now = (await ledger.stage_counts()).get("mql", 0)
     except BaseException as error:
         result.status = (
@@ -230,6 +235,20 @@ async def live_schemas(adapters: Mapping[str, Adapter], definition: Definition) 
                 with suppress(ConnectorError):
                     schemas.setdefault(crm, {})[name] = await adapter.schema(name)
     return schemas
+
+
+async def _adopt_targets(schemas: Schemas, definition: Definition, ledger: Ledger, clock: Clock) -> None:
+    """Tell the ledger what can be written to, so that a field made since the last run is filled for everybody."""
+    for crm, objects in schemas.items():
+        targets = {name: each.write for name, each in definition.mappings[crm].objects.items() if each.write}
+        if targets.keys() <= objects.keys():
+            there = {
+                f"{name}.{line.to}"
+                for name, lines in targets.items()
+                for line in lines
+                if not why_no_target(objects[name].get(line.to))
+            }
+            await ledger.adopt_targets(crm, sorted(there), clock.now())
 
 
 def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: DecidedAll) -> None:

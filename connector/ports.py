@@ -543,6 +543,11 @@ class Ledger(Protocol):
         last. Returns the version number."""
         ...
 
+    async def adopt_targets(self, crm: str, targets: Sequence[str], at: datetime) -> bool:
+        """Remember which targets (`Object.field`) can be written to. True when some are new since the last time: then
+        everybody of this CRM is due, and no before-image read earlier is trusted."""
+        ...
+
     # gather
     async def cursor(self, crm: str, stream: str) -> Mapping[str, JsonValue] | None: ...
 

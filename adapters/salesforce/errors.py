@@ -111,7 +111,7 @@ def _unauthorized(fault: Fault, said: str, where: str) -> Verdict:
     error = FixConfig(
         said,
         next_step="Check that the integration user is active, that its app still allows it and that IP "
-        "ranges do not lock it out; then `connector mapping check salesforce`.",
+        "ranges do not lock it out; then `connector check salesforce`.",
         where=where,
     )
     ends = fault.message.lower()
@@ -150,7 +150,7 @@ class _Row:
     next_step: str
 
 
-_GRANT = "Give the integration user access by a permission set, then `connector mapping check salesforce`."
+_GRANT = "Give the integration user access by a permission set, then `connector check salesforce`."
 _QUOTE = "Search for the code; if it stays, quote the request number to Salesforce support."
 
 _BY_CODE: Mapping[str, _Row] = {
@@ -312,7 +312,7 @@ _LOGIN_STEPS: tuple[tuple[str, str], ...] = (
     ("authentication failure", "Check the credentials, the IP ranges, and that the user is not frozen."),
 )  # fmt: skip
 _LOGIN_STEP = (
-    "Check the SALESFORCE_* credentials and SALESFORCE_LOGIN_URL; then `connector mapping check salesforce`."
+    "Check the SALESFORCE_* credentials and SALESFORCE_LOGIN_URL; then `connector check salesforce`."
 )
 
 

@@ -27,11 +27,13 @@ runs_app = typer.Typer(help="History of runs, with counts that add up.", no_args
 criteria_app = typer.Typer(help="The shared definition: run its examples.", no_args_is_help=True)
 mapping_app = typer.Typer(help="The field mappings: check them.", no_args_is_help=True)
 db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
+token_app = typer.Typer(help="Refresh tokens that the ledger keeps, sealed.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(db_app, name="db")
+app.add_typer(token_app, name="token")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 Crms = Annotated[
@@ -114,6 +116,54 @@ def init(
     from connector.app.commands.init import init as body
 
     guarded(json, lambda: body(folder, json=json))
+
+
+@app.command()
+def check(
+    crms: Crms = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Try on a test record (--record) what documents leave open.")
+    ] = False,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", help="The test record of --deep: ID or OBJECT:ID. It is written to."),
+    ] = None,
+    access: Annotated[
+        bool, typer.Option("--access", help="Print the request for a security team instead; sends no call.")
+    ] = False,
+    mappings: Mappings = None,
+    json: Json = False,
+) -> None:
+    """Everything that is wrong at once: settings, files, credentials, rights, fields, options, allowance, clock.
+
+    Example: connector check hubspot
+    """
+    from connector.app.commands.check import check as body
+
+    guarded(
+        json,
+        lambda: body(crms or [], deep=deep, record=record, access=access, mappings=mappings, json=json),
+    )
+
+
+@app.command()
+def setup(
+    crm: Annotated[str, typer.Argument(help="hubspot or salesforce.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made, make nothing.")] = False,
+    as_source: Annotated[
+        Path | None,
+        typer.Option("--as-source", help="Write the fields as files into this new folder; sends no call."),
+    ] = None,
+    mappings: Mappings = None,
+    json: Json = False,
+) -> None:
+    """Make the fields that the mapping writes to, and say what is left to do by hand. Twice is harmless.
+
+    Example: connector setup hubspot --dry-run
+    """
+    from connector.app.commands.setup import setup as body
+
+    guarded(json, lambda: body(crm, dry_run=dry_run, as_source=as_source, mappings=mappings, json=json))
 
 
 @app.command()
@@ -243,11 +293,11 @@ def criteria_test(
 
 @mapping_app.command("check")
 def mapping_check(crms: Crms = None, mappings: Mappings = None, json: Json = False) -> None:
-    """Check the mapping files, and against the live schema where a CRM is connected.
+    """The mapping files, and their fields against the live schema: the part of `check` that is about them.
 
     Example: connector mapping check
     """
-    from connector.app.commands.mapping import mapping_check as body
+    from connector.app.commands.check import mapping_check as body
 
     guarded(json, lambda: body(crms or [], mappings=mappings, json=json))
 
@@ -324,6 +374,19 @@ def score(
             json=json,
         ),
     )
+
+
+@token_app.command("forget")
+def token_forget(
+    crm: Annotated[str, typer.Argument(help="hubspot or salesforce.")], json: Json = False
+) -> None:
+    """Let go of a kept refresh token, so that the one in the settings is used.
+
+    Example: connector token forget salesforce
+    """
+    from connector.app.commands.token import token_forget as body
+
+    guarded(json, lambda: body(crm, json=json))
 
 
 @db_app.command("upgrade")

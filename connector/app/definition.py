@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from connector.app.files import in_document, load_criteria, load_document
@@ -17,14 +18,17 @@ from connector.ports import Plugin
 CRITERIA = "criteria.yaml"
 
 
-def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
-    """`criteria.yaml` and one `<crm>.yaml` for each known CRM that has one. Raises FixConfig, all problems in it."""
-    if not (folder / CRITERIA).is_file():
-        raise FixConfig(
-            f"There is no {CRITERIA} in the mappings folder.",
-            where=str(folder),
-            next_step="Point CONNECTOR_MAPPINGS_DIR at your files, or write a starter with `connector init`.",
-        )
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What could be read of a folder, and everything that is wrong in the rest."""
+
+    criteria: Criteria | None
+    mappings: Mapping[str, CrmMapping]
+    problems: tuple[Problem, ...]
+
+
+def read_files(folder: Path, known: Iterable[str]) -> Files:
+    """`criteria.yaml` and one `<crm>.yaml` for each known CRM that has one; a bad file hides no other."""
     problems: list[Problem] = []
     mappings: dict[str, CrmMapping] = {}
     criteria = None
@@ -40,13 +44,25 @@ def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
             mappings[crm] = load_mapping(path)
         except FixConfig as error:
             problems.extend(error.problems or [Problem((), str(error))])
-    if problems or criteria is None:
+    return Files(criteria, mappings, tuple(problems))
+
+
+def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
+    """The files of a folder as one definition. Raises FixConfig, all problems of all files in it."""
+    if not (folder / CRITERIA).is_file():
         raise FixConfig(
-            f"{len(problems)} problem(s) in the files of {folder}.",
-            next_step="Correct them; nothing was read or written, and the last good version stays in force.",
-            problems=problems,
+            f"There is no {CRITERIA} in the mappings folder.",
+            where=str(folder),
+            next_step="Point CONNECTOR_MAPPINGS_DIR at your files, or write a starter with `connector init`.",
         )
-    return Definition(criteria, mappings, _texts(folder))
+    files = read_files(folder, known)
+    if files.problems or files.criteria is None:
+        raise FixConfig(
+            f"{len(files.problems)} problem(s) in the files of {folder}.",
+            next_step="Correct them; nothing was read or written, and the last good version stays in force.",
+            problems=files.problems,
+        )
+    return Definition(files.criteria, files.mappings, texts_of(folder))
 
 
 def refuse_red(criteria: Criteria) -> None:
@@ -67,7 +83,7 @@ def load_mapping(path: Path) -> CrmMapping:
         return parse_mapping(document.data)
 
 
-def _texts(folder: Path) -> dict[str, str]:
+def texts_of(folder: Path) -> dict[str, str]:
     """All files that make the definition, lists included: what the ledger keeps as a version."""
     paths = [*folder.glob("*.yaml"), *folder.glob("lists/*.csv"), *folder.glob("*.csv")]
     return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(paths)}

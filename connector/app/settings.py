@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.sources import EnvSettingsSource
 
 from connector.core.durations import parse_duration
-from connector.errors import FixConfig
+from connector.errors import FixConfig, Problem
 from connector.ports import Variable
 
 SECRET_SUFFIX = "_FILE"  # noqa: S105 (a suffix, not a secret)
+SHORTEST_KEY = 16  # characters of CONNECTOR_SECRET_KEY; shorter ones can be guessed
 
 
 class Settings(BaseSettings):
@@ -34,6 +35,9 @@ class Settings(BaseSettings):
     mappings_dir: Path = Field(Path("mappings"), description="Folder of the mapping and criteria files")
     config_owner: Literal["files", "console"] = Field(
         "files", description="Who publishes a changed definition: the files or the console"
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="Seals a rotated refresh token, the only secret that the ledger may hold"
     )
     bind: str = Field("127.0.0.1:8080", description="Address and port of the HTTP server")
     sync_interval: str = Field(
@@ -75,6 +79,15 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError("is not a time zone such as Europe/Berlin") from error
+        return value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(
+                f"is shorter than {SHORTEST_KEY} characters; make one with `openssl rand -base64 32`"
+            )
         return value
 
     @field_validator("bind")
@@ -127,8 +140,12 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [f"CONNECTOR_{str(item['loc'][0]).upper()}: {_said(item['msg'])}" for item in error.errors()]
-        raise FixConfig("; ".join(lines) + ".", next_step="See docs/reference/settings.md.") from None
+        said = {f"CONNECTOR_{str(item['loc'][0]).upper()}": _said(item["msg"]) for item in error.errors()}
+        raise FixConfig(
+            f"{len(said)} setting(s) cannot be used.",
+            next_step="See docs/reference/settings.md.",
+            problems=[Problem((name,), f"{what}.") for name, what in said.items()],
+        ) from None
 
 
 def _said(message: str) -> str:

@@ -17,14 +17,19 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
+import structlog
+
 import adapters as adapters_package
 from connector.app.definition import load_definition, refuse_red
 from connector.app.settings import Settings, interval_of, variables_of
+from connector.app.tokens import SealedTokens
 from connector.core.names import nearest
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
 from connector.phases.definition import Definition
-from connector.ports import Adapter, Plugin
+from connector.ports import Adapter, Clock, Plugin, TokenStore
+
+log = structlog.get_logger(__name__)
 
 
 class SystemClock:
@@ -94,39 +99,74 @@ async def wired(
     clock = SystemClock()
     definition = load_definition(mappings_dir or settings.mappings_dir, plugins())
     refuse_red(definition.criteria)
-    connected: dict[str, Adapter] = {}
+    ready: dict[str, tuple[Plugin, dict[str, str]]] = {}
     skipped: list[str] = []
     intervals: dict[str, timedelta] = {}
-    ledger: SqlLedger | None = None
-    try:
-        for plugin in chosen(names):
-            variables = variables_of(plugin.variables, environ)
-            intervals[plugin.crm] = interval_of(settings, plugin.crm, environ)
-            if not plugin.connected(variables):
-                if plugin.crm in names:
-                    raise _unconnected(plugin)
-                skipped.append(plugin.crm)
-                continue
-            if plugin.crm not in definition.mappings:
-                raise FixConfig(
-                    f"{plugin.title} has credentials but no mapping file.",
-                    next_step=f"Add {plugin.crm}.yaml to the mappings folder; `connector init` writes a starter.",
-                )
-            connected[plugin.crm] = plugin.connect(variables, clock, None)
-        if not connected:
+    for plugin in chosen(names):
+        variables = variables_of(plugin.variables, environ)
+        intervals[plugin.crm] = interval_of(settings, plugin.crm, environ)
+        if not plugin.connected(variables):
+            if plugin.crm in names:
+                raise unconnected(plugin)
+            skipped.append(plugin.crm)
+            continue
+        if plugin.crm not in definition.mappings:
             raise FixConfig(
-                "No CRM is connected.",
-                next_step="Set the credentials of at least one (docs/how-to), or try `connector demo`.",
+                f"{plugin.title} has credentials but no mapping file.",
+                next_step=f"Add {plugin.crm}.yaml to the mappings folder; `connector init` writes a starter.",
             )
-        ledger = open_ledger(settings.database_url)
+        ready[plugin.crm] = (plugin, variables)
+    if not ready:
+        raise FixConfig(
+            "No CRM is connected.",
+            next_step="Set the credentials of at least one (docs/how-to), or try `connector demo`.",
+        )
+    connected: dict[str, Adapter] = {}
+    ledger = open_ledger(settings.database_url)
+    try:
+        tokens = token_store(settings, ledger, clock)
+        for crm, (plugin, variables) in ready.items():
+            connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
         yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped), intervals)
     finally:
         for adapter in connected.values():
             await adapter.close()
-        if ledger is not None:
-            await ledger.close()
+        await ledger.close()
 
 
-def _unconnected(plugin: Plugin) -> FixConfig:
+def token_store(settings: Settings, ledger: SqlLedger, clock: Clock) -> TokenStore | None:
+    """Where rotated refresh tokens are kept; None without CONNECTOR_SECRET_KEY."""
+    if settings.secret_key is None:
+        return None
+    return SealedTokens(ledger, settings.secret_key.get_secret_value(), holder(), clock)
+
+
+async def connect(
+    plugin: Plugin,
+    variables: Mapping[str, str],
+    clock: Clock,
+    ledger: SqlLedger | None,
+    tokens: TokenStore | None,
+) -> Adapter:
+    """The CRM, with the switches that earlier probes of its account have set. Raises FixConfig; asks no CRM."""
+    if tokens is None and has_refresh_token(variables):
+        log.warning(
+            "refresh_tokens_are_not_kept",
+            crm=plugin.crm,
+            next_step="Set CONNECTOR_SECRET_KEY: a refresh token that is renewed would be lost at the next start.",
+        )
+    adapter = plugin.connect(variables, clock, tokens)
+    if ledger is not None:
+        adapter.use({each.switch: each.value for each, _ in await ledger.learned(plugin.crm) if each.switch})
+    return adapter
+
+
+def has_refresh_token(variables: Mapping[str, str]) -> bool:
+    """Whether a CRM is reached by a token that its vendor may renew."""
+    return any(name.endswith("_REFRESH_TOKEN") and value for name, value in variables.items())
+
+
+def unconnected(plugin: Plugin) -> FixConfig:
+    """What to tell when a CRM is asked for that has no credentials."""
     names = ", ".join(variable.name for variable in plugin.variables if variable.secret)
     return FixConfig(f"{plugin.title} is not connected.", next_step=f"Set its credentials ({names}).")

@@ -100,7 +100,7 @@ def _refusal(problems: Sequence[Problem]) -> FixConfig:
     count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
     return FixConfig(
         f"The mapping is not valid: {count}.",
-        next_step="Correct the lines below, then run `connector mapping check`.",
+        next_step="Correct the lines below, then run `connector check`.",
         problems=problems,
     )
 

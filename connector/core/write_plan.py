@@ -92,13 +92,13 @@ def plan_record(
     stage_values: Mapping[str, str],
     min_change: float,
     at: datetime,
-    missing_targets: frozenset[str] = frozenset(),
+    closed: Mapping[str, str] | None = None,
 ) -> PlannedWrite:
     """What to say about one record, line by line of the mapping.
 
     `wanted` is as `results` gives it; `written` and `refused` belong to this record, by vendor field.
     `stage_order` are the vendor's stages, lowest first; `stage_values` leads from our stages to theirs.
-    `missing_targets` are fields that the CRM lacks or lets nobody edit.
+    `closed`: fields that cannot be written to now (not made yet, not editable), each with why.
     """
     rules = _WriteRules(written, stage_order, stage_values)
     open_: list[FieldWrite] = []
@@ -111,7 +111,7 @@ def plan_record(
         if same_value(write.before, write.after):
             continue
         why = (
-            ("this CRM has no such field, or it may not be edited" if line.to in missing_targets else "")
+            (closed or {}).get(line.to, "")
             or ("" if record.in_scope else "out of scope")
             or no_stage
             or rules.against(write, clear=line.clear)

@@ -30,6 +30,7 @@ from connector.ports import (
     PersonView,
     PlanInfo,
     PlanRow,
+    ProbeAnswer,
     Review,
     RunInfo,
     StoryLine,
@@ -118,6 +119,22 @@ class SqlLedger:
     async def files(self, version: int | None = None) -> Mapping[str, str]:
         """The texts of a version of the definition, by name; the one in force unless told."""
         return await self._db.read(store_admin.files, version)
+
+    async def bound(self, crm: str) -> str | None:
+        """The account of this CRM that the ledger belongs to; None before the first run."""
+        return await self._db.read(store_admin.bound, crm)
+
+    async def adopt_targets(self, crm: str, targets: Sequence[str], at: datetime) -> bool:
+        """Remember which targets can be written to; True, and everybody due, when some are new."""
+        return await self._db.write(store_admin.adopt_targets, crm, targets, at)
+
+    async def learn(self, crm: str, answers: Sequence[ProbeAnswer], at: datetime) -> None:
+        """Keep what probes found out about this CRM's account."""
+        await self._db.write(store_admin.learn, crm, answers, at)
+
+    async def learned(self, crm: str) -> list[tuple[ProbeAnswer, datetime]]:
+        """What probes found out about this CRM's account, and when."""
+        return await self._db.read(store_admin.learned, crm)
 
     async def load_sealed(self, crm: str) -> str | None:
         """The sealed refresh token of a CRM."""

@@ -1,4 +1,6 @@
-"""Runs, the account a ledger belongs to, versions of the definition, the audit trail, sealed tokens."""
+"""Runs, the account a ledger belongs to and what was learned of it, versions of the definition, the audit trail,
+sealed tokens.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,21 @@ from connector.core.model import JsonValue
 from connector.errors import FixConfig, StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due_at, upsert
-from connector.ledger.tables import ACCOUNT, AUDIT, FILE_VERSION, LEASE, RECORD, RUN, SEALED_TOKEN, WATERMARK
-from connector.ledger.types import time_to_db
-from connector.ports import RunInfo
+from connector.ledger.tables import (
+    ACCOUNT,
+    AUDIT,
+    FILE_VERSION,
+    LEARNED,
+    LEASE,
+    RECORD,
+    RUN,
+    SEALED_TOKEN,
+    WATERMARK,
+)
+from connector.ledger.types import EPOCH, time_to_db
+from connector.ports import ProbeAnswer, RunInfo
+
+TARGETS = "targets"  # the name in LEARNED of what no probe tells
 
 # ------------------------------------------------------------------------------------------------------------ runs
 
@@ -87,6 +101,61 @@ def bind(db: Connection, crm: str, account: str, at: datetime) -> None:
             next_step="Use the credentials of that account, or another CONNECTOR_DATABASE_URL for this one.",
             where=crm,
         )
+
+
+def bound(db: Connection, crm: str) -> str | None:
+    """The account of this CRM that the ledger belongs to; None before the first run."""
+    return db.execute(select(ACCOUNT.c.account).where(ACCOUNT.c.crm == crm)).scalar()
+
+
+def adopt_targets(db: Connection, crm: str, targets: Sequence[str], at: datetime) -> bool:
+    """Remember which targets (`Object.field`) can be written to. True when some are new since the last time.
+
+    Then everybody of this CRM is due: what was held back for want of a field is decided again. `targets_since`
+    tells the moment, for before-images read earlier say nothing of the new fields.
+    """
+    row = db.execute(select(LEARNED).where(LEARNED.c.crm == crm, LEARNED.c.name == TARGETS)).first()
+    known = set(codec.loads(row.value)) if row is not None else None
+    if known == set(targets):
+        return False
+    grown = known is not None and not set(targets) <= known
+    since = at if grown else (row.learned_at if row is not None else EPOCH)
+    answer = ProbeAnswer(TARGETS, "fields that can be written to", value=sorted(targets))
+    _keep_learned(db, crm, [answer], since)
+    if grown:
+        moment = time_to_db(at, db.dialect.name)
+        query = select(RECORD.c.ref).where(RECORD.c.kind == "person", RECORD.c.ref.startswith(f"{crm}:"))
+        for part in db.execute(query).partitions(10_000):
+            mark_due_at(db, [(row.ref, "", moment) for row in part])
+    return grown
+
+
+def targets_since(db: Connection) -> Mapping[str, datetime]:
+    """By CRM, when a target was last found that had not been there before."""
+    query = select(LEARNED.c.crm, LEARNED.c.learned_at).where(LEARNED.c.name == TARGETS)
+    return {row.crm: row.learned_at for row in db.execute(query)}
+
+
+def learn(db: Connection, crm: str, answers: Sequence[ProbeAnswer], at: datetime) -> None:
+    """Keep what probes found out; a later answer of the same probe replaces the earlier one."""
+    _keep_learned(db, crm, answers, at)
+    told = {answer.probe: answer.value for answer in answers}
+    audit(db, at, "connector", "probe account", crm, told)
+
+
+def learned(db: Connection, crm: str) -> list[tuple[ProbeAnswer, datetime]]:
+    """What probes found out of this CRM's account, and when."""
+    query = select(LEARNED).where(LEARNED.c.crm == crm, LEARNED.c.name != TARGETS).order_by(LEARNED.c.name)
+    return [
+        (ProbeAnswer(row.name, row.what, row.switch, codec.loads(row.value)), row.learned_at)
+        for row in db.execute(query)
+    ]
+
+
+def _keep_learned(db: Connection, crm: str, answers: Sequence[ProbeAnswer], at: datetime) -> None:
+    moment = time_to_db(at, db.dialect.name)
+    rows = [(crm, a.probe, a.switch, codec.dumps(a.value), a.what, moment) for a in answers]
+    upsert(db, LEARNED, ("crm", "name", "switch", "value", "what", "learned_at"), rows, ("crm", "name"))
 
 
 def adopt_files(

@@ -31,6 +31,7 @@ from connector.core.model import (
 from connector.errors import StopRun
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
+from connector.ledger.store_admin import targets_since
 from connector.ledger.store_gather import written_to
 from connector.ledger.tables import (
     ADDRESS,
@@ -48,7 +49,7 @@ from connector.ledger.tables import (
     ROLE,
     STAGE_HISTORY,
 )
-from connector.ledger.types import time_to_db
+from connector.ledger.types import EPOCH, time_to_db
 from connector.ports import (
     Decided,
     Facts,
@@ -511,9 +512,12 @@ def _keep_plan(
             )
         )
     refs = {str(planned.ref) for decided in decisions for planned in decided.plan}
+    since = targets_since(db)
     read_at = {
         row.ref: row.observed_at
         for row in where_in(db, select(RECORD.c.ref, RECORD.c.observed_at), RECORD.c.ref, refs)
+        # Read before a target could be seen, a before-image says nothing of it: None has it read again.
+        if row.observed_at >= since.get(row.ref.partition(":")[0], EPOCH)
     }
     rows = [
         {

@@ -147,6 +147,18 @@ class SealedToken(Row, table=True):
     saved_at: datetime = _col(UtcTime)
 
 
+class LearnedRow(Row, table=True):
+    """Something found out about an account: a probe's answer (it may set a switch), or which targets are there."""
+
+    __tablename__ = "learned"
+    crm: str = _key()
+    name: str = _key()
+    switch: str = _col(Text)
+    value: str = _col(Text)
+    what: str = _col(Text)
+    learned_at: datetime = _col(UtcTime)
+
+
 # --------------------------------------------------------------------------------------- what CRMs say
 
 
@@ -425,6 +437,7 @@ METADATA: MetaData = Row.metadata
 
 RUN, LEASE, ACCOUNT, FILE_VERSION = table(Run), table(LeaseRow), table(AccountRow), table(FileVersion)
 AUDIT, SEALED_TOKEN, WATERMARK = table(Audit), table(SealedToken), table(WatermarkRow)
+LEARNED = table(LearnedRow)
 RECORD, ADDRESS, LINK, ROLE = table(RecordRow), table(Address), table(Link), table(Role)
 ENGAGEMENT, READING, QUARANTINE = table(EngagementRow), table(Reading), table(QuarantineRow)
 PAST_RECORD, DUE, PERSON = table(PastRecordRow), table(Due), table(PersonRow)

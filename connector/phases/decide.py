@@ -254,10 +254,10 @@ def plan_for(
     """The write plan of one target record, by its mapping's lines and what the live schema knows."""
     target = mapping.objects[record.ref.object]
     schema = schemas.get(record.ref.crm, {}).get(record.ref.object)
-    missing = (
-        frozenset(line.to for line in target.write if line.to not in schema or not schema[line.to].writable)
+    closed = (
+        {line.to: why for line in target.write if (why := why_no_target(schema.get(line.to)))}
         if schema is not None
-        else frozenset()
+        else {}
     )
     return plan_record(
         record,
@@ -269,8 +269,16 @@ def plan_for(
         stage_values=target.stage.theirs() if target.stage else {},
         min_change=min_change,
         at=as_of,
-        missing_targets=missing,
+        closed=closed,
     )
+
+
+def why_no_target(info: FieldInfo | None) -> str:
+    """Why a field of the live schema cannot be written to; empty where it can. A field that nobody made and one that
+    is hidden from us look alike."""
+    if info is None:
+        return "would be written, but is not there yet (or hidden from this user)"
+    return "" if info.writable else "would be written, but this user may not edit the field"
 
 
 def stage_order(target: ObjectMapping, schema: Mapping[str, FieldInfo] | None) -> Sequence[str]:

@@ -160,7 +160,7 @@ def test_each_row_has_one_fate_and_an_unknown_code_is_never_sent_again(code, mes
         ("expired authorization code", "clock"),
         ("no client credentials user enabled", "run-as user"),
         ("request not supported on this domain", "My Domain"),
-        ("something else", "connector mapping check salesforce"),
+        ("something else", "connector check salesforce"),
     ],
 )
 def test_a_refused_login_is_final_and_says_what_to_do(description, hint):

@@ -87,9 +87,7 @@ def record(held, **rest):
     return PersonRecord(ref=REF, fields={}, held=held, **rest)
 
 
-def plan(
-    held, wanted=WANTED, lines=SHIPPED, *, written=None, refused=None, at=AT, missing=frozenset(), **rest
-):
+def plan(held, wanted=WANTED, lines=SHIPPED, *, written=None, refused=None, at=AT, closed=None, **rest):
     return plan_record(
         record(held, **rest),
         lines,
@@ -100,7 +98,7 @@ def plan(
         stage_values=VALUES,
         min_change=3,
         at=at,
-        missing_targets=missing,
+        closed=closed,
     )
 
 
@@ -250,7 +248,7 @@ def test_a_record_out_of_scope_is_held_back_and_an_equal_one_unchanged():
 
 
 def test_a_field_that_the_crm_lacks_is_held_back_and_the_others_are_sent():
-    planned = plan({}, missing=frozenset({"mql_grade"}))
+    planned = plan({}, closed={"mql_grade": "would be written, but is not there yet"})
     assert [h.field for h in planned.held_back] == ["mql_grade"]
     assert len(planned.writes) == len(WANTED) - 1
 

@@ -45,6 +45,6 @@ def init(folder: Path, *, json: bool) -> int:
         for path in files:
             out.print(f"wrote {folder / path}")
         out.print(
-            "Next: set the credentials (docs/how-to), then `connector mapping check` and `connector sync --plan-only`."
+            "Next: set the credentials (docs/how-to), then `connector check` and `connector sync --plan-only`."
         )
     return OK

@@ -121,3 +121,8 @@ def report(result: RunResult) -> None:
             out.print(
                 f"{crm}: plan {plan} waits. `connector plan show {plan}`, then `connector plan apply {plan}`."
             )
+        elif crm in result.plans and not counts.planned:
+            out.print(
+                f"{crm}: nothing can be sent now. `connector plan show {result.plans[crm]}` says what would be written,"
+                " and why it is held back."
+            )

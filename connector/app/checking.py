@@ -1,0 +1,307 @@
+"""Look at settings, files, ledger and every connected CRM, and gather all that is wrong at once. Prints nothing.
+
+One thing that fails hides no other: each is asked on its own. Writes to no CRM and changes nothing in the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from connector.app.definition import CRITERIA, Files, read_files, refuse_red, texts_of
+from connector.app.settings import Settings, load_settings, variables_of
+from connector.app.wiring import SystemClock, connect, has_refresh_token, plugins, token_store, unconnected
+from connector.core.mapping import COUNTERS, CrmMapping
+from connector.core.names import nearest
+from connector.errors import ConnectorError, FixConfig
+from connector.insight.schema import hold_against
+from connector.ledger import SqlLedger, open_ledger
+from connector.ports import Account, Adapter, Allowance, FieldInfo, Finding, Plugin, ProbeAnswer, TokenStore
+
+LEVELS = ("problem", "warning", "note")
+SKEW = timedelta(seconds=60)  # watermarks and signed logins are by the clock
+
+
+@dataclass(slots=True)
+class CrmReport:
+    """What was found about one CRM."""
+
+    crm: str
+    title: str
+    connected: bool = False
+    live: bool = False  # it answered, and its fields were compared
+    account: Account | None = None
+    findings: list[Finding] = field(default_factory=list)
+    learned: list[tuple[ProbeAnswer, datetime]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that was found. `common`: settings, files and ledger."""
+
+    common: list[Finding] = field(default_factory=list)
+    crms: dict[str, CrmReport] = field(default_factory=dict)
+
+    def count(self, level: str) -> int:
+        """How many findings of a level."""
+        every = [*self.common, *(each for crm in self.crms.values() for each in crm.findings)]
+        return sum(finding.level == level for finding in every)
+
+
+def sorted_findings(findings: Sequence[Finding]) -> list[Finding]:
+    """Problems first, then in the order found."""
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+
+
+def settings_anyway(found: list[Finding]) -> Settings:
+    """The settings; what is wrong in them is told, and its default taken, so that the rest is looked at too."""
+    try:
+        return load_settings()
+    except FixConfig as error:
+        if not error.problems:
+            raise
+        found += as_findings(error, "settings")
+        wrong = [str(problem.path[0]).removeprefix("CONNECTOR_").lower() for problem in error.problems]
+        return load_settings(**{name: Settings.model_fields[name].default for name in wrong})
+
+
+async def examine(
+    asked: Sequence[Plugin],
+    settings: Settings,
+    folder: Path,
+    *,
+    named: bool = False,
+    thorough: bool = True,
+) -> Report:
+    """`named`: these CRMs were asked for by name, so that a missing credential is a problem. `thorough=False`: the
+    files and the live fields alone, no ledger and no rights."""
+    report = Report()
+    files = read_files(folder, plugins())
+    report.common += [Finding("problem", "files", str(problem)) for problem in files.problems]
+    if thorough and files.criteria is not None:
+        report.common += _judged(files)
+    needed = thorough or settings.secret_key is not None
+    async with _opened(settings, report.common, needed) as ledger:
+        if thorough and ledger is not None and not files.problems:
+            report.common += await _in_force(ledger, folder, settings)
+        tokens = token_store(settings, ledger, SystemClock()) if ledger is not None else None
+        looks = [
+            _look(plugin, files.mappings.get(plugin.crm), folder, ledger, tokens, named, thorough)
+            for plugin in asked
+        ]
+        for found in await asyncio.gather(*looks):
+            report.crms[found.crm] = found
+    return report
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, found: list[Finding], needed: bool) -> AsyncIterator[SqlLedger | None]:
+    """The ledger, or None when it cannot be opened: the CRMs are looked at all the same."""
+    ledger = None
+    try:
+        ledger = open_ledger(settings.database_url) if needed else None
+    except ConnectorError as error:
+        found += as_findings(error, "ledger")
+    try:
+        yield ledger
+    finally:
+        if ledger is not None:
+            await ledger.close()
+
+
+def _judged(files: Files) -> list[Finding]:
+    assert files.criteria is not None
+    found = [Finding("warning", CRITERIA, str(warning)) for warning in files.criteria.warnings]
+    try:
+        refuse_red(files.criteria)
+    except FixConfig as error:
+        found += as_findings(error, CRITERIA)
+    return found
+
+
+async def _in_force(ledger: SqlLedger, folder: Path, settings: Settings) -> list[Finding]:
+    """Whether the files differ from the version that the last run decided by."""
+    kept = await ledger.files()
+    texts = texts_of(folder)
+    differ = sorted(name for name in {*kept, *texts} if kept.get(name) != texts.get(name))
+    if not kept or not differ:
+        return []
+    publishes = settings.config_owner == "files"
+    return [
+        Finding(
+            "note" if publishes else "warning",
+            "files",
+            f"{', '.join(differ)} differ from the version in force",
+            "The next sync puts the files in force." if publishes else "The console owns the definition.",
+        )
+    ]
+
+
+async def _look(
+    plugin: Plugin,
+    mapping: CrmMapping | None,
+    folder: Path,
+    ledger: SqlLedger | None,
+    tokens: TokenStore | None,
+    named: bool,
+    thorough: bool,
+) -> CrmReport:
+    report = CrmReport(plugin.crm, plugin.title)
+    try:
+        variables = variables_of(plugin.variables)
+        report.connected = plugin.connected(variables)
+        if mapping is None and (named or report.connected) and not (folder / f"{plugin.crm}.yaml").is_file():
+            report.findings.append(
+                Finding(
+                    "problem",
+                    "files",
+                    f"there is no {plugin.crm}.yaml in {folder}",
+                    "`connector init` writes a starter.",
+                )
+            )
+        if not report.connected:
+            if thorough:
+                error = unconnected(plugin)
+                report.findings.append(
+                    Finding("problem" if named else "note", "credentials", error.message, error.next_step)
+                )
+            return report
+        adapter = await connect(plugin, variables, SystemClock(), ledger, tokens)
+    except ConnectorError as error:
+        report.findings += as_findings(error, "credentials")
+        return report
+    if thorough and tokens is None and has_refresh_token(variables):
+        report.findings.append(
+            Finding(
+                "warning",
+                "credentials",
+                "a refresh token that the vendor renews cannot be kept",
+                "Set CONNECTOR_SECRET_KEY (`openssl rand -base64 32`).",
+            )
+        )
+    try:
+        await _ask(adapter, mapping, ledger, report, thorough)
+    finally:
+        await adapter.close()
+    return report
+
+
+async def _ask(
+    adapter: Adapter,
+    mapping: CrmMapping | None,
+    ledger: SqlLedger | None,
+    report: CrmReport,
+    thorough: bool,
+) -> None:
+    """The account first: where that fails, every other answer would be the same error again."""
+    before = SystemClock().now()
+    try:
+        account = report.account = await adapter.account()
+    except ConnectorError as error:
+        report.findings += as_findings(error, "credentials")
+        return
+    if thorough:
+        report.findings += _clock(account, before, SystemClock().now())
+        report.findings += await _binding(ledger, report, account)
+    if mapping is None:
+        return
+    schemas, failed = await live_schemas(adapter, mapping)
+    report.findings += failed
+    report.findings += hold_against(mapping, schemas)
+    report.live = True
+    if not thorough:
+        return
+    report.findings += _streams(adapter, mapping)
+    try:
+        report.findings += await adapter.inspect(mapping)
+    except ConnectorError as error:
+        report.findings += as_findings(error, "account")
+    if not any(finding.where == "allowance" for finding in report.findings):
+        report.findings += _allowance(adapter.allowance())
+    if ledger is not None:
+        report.learned = await ledger.learned(adapter.crm)
+
+
+async def live_schemas(
+    adapter: Adapter, mapping: CrmMapping
+) -> tuple[dict[str, Mapping[str, FieldInfo]], list[Finding]]:
+    """The live fields of every object that the mapping names, and of every stream that has a schema."""
+    schemas: dict[str, Mapping[str, FieldInfo]] = {}
+    failed: list[Finding] = []
+    for name in (*mapping.objects, *mapping.engagement):
+        if name == COUNTERS or name in schemas:
+            continue
+        try:
+            schemas[name] = await adapter.schema(name)
+        except ConnectorError as error:
+            # Not every stream is an object with a schema; every object is.
+            if name in mapping.objects:
+                failed += as_findings(error, name)
+    return schemas, failed
+
+
+def _streams(adapter: Adapter, mapping: CrmMapping) -> list[Finding]:
+    known = [stream.name for stream in adapter.streams() if stream.kind == "engagement"]
+    return [
+        Finding(
+            "problem",
+            f"engagement.{name}",
+            f"there is no such stream; nearest: {nearest(name, known) or ', '.join(known)}",
+            "Correct the name in the mapping.",
+        )
+        for name in mapping.engagement
+        if name not in known and name != COUNTERS
+    ]
+
+
+def _clock(account: Account, before: datetime, after: datetime) -> list[Finding]:
+    if account.now is None or before - SKEW <= account.now <= after + SKEW:
+        return []
+    skew = abs((account.now - after).total_seconds())
+    return [
+        Finding(
+            "warning",
+            "clock",
+            f"this machine and the CRM are {skew:,.0f} s apart",
+            "Let the machine keep its time by NTP; logins are signed and watermarks kept by the clock.",
+        )
+    ]
+
+
+async def _binding(ledger: SqlLedger | None, report: CrmReport, account: Account) -> list[Finding]:
+    bound = await ledger.bound(report.crm) if ledger is not None else None
+    if bound is None or bound == account.id:
+        return []
+    return [
+        Finding(
+            "problem",
+            "account",
+            f"this ledger belongs to account {bound}, but the credentials lead to {account.id}",
+            "Use the credentials of that account, or another CONNECTOR_DATABASE_URL.",
+        )
+    ]
+
+
+def _allowance(told: Allowance | None) -> list[Finding]:
+    if told is None or not told.allowed:
+        return []
+    short = told.used >= told.share * told.allowed
+    return [
+        Finding(
+            "warning" if short else "note",
+            "allowance",
+            f"{told.used:,} of {told.allowed:,} calls of the day are used; ours stop at {told.share:.0%}",
+            "Optional work waits until others use less, or raise the daily share." if short else "",
+        )
+    ]
+
+
+def as_findings(error: ConnectorError, where: str) -> list[Finding]:
+    """An error as problems, each of its own where it carries several."""
+    if isinstance(error, FixConfig) and error.problems:
+        return [Finding("problem", where, str(problem), error.next_step) for problem in error.problems]
+    return [Finding("problem", error.where or where, error.message, error.next_step)]
