@@ -18,7 +18,7 @@ from connector.core.mapping import CrmMapping, wanted_fields
 from connector.ledger import SqlLedger, open_ledger
 from connector.phases.definition import Definition
 from connector.phases.gather import gather
-from connector.ports import Adapter, Fields
+from connector.ports import Adapter, Clock, Fields
 
 CONTACT = "contact"
 
@@ -30,13 +30,15 @@ class Ours:
     adapters: Mapping[str, Adapter]
     definition: Definition
     ledger: SqlLedger
-    clock: SystemClock
+    clock: Clock
 
 
 @asynccontextmanager
-async def ours(url: str, environment: Mapping[str, str], crms: tuple[str, ...] = ()) -> AsyncIterator[Ours]:
+async def ours(
+    url: str, environment: Mapping[str, str], crms: tuple[str, ...] = (), clock: Clock | None = None
+) -> AsyncIterator[Ours]:
     """Connected to these sandboxes, keeping in this database."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     connected = {
         crm: plugin.connect(variables_of(plugin.variables, environment), clock, None)
         for crm, plugin in plugins().items()
