@@ -206,10 +206,21 @@ def email_event(row: Any) -> VendorEvent:
         crm=CRM,
         stream="email_events",
         key=f"{id_}:{row['created']}",
-        values={str(key): (None if value == "" else value) for key, value in row.items()},
+        values=_flat(row),
         occurred_at=happened,
         email=recipient if isinstance(recipient, str) and recipient else None,
     )
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """What stands inside (`sentBy`, `location`, `browser`) under dotted names; blanks as None."""
+    flat: dict[str, JsonValue] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{key}.{inner}": (None if each == "" else each) for inner, each in value.items()})
+        else:
+            flat[str(key)] = None if value == "" else value
+    return flat
 
 
 def submission(row: Any, form_guid: str, form_name: str) -> VendorEvent:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from connector.core.conditions import Condition, fields_of
 from connector.core.fields import ENGAGEMENT_TYPES, PERSON_FIELDS, OurField
@@ -140,11 +141,21 @@ class TypeRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ScannerRule:
+    """Events of this type on at least `links` different links of one message within this time are a machine's."""
+
+    type: str
+    links: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class StreamMapping:
     """One engagement stream: what is ignored, which of their values we keep, which type an event is.
 
     `fields` and `attributes` map our name to their names, the first that is not blank. `occurred_at` names
-    the time's column of an exported file; a CRM's adapter knows the time itself.
+    the time's column of an exported file; a CRM's adapter knows the time itself. `only_bands` and `at_most` say of
+    whom a stream is read that costs calls per person: people of these bands, so many of them, highest score first.
     """
 
     stream: str
@@ -154,6 +165,9 @@ class StreamMapping:
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     types: tuple[TypeRule, ...] = ()
     occurred_at: str | None = None
+    scanner: ScannerRule | None = None
+    only_bands: tuple[int, ...] = (5,)
+    at_most: int = 500
 
 
 @dataclass(frozen=True, slots=True)

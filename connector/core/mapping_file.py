@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeGuard
 
 from connector.core.conditions import Condition, Path, parse_condition
+from connector.core.durations import parse_duration
 from connector.core.fields import (
     COMPANY_FIELDS,
     ENGAGEMENT_TYPES,
@@ -32,6 +34,7 @@ from connector.core.mapping import (
     FileShape,
     ObjectMapping,
     OverwriteLimits,
+    ScannerRule,
     StageMap,
     StatusMap,
     StreamMapping,
@@ -64,7 +67,8 @@ STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
 COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
 WRITE_KEYS = ("result", "to", "rule", "clear")
-STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at")
+STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at", "scanner", "only_bands", "at_most")
+SCANNER_KEYS = ("type", "links", "within")
 TYPE_KEYS = ("when", "type")
 LIMIT_KEYS = ("overwrites", "at_least")
 EXTRA_FIELD_KEYS = ("kind", "what", "transform")
@@ -372,7 +376,35 @@ def _stream(name: str, body: object, path: Path, problems: list[Problem], known:
         attributes=attributes,
         types=_type_rules(body.get("types"), (*path, "types"), problems, known),
         occurred_at=_text(body.get("occurred_at"), (*path, "occurred_at"), problems),
+        scanner=_scanner(body.get("scanner"), (*path, "scanner"), problems, known),
+        only_bands=_bands(body.get("only_bands", 5), (*path, "only_bands"), problems),
+        at_most=_whole(body.get("at_most", 500), (*path, "at_most"), problems, low=1) or 500,
     )
+
+
+def _scanner(body: object, path: Path, problems: list[Problem], known: _Known) -> ScannerRule | None:
+    if body is None or not _is_map(body, path, problems):
+        return None
+    _known_keys(body, SCANNER_KEYS, path, problems)
+    within = timedelta(seconds=10)
+    try:
+        within = parse_duration(body.get("within", "10s"))
+    except ValueError as error:
+        problems.append(Problem((*path, "within"), str(error)))
+    return ScannerRule(
+        type=_type(body.get("type", "email_click"), (*path, "type"), problems, known),
+        links=_whole(body.get("links", 3), (*path, "links"), problems, low=2) or 3,
+        within=within,
+    )
+
+
+def _bands(value: object, path: Path, problems: list[Problem]) -> tuple[int, ...]:
+    bands = value if _is_list(value) else [value]
+    assert isinstance(bands, list | tuple)
+    if not bands or not all(isinstance(one, int) and 1 <= one <= 5 for one in bands):
+        problems.append(Problem(path, "needs bands from 1 to 5, as in [5] or [4, 5]."))
+        return (5,)
+    return tuple(sorted({int(one) for one in bands}))
 
 
 def _event_fields(

@@ -20,7 +20,13 @@ from connector.core.model import (
     Score,
     Value,
 )
-from connector.core.normalize import count_once, merged_precedence, person_fields
+from connector.core.normalize import (
+    count_once,
+    merged_precedence,
+    person_fields,
+    scanner_rules,
+    set_aside_scanners,
+)
 from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
@@ -152,7 +158,8 @@ def _known(
 ) -> tuple[Mapping[str, Value], tuple[Engagement, ...]]:
     """A person's fields and the engagement that counts, from these records and events."""
     fields, _ = person_fields(records, facts.companies, merged_precedence(definition.mappings.values()))
-    return fields, tuple(count_once([known.engagement for known in engagement]))
+    done = [known.engagement for known in engagement]
+    return fields, count_once(set_aside_scanners(done, scanner_rules(definition.mappings.values())))
 
 
 def _score_then(

@@ -211,8 +211,8 @@ def test_the_reference_names_every_key_transform_rule_and_result():
     page = (ROOT / "docs/reference/mapping.md").read_text(encoding="utf-8")
     keys = [
         *f.TOP_KEYS, *f.OBJECT_KEYS, *f.FIELD_KEYS, *f.STAGE_KEYS, *f.STATUS_KEYS, *f.ANSWER_KEYS, *f.COUNTER_KEYS,
-        *f.WRITE_KEYS, *f.STREAM_KEYS, *f.TYPE_KEYS, *f.LIMIT_KEYS, *f.EXTRA_FIELD_KEYS, *f.FILE_KEYS, *m.TRANSFORMS,
-        *m.WRITE_RULES, *m.RESULTS, *m.LADDER, *m.KINDS, *OPPORTUNITY_FIELDS,
+        *f.WRITE_KEYS, *f.STREAM_KEYS, *f.SCANNER_KEYS, *f.TYPE_KEYS, *f.LIMIT_KEYS, *f.EXTRA_FIELD_KEYS, *f.FILE_KEYS,
+        *m.TRANSFORMS, *m.WRITE_RULES, *m.RESULTS, *m.LADDER, *m.KINDS, *OPPORTUNITY_FIELDS,
     ]  # fmt: skip
     assert [key for key in keys if f"`{key}`" not in page] == []
 
@@ -243,6 +243,7 @@ def test_the_published_schema_knows_the_same_keys():
     assert keys("counter") == f.COUNTER_KEYS
     assert keys("write") == f.WRITE_KEYS
     assert keys("stream") == f.STREAM_KEYS
+    assert keys("scanner") == f.SCANNER_KEYS
     assert keys("type") == f.TYPE_KEYS
     assert keys("limits") == f.LIMIT_KEYS
     assert keys("extra_field") == f.EXTRA_FIELD_KEYS

@@ -6,6 +6,7 @@ Form submissions and e-mail events are v1 endpoints without a dated twin.
 from __future__ import annotations
 
 import base64
+import uuid
 from bisect import bisect_left, bisect_right
 from typing import Any
 
@@ -200,7 +201,7 @@ def _event(event: EmailEvent) -> dict[str, Any]:
         "appId": APP,
         "appName": "Batch",
         "emailCampaignId": event.campaign,
-        "sentBy": {"id": f"{event.id[:-4]}0000", "created": event.created - 3_600_000},
+        "sentBy": {"id": _message(event), "created": event.created - 3_600_000},
     }
     if event.type in ("OPEN", "CLICK"):
         shown["filteredEvent"] = event.filtered
@@ -210,6 +211,11 @@ def _event(event: EmailEvent) -> dict[str, Any]:
         shown["subscriptions"] = [{"id": id, "status": status} for id, status in event.subscriptions]
         shown["source"] = "SOURCE_RECIPIENT"
     return shown
+
+
+def _message(event: EmailEvent) -> str:
+    """The id of the mail that this recipient got of a campaign."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"sent:{event.campaign}:{event.recipient}"))
 
 
 def _sealed(text: str) -> str:

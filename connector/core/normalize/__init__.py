@@ -10,6 +10,7 @@ from connector.core.normalize.records import (
     normalize_opportunity,
     normalize_person,
 )
+from connector.core.normalize.scanners import scanner_rules, set_aside_scanners
 
 __all__ = [
     "Disagreement",
@@ -22,4 +23,6 @@ __all__ = [
     "normalize_opportunity",
     "normalize_person",
     "person_fields",
+    "scanner_rules",
+    "set_aside_scanners",
 ]
