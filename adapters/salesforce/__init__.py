@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from adapters.salesforce import auth, soql
+from adapters.salesforce.backfill import backfill, estimate
+from adapters.salesforce.byid import gone, read
 from adapters.salesforce.errors import FieldRefused, ObjectRefused, classify
 from adapters.salesforce.payload import CRM, field_info
 from adapters.salesforce.probe import SWITCHES
-from adapters.salesforce.pull import IDS_IN_QUERY, STREAMS, pull, read
+from adapters.salesforce.pull import STREAMS, pull
 from adapters.salesforce.push import BATCH, Pace, push
 from adapters.salesforce.rest import Rest, Usage
 from connector.core.mapping import CrmMapping
@@ -52,7 +54,7 @@ class Salesforce:
     """One connected org. Implements connector.ports.Adapter."""
 
     crm = CRM
-    limits = Limits(write_batch=BATCH, read_batch=IDS_IN_QUERY)
+    limits = Limits(write_batch=BATCH, read_batch=soql.IDS_IN_QUERY)
 
     def __init__(
         self,
@@ -79,6 +81,8 @@ class Salesforce:
         self._rest = Rest(self._http, clock, version, daily_share)
         self._pace = Pace()
         self._switches: dict[str, JsonValue] = {switch.name: switch.default for switch in SWITCHES}
+        self._version, self._daily_share = version, daily_share
+        self._served: Sequence[str] = ()
 
     def streams(self) -> Sequence[Stream]:
         """Companies, people, opportunities, then what people did."""
@@ -106,12 +110,14 @@ class Salesforce:
         return {info.name: info for info in infos}
 
     async def gone(self, stream: str, keys: Sequence[str]) -> frozenset[str]:
-        """See connector.ports."""
-        return frozenset()
+        """See byid.gone."""
+        return await gone(self._rest, stream, keys)
 
     async def account(self) -> Account:
-        """The org, its name, time zone and clock. Raises FixConfig where the credentials do not work."""
+        """The org, its name, time zone and clock. Raises FixConfig where the credentials do not work, or where the org
+        does not serve our version of the API."""
         session = await self._login.session()
+        await self._check_version()
         query = soql.select(["Id", "Name", "TimeZoneSidKey"], "Organization")
         now = None
         try:
@@ -124,6 +130,18 @@ class Salesforce:
             pass  # the org's own row is hidden from this user; its id came with the login
         return Account(session.org, now=now)
 
+    async def _check_version(self) -> None:
+        """Once per connection. Three releases a year; each is served for three years at least:
+        https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/api_rest_eol.htm"""
+        if not self._served:
+            self._served = await self._rest.versions()
+        if self._version not in self._served:
+            raise FixConfig(
+                f"The org does not serve version {self._version} of its API; it serves {self._served[0]} to "
+                f"{self._served[-1]}.",
+                next_step=f"Set SALESFORCE_API_VERSION to {self._served[-1]}, or to one in between.",
+            )
+
     def usage(self) -> Usage:
         """API requests of the last 24 hours: of the org, allowed, and ours."""
         return self._rest.usage()
@@ -133,18 +151,19 @@ class Salesforce:
         return self._http.calls
 
     async def estimate(self, stream: str, within: Range) -> Estimate:
-        """See connector.ports."""
-        raise FixConfig("not there yet")
+        """See backfill.estimate."""
+        return await estimate(self._rest, stream, within)
 
     def backfill(
         self, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
     ) -> AsyncIterator[Page]:
-        """See connector.ports."""
-        raise FixConfig("not there yet")
+        """See backfill.backfill."""
+        return backfill(self._rest, stream, within, begun, fields)
 
     def allowance(self) -> Allowance | None:
-        """See connector.ports."""
-        return None
+        """The org's calls of the last 24 hours, as `Sforce-Limit-Info` or `/limits` told them last."""
+        told = self._rest.usage()
+        return Allowance(told.used, told.allowed, told.ours, self._daily_share) if told.allowed else None
 
     async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
         """See connector.ports."""

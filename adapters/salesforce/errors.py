@@ -32,6 +32,10 @@ class ObjectRefused(FixConfig):
     """A query names an object that this user does not see."""
 
 
+class UrlTooLong(FixConfig):
+    """A query does not fit into a URL; in a body it may."""
+
+
 class CursorLost(StopRun):
     """A page locator died; the query goes on behind the last row."""
 
@@ -191,8 +195,8 @@ _BY_STATUS: Mapping[int, tuple[type[ConnectorError], str]] = {
     403: (FixConfig, _GRANT),
     404: (FixConfig, "Check SALESFORCE_API_VERSION, and that the integration user may see the object."),
     410: (FixConfig, "This API version is retired: set SALESFORCE_API_VERSION to a newer one."),
-    414: (FixConfig, "The query is too long for a URL: map fewer fields of this object."),
-    431: (FixConfig, "The query is too long for a URL: map fewer fields of this object."),
+    414: (UrlTooLong, "The query is too long for a URL: map fewer fields of this object."),
+    431: (UrlTooLong, "The query is too long for a URL: map fewer fields of this object."),
 }
 
 

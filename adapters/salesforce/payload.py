@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -106,8 +107,18 @@ def _any_case(row: Mapping[str, Any], name: str) -> Any:
     return next((value for key, value in row.items() if key.lower() == low), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What other objects tell of the rows of a page, by their ids. `people`: roles in an opportunity."""
+
+    people: Mapping[str, tuple[Ref, ...]] = field(default_factory=dict)
+
+
+NOTHING_BESIDE = Beside()
+
+
 def record_from(
-    row: Mapping[str, Any], source: str, fields: Iterable[str], people: tuple[Ref, ...] = ()
+    row: Mapping[str, Any], source: str, fields: Iterable[str], beside: Beside = NOTHING_BESIDE
 ) -> VendorRecord:
     """A Lead, Contact, Account or Opportunity. Raises SkipRecord for a row that cannot be read as one."""
     values = flat(row, fields)
@@ -124,7 +135,7 @@ def record_from(
             moved_to=moved_to,
             counterparts=tuple(ref for ref in (_ref(row, "Contact", "ConvertedContactId"),) if ref),
             company=account,
-            people=people,
+            people=beside.people.get(str(row["Id"]), ()),
         )
     except (KeyError, ValueError) as error:
         raise SkipRecord(f"The {source} has no readable {_named(error)}.") from error
@@ -144,7 +155,9 @@ def whereabouts(row: Mapping[str, Any], source: str) -> tuple[RecordState, Ref |
     return RecordState.LIVE, None
 
 
-def event_from(row: Mapping[str, Any], stream: str, fields: Iterable[str]) -> VendorEvent:
+def event_from(
+    row: Mapping[str, Any], stream: str, fields: Iterable[str], beside: Beside = NOTHING_BESIDE
+) -> VendorEvent:
     """A CampaignMember, Task or Event. Raises SkipRecord for a row that cannot be read as one.
 
     What must not count is told as deleted, so that a row that counted once is taken back: deleted rows, the

@@ -8,23 +8,27 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
-from adapters.salesforce.errors import FieldRefused
+from adapters.salesforce.errors import LONGEST_TEXT, FieldRefused, UrlTooLong, classify
+from adapters.salesforce.soql import count_of
 from connector.errors import FixConfig, RetryLater, StopRun
 from connector.ports import Clock
-from connector.transport import Answer, Transport
+from connector.transport import Answer, Ok, Transport
 
 log = structlog.get_logger(__name__)
 
 PAGE_HINT = {"Sforce-Query-Options": "batchSize=2000"}  # the largest; wide rows still come in fewer
 SCHEMA_LIFE = timedelta(hours=1)  # a field that was granted is noticed within this time
 DAY = timedelta(hours=24)
+LONGEST_QUERY = 8_000  # characters of a query in a URL; longer ones travel in a body
+OPTIONAL_UP_TO = 0.7  # of the day's calls; the rest is for what cannot wait
 
 # Searched for, never matched whole: the header grows further clauses, `per-app-api-usage` among them.
 _USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
@@ -70,6 +74,7 @@ class Rest:
         self._described: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
         self._hidden: dict[str, tuple[datetime, frozenset[str]]] = {}
         self._warned: set[tuple[str, str]] = set()
+        self._longest = LONGEST_QUERY
 
     # ------------------------------------------------------------------------------------- requests
 
@@ -105,7 +110,34 @@ class Rest:
         finally:
             self._count(self._http.calls - before)
         self._note_usage(answer)
+        self._note_warning(answer)
         return answer
+
+    async def versions(self) -> list[str]:
+        """The API versions that the org serves, oldest first, such as `66.0`."""
+        answer = await self.send("GET", "/services/data")
+        listed = answer.json if isinstance(answer.json, list) else []
+        found = [str(each["version"]) for each in listed if isinstance(each, Mapping) and each.get("version")]
+        if not found:
+            raise _not_a_page(answer, "for its versions without any")
+        return found
+
+    async def learn_usage(self) -> None:
+        """Ask for the day's allowance where no answer has told it yet: some carry no header."""
+        if self._allowed:
+            return
+        answer = await self.send("GET", "/limits")
+        day = answer.json.get("DailyApiRequests") if isinstance(answer.json, Mapping) else None
+        most, left = (day.get(name) if isinstance(day, Mapping) else None for name in ("Max", "Remaining"))
+        if isinstance(most, int) and isinstance(left, int) and not self._allowed:
+            self._allowed, self._used = most, most - left
+
+    def short_of_calls(self) -> bool:
+        """Whether optional work has to wait: most of the org's day, or of our share of it, is used."""
+        if not self._allowed:
+            return False
+        most = OPTIONAL_UP_TO * self._allowed
+        return self._used >= most or self._ours() >= most * self._daily_share
 
     def usage(self) -> Usage:
         """The day's allowance as an estimate: Salesforce's own number lags a few calls."""
@@ -115,6 +147,17 @@ class Rest:
         found = _USAGE.search(answer.headers.get("sforce-limit-info", ""))
         if found:
             self._used, self._allowed = int(found[1]), int(found[2])
+
+    def _note_warning(self, answer: Answer) -> None:
+        """`Warning: 299` says that this API version ends. Logged once."""
+        warning = answer.headers.get("warning", "")
+        if warning.startswith("299") and ("", "299") not in self._warned:
+            self._warned.add(("", "299"))
+            log.warning(
+                "salesforce_api_version_ends",
+                said=warning[:LONGEST_TEXT],
+                hint="Set SALESFORCE_API_VERSION to a newer one.",
+            )
 
     def _count(self, calls: int) -> None:
         hour = self._clock.now().replace(minute=0, second=0, microsecond=0)
@@ -148,9 +191,7 @@ class Rest:
         said, CursorLost where the rest has to be asked for anew.
         """
         before = self._clock.now()
-        answer = await self.send(
-            "GET", "/queryAll" if deleted_too else "/query", params={"q": soql}, headers=PAGE_HINT
-        )
+        answer = await self._ask(soql, deleted_too)
         took = max(self._clock.now() - before, timedelta(0))
         opened = answer.server_time or before + took
         asked_at = min(before, opened - took)
@@ -176,6 +217,57 @@ class Rest:
             if ahead is not None:
                 ahead.cancel()
                 await asyncio.gather(ahead, return_exceptions=True)
+
+    async def _ask(self, soql: str, deleted_too: bool) -> Answer:
+        """A query's first answer. One that is too long for a URL travels in the body of a composite request.
+
+        URL and headers may be 16,384 bytes in all, and a proxy may allow less:
+        https://help.salesforce.com/s/articleView?id=000386264
+        """
+        path = "/queryAll" if deleted_too else "/query"
+        if len(quote(soql)) <= self._longest:
+            try:
+                return await self.send("GET", path, params={"q": soql}, headers=PAGE_HINT)
+            except UrlTooLong:
+                self._longest = len(quote(soql)) - 1
+                log.info("salesforce_url_too_long", longest=self._longest)
+        [answer] = await self.composite([f"{path}?q={quote(soql)}"])
+        return answer
+
+    async def composite(self, paths: Sequence[str]) -> list[Answer]:
+        """Several reads below the version's path in one call: at most 25, of which at most 5 queries; answers in order.
+
+        Raises what the first of them that failed means.
+        https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_composite_post.htm
+        """
+        asked = [
+            {"method": "GET", "url": self._base + path, "referenceId": f"r{place}", "httpHeaders": PAGE_HINT}
+            for place, path in enumerate(paths)
+        ]
+        whole = await self.send("POST", "/composite", json={"allOrNone": False, "compositeRequest": asked})
+        parts = whole.json.get("compositeResponse") if isinstance(whole.json, Mapping) else None
+        if not isinstance(parts, list) or len(parts) != len(asked):
+            raise _not_a_page(whole, "for several reads with another number of answers")
+        answers = []
+        for part in parts:
+            status = part.get("httpStatusCode") if isinstance(part, Mapping) else None
+            if not isinstance(status, int):
+                raise _not_a_page(whole, "for several reads with one that has no status")
+            answer = replace(whole, status=status, json=part.get("body"))
+            verdict = classify(answer)
+            if not isinstance(verdict, Ok):
+                raise verdict.error
+            answers.append(answer)
+        return answers
+
+    async def count(self, source: str, where: Sequence[str], *, deleted_too: bool = False) -> int:
+        """How many rows of an object meet the conditions, by the server's own count. One call."""
+        text = count_of(source, where)
+        answer = await self._ask(text, deleted_too)
+        total = answer.json.get("totalSize") if isinstance(answer.json, Mapping) else None
+        if isinstance(total, bool) or not isinstance(total, int):
+            raise _not_a_page(answer, "for a count without one")
+        return total
 
     async def all_rows(self, soql: str, *, deleted_too: bool = False) -> list[Mapping[str, Any]]:
         """All rows of a query that is known to be small."""

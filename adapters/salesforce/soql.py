@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from connector.errors import FixConfig, SkipRecord
 
 FIRST_ID = "000000000000000"  # sorts before every record id
+IDS_IN_QUERY = 200  # 5 kB of a URL whose limit, headers included, is 16 kB
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
@@ -79,6 +80,12 @@ def select(
     return query
 
 
+def count_of(source: str, where: Sequence[str] = ()) -> str:
+    """A query for the number of rows that meet these conditions."""
+    conditions = " AND ".join(part for part in where if part)
+    return f"SELECT COUNT() FROM {name(source)}" + (f" WHERE {conditions}" if conditions else "")  # noqa: S608
+
+
 BY_ID = "Id ASC"
 BY_CHANGE = "SystemModstamp ASC, Id ASC"
 
@@ -102,3 +109,9 @@ def after_change(stamp: datetime, last: str) -> str:
 def id_in(column: str, ids: Iterable[str]) -> str:
     """Rows whose column names one of these records."""
     return f"{field(column)} IN ({','.join(record_id(each) for each in ids)})"
+
+
+def chunks(ids: Iterable[str]) -> list[list[str]]:
+    """Each id once, in lists that fit into a query."""
+    unique = list(dict.fromkeys(ids))
+    return [unique[start : start + IDS_IN_QUERY] for start in range(0, len(unique), IDS_IN_QUERY)]

@@ -10,7 +10,8 @@ import pytest
 import respx
 
 from adapters.salesforce import PLUGIN
-from adapters.salesforce.pull import STREAMS, Changes, Loading, read_cursor, write_cursor
+from adapters.salesforce.cursors import Changes, Loading, Sweep, read_cursor, write_cursor
+from adapters.salesforce.pull import STREAMS
 from connector.core.model import RecordState, Ref
 from connector.errors import FixConfig, RetryLater, StopRun
 from connector.testing.clock import HandClock
@@ -97,6 +98,7 @@ DONE = {"kind": "changes", "until": "2026-11-22T11:00:00.000Z"}
         Loading(lead_id(1), NOON),
         Changes(NOON),
         Changes(NOON, NOON + timedelta(seconds=1), lead_id(1), NOON + timedelta(hours=1)),
+        Changes(NOON, due=NOON + timedelta(days=1), sweep=Sweep(NOON, lead_id(4), 2_000)),
     ],
 )
 def test_a_cursor_survives_being_stored(place):
@@ -116,6 +118,9 @@ def test_a_cursor_survives_being_stored(place):
         {"kind": "changes", "until": 1780000000},
         {**DONE, "stamp": "2026-11-22T11:00:00Z", "after": lead_id(1)},
         {**DONE, "stamp": None},
+        {**DONE, "due": "soon"},
+        {**DONE, "sweep": {"began": "2026-11-22T11:00:00Z", "after": "' OR", "rows": 1}},
+        {**DONE, "sweep": 7},
         {**DONE, "stamp": "2026-11-22T11:00:00Z", "after": "' OR", "then": "2026-11-22T11:00:00Z"},
         ["list"],
         "list",
@@ -139,7 +144,7 @@ async def test_a_first_load_reads_by_id_and_starts_changes_from_before_it_began(
     assert route.calls[0].request.url.path.endswith("/query")
     assert only.first_load
     assert only.fetched == 2
-    assert read_cursor(only.cursor) == Changes(SERVER - timedelta(minutes=3))
+    assert read_cursor(only.cursor).until == SERVER - timedelta(minutes=3)
 
 
 async def test_a_server_whose_clock_is_ahead_of_ours_moves_no_watermark_past_us(salesforce):
@@ -147,7 +152,7 @@ async def test_a_server_whose_clock_is_ahead_of_ours_moves_no_watermark_past_us(
 
     [only] = await pulled(salesforce)
 
-    assert read_cursor(only.cursor) == Changes(NOON - timedelta(minutes=3))
+    assert read_cursor(only.cursor).until == NOON - timedelta(minutes=3)
 
 
 async def test_an_object_that_holds_nothing_is_read_to_its_end(salesforce):
@@ -180,7 +185,7 @@ async def test_an_interrupted_first_load_goes_on_behind_the_last_kept_row(salesf
     [only] = await pulled(salesforce, since=write_cursor(Loading(lead_id(7), started)))
 
     assert f"Id > '{lead_id(7)}'" in asked(route)[0]
-    assert read_cursor(only.cursor) == Changes(started - timedelta(minutes=3))
+    assert read_cursor(only.cursor).until == started - timedelta(minutes=3)
 
 
 async def test_a_locator_that_died_costs_no_row(salesforce):
@@ -236,7 +241,7 @@ async def test_an_increment_reads_from_before_the_watermark_up_to_now(salesforce
     )
     assert "SystemModstamp <" not in asked(route)[0]
     assert not only.first_load
-    assert read_cursor(only.cursor) == Changes(SERVER - timedelta(minutes=3))
+    assert read_cursor(only.cursor).until == SERVER - timedelta(minutes=3)
 
 
 async def test_an_interrupted_increment_goes_on_behind_its_row_and_ends_where_it_would_have_ended(salesforce):
@@ -246,7 +251,7 @@ async def test_an_interrupted_increment_goes_on_behind_its_row_and_ends_where_it
     [only] = await pulled(salesforce, since=write_cursor(Changes(NOON, stamp, lead_id(4), then)))
 
     assert f"(SystemModstamp = 2026-11-22T11:30:00.000Z AND Id > '{lead_id(4)}')" in asked(route)[0]
-    assert read_cursor(only.cursor) == Changes(NOON)
+    assert read_cursor(only.cursor).until == NOON
 
 
 async def test_a_row_edited_while_its_page_was_waiting_hides_no_row_from_whoever_goes_on(salesforce):
@@ -280,7 +285,7 @@ async def test_a_locator_that_dies_in_an_increment_costs_no_row(salesforce):
 
     assert ids(pages) == [lead_id(1), lead_id(2)]
     assert f"Id > '{lead_id(1)}'" in asked(route)[2]
-    assert read_cursor(pages[-1].cursor) == Changes(SERVER - timedelta(minutes=3))
+    assert read_cursor(pages[-1].cursor).until == SERVER - timedelta(minutes=3)
 
 
 async def test_a_watermark_never_moves_back(salesforce):
@@ -289,7 +294,7 @@ async def test_a_watermark_never_moves_back(salesforce):
 
     [only] = await pulled(salesforce, since=write_cursor(Changes(ahead)))
 
-    assert read_cursor(only.cursor) == Changes(ahead)
+    assert read_cursor(only.cursor).until == ahead
 
 
 async def test_merged_deleted_and_converted_leads_say_so(salesforce):

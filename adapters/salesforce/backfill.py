@@ -1,0 +1,132 @@
+"""Read a range of a stream again, and what that would take. Cursor in, cursor out; never the cursor of a pull.
+
+The range is on `SystemModstamp` for records, on the moment at which it happened for engagement, as `payload` dates it:
+CampaignMember by `FirstRespondedDate` (a date: its midnight UTC), without a response by `CreatedDate`; Task by
+`CompletedDateTime`, else `ActivityDate`, else `CreatedDate`; Event by `StartDateTime`, else the same two. All of it is
+filtered by the server, so the count is that of the rows. Roles in opportunities are no rows of their own: they come
+with their opportunity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from math import ceil
+
+from adapters.salesforce import soql
+from adapters.salesforce.cursors import backfill_cursor, read_backfill_cursor
+from adapters.salesforce.errors import FieldRefused
+from adapters.salesforce.pull import ARCHIVED, LIVING, ROLES, STREAMS, tell_changes
+from adapters.salesforce.rest import Rest
+from adapters.salesforce.walk import QUERY_ROWS, Columns, by_id, walk, wanted_columns
+from connector.core.model import JsonValue, Page
+from connector.errors import StopRun
+from connector.ports import Estimate, Fields, Range
+
+PAGE_ROWS = 2_000  # of an answer, where rows are not too wide
+PAGE_SECONDS = 2.0  # of such a page; a guess, told as one: the vendor promises nothing
+
+_OCCURRED: Mapping[str, tuple[tuple[str, bool], ...]] = {  # column, whether it is a date without a time
+    "Task": (("CompletedDateTime", False), ("ActivityDate", True), ("CreatedDate", False)),
+    "Event": (("StartDateTime", False), ("ActivityDateTime", False), ("ActivityDate", True), ("CreatedDate", False)),
+}  # fmt: skip
+
+
+async def estimate(rest: Rest, stream: str, within: Range) -> Estimate:
+    """What `backfill` of this range takes: the org's own count of it, one call. Raises RetryLater, FixConfig."""
+    _known(stream)
+    if stream == ROLES:
+        return Estimate(0, 1, 0.1)
+    wanted = wanted_columns(stream, {})
+    while True:
+        where = _within(stream, within)(rest.seen(stream, wanted))
+        try:
+            rows = await rest.count(stream, where, deleted_too=stream in ARCHIVED)
+            break
+        except FieldRefused as refused:
+            await rest.find_hidden(stream, wanted, refused)
+    await rest.learn_usage()
+    pages = max(ceil(rows / PAGE_ROWS), 1) + rows // QUERY_ROWS
+    beside = ceil(rows / soql.IDS_IN_QUERY) if stream == "Opportunity" else 0
+    return Estimate(rows, pages + beside, (pages + beside) * PAGE_SECONDS)
+
+
+async def backfill(
+    rest: Rest, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
+) -> AsyncIterator[Page]:
+    """See connector.ports.CrmSource.backfill. In the order of ids; `begun` names the last one that was kept."""
+    _known(stream)
+    after = read_backfill_cursor(begun)
+    if stream == ROLES:
+        yield Page(ROLES, backfill_cursor(after), first_load=True)
+        return
+    way = by_id(stream, _within(stream, within), deleted_too=stream in ARCHIVED)
+    async with aclosing(walk(rest, way, after, wanted_columns(stream, fields))) as pages:
+        async for after, page, _ in pages:
+            yield await tell_changes(rest, stream, backfill_cursor(after), page, fields)
+
+
+def _known(stream: str) -> None:
+    if all(stream != known.name for known in STREAMS):
+        raise StopRun(f"Salesforce has no stream `{stream}`.")
+
+
+def _within(stream: str, within: Range) -> Callable[[Columns], Sequence[str]]:
+    """The conditions of a range, as far as the columns they name are visible."""
+
+    def where(columns: Columns) -> list[str]:
+        always = list(LIVING.get(stream, ()))
+        if stream == "CampaignMember":
+            return [*always, _any(_responded(within, set(columns)))]
+        if stream in _OCCURRED:
+            return [*always, _any(_first_of(_OCCURRED[stream], within, set(columns)))]
+        return [*always, *_between("SystemModstamp", within, whole_days=False)]
+
+    return where
+
+
+def _responded(within: Range, visible: set[str]) -> list[list[str]]:
+    if not {"HasResponded", "FirstRespondedDate"} <= visible:
+        return [_between("CreatedDate", within, whole_days=False)]
+    unanswered = "(HasResponded = false OR FirstRespondedDate = null)"
+    return [
+        ["HasResponded = true", *_between("FirstRespondedDate", within, whole_days=True)],
+        [unanswered, *_between("CreatedDate", within, whole_days=False)],
+    ]
+
+
+def _first_of(columns: Sequence[tuple[str, bool]], within: Range, visible: set[str]) -> list[list[str]]:
+    """The range on the first of these columns that a row fills."""
+    alternatives: list[list[str]] = []
+    blank: list[str] = []
+    for column, whole_days in columns:
+        if column in visible:
+            alternatives.append([*blank, *_between(column, within, whole_days=whole_days)])
+            blank.append(f"{column} = null")
+    return alternatives
+
+
+def _between(column: str, within: Range, *, whole_days: bool) -> list[str]:
+    """`[since, until)` on a column; a date counts as its midnight UTC. An open range asks for nothing."""
+    literal = _day if whole_days else soql.instant
+    return [
+        f"{column} {comparison} {literal(bound)}"
+        for comparison, bound in ((">=", within.since), ("<", within.until))
+        if bound is not None
+    ]
+
+
+def _day(moment: datetime) -> str:
+    """The first day whose midnight is this moment or later."""
+    at = moment.astimezone(UTC)
+    midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return (midnight if midnight == at else midnight + timedelta(days=1)).date().isoformat()
+
+
+def _any(alternatives: Sequence[Sequence[str]]) -> str:
+    """One of these, each a list of conditions; nothing where the range is open."""
+    bounded = [[each for each in one if each] for one in alternatives]
+    if not any(" >= " in each or " < " in each for one in bounded for each in one):
+        return ""
+    return "(" + " OR ".join("(" + " AND ".join(one) + ")" for one in bounded) + ")"

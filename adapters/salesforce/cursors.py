@@ -1,0 +1,127 @@
+"""What a cursor of Salesforce holds, and how far behind "now" it stays. Pure; state that cannot be read never means
+"start over".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from adapters.salesforce import soql
+from adapters.salesforce.payload import instant
+from connector.core.model import JsonValue
+from connector.errors import StopRun
+
+LAG = timedelta(minutes=3)  # the watermark stays this far behind: younger commits may still be open
+OVERLAP = timedelta(minutes=10)  # each increment reads this much again: long transactions commit late
+SWEEP_EVERY = timedelta(days=1)  # what moves no stamp is seen after this time at the latest
+SWEEP_MANY_EVERY = timedelta(
+    days=7
+)  # the same for streams of more than so many rows, a call per 2,000 of them
+MANY_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """A first load, read up to this id. It started at this server time."""
+
+    after: str
+    started: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Everything is being read once more, by id: since when, up to which id, how many rows so far."""
+
+    began: datetime
+    after: str = soql.FIRST_ID
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Changes are kept up to `until`. Part way through an increment: behind which row; the next `until`.
+
+    `due`: when everything is read once more (None: a day behind `until`); `sweep`: how far that has got.
+    """
+
+    until: datetime
+    stamp: datetime | None = None
+    after: str = soql.FIRST_ID
+    then: datetime | None = None
+    due: datetime | None = None
+    sweep: Sweep | None = None
+
+    @property
+    def sweep_due(self) -> datetime:
+        """When everything is to be read once more."""
+        return self.due or self.until + SWEEP_EVERY
+
+
+def read_cursor(cursor: Mapping[str, JsonValue] | None) -> Loading | Changes | None:
+    """The position a stored cursor tells. Raises StopRun for one we did not write: it never means "anew"."""
+    if cursor is None:
+        return None
+    try:
+        place = _place(cursor)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        place = None
+    swept = place.sweep.after if isinstance(place, Changes) and place.sweep else soql.FIRST_ID
+    if place is None or not soql.is_id(place.after) or not soql.is_id(swept):
+        raise unreadable()
+    return place
+
+
+def unreadable() -> StopRun:
+    """Raised for a cursor that we did not write."""
+    return StopRun(
+        "The stored cursor of a Salesforce stream cannot be read.",
+        next_step="Restore the ledger from a backup, or start on an empty one.",
+    )
+
+
+def _place(cursor: Mapping[str, JsonValue]) -> Loading | Changes | None:
+    if cursor["kind"] == "list":
+        return Loading(cursor["after"], instant(cursor["started"]))
+    if cursor["kind"] != "changes":
+        return None
+    due = instant(cursor["due"]) if "due" in cursor else None
+    sweep = None
+    if "sweep" in cursor:
+        kept = cursor["sweep"]
+        sweep = Sweep(instant(kept["began"]), kept["after"], int(kept["rows"]))
+    until = instant(cursor["until"])
+    if "stamp" not in cursor:
+        return Changes(until, due=due, sweep=sweep)
+    return Changes(until, instant(cursor["stamp"]), cursor["after"], instant(cursor["then"]), due, sweep)
+
+
+def write_cursor(place: Loading | Changes) -> dict[str, JsonValue]:
+    """A position as JSON."""
+    if isinstance(place, Loading):
+        return {"kind": "list", "after": place.after, "started": soql.instant(place.started)}
+    cursor: dict[str, JsonValue] = {"kind": "changes", "until": soql.instant(place.until)}
+    if place.stamp is not None and place.then is not None:
+        cursor |= {"stamp": soql.instant(place.stamp), "after": place.after, "then": soql.instant(place.then)}
+    if place.due is not None:
+        cursor["due"] = soql.instant(place.due)
+    if place.sweep is not None:
+        began = soql.instant(place.sweep.began)
+        cursor["sweep"] = {"began": began, "after": place.sweep.after, "rows": place.sweep.rows}
+    return cursor
+
+
+def read_backfill_cursor(cursor: Mapping[str, JsonValue] | None) -> str:
+    """The id behind which a backfill goes on. Raises StopRun for a cursor we did not write."""
+    if cursor is None:
+        return soql.FIRST_ID
+    after = cursor.get("after") if cursor.get("kind") == "backfill" else None
+    if not isinstance(after, str) or not soql.is_id(after):
+        raise unreadable()
+    return after
+
+
+def backfill_cursor(after: str) -> dict[str, JsonValue]:
+    """How far a backfill has got, as JSON."""
+    return {"kind": "backfill", "after": after}
