@@ -17,7 +17,7 @@ from math import ceil
 from adapters.salesforce import soql
 from adapters.salesforce.cursors import backfill_cursor, read_backfill_cursor
 from adapters.salesforce.errors import FieldRefused
-from adapters.salesforce.pull import ARCHIVED, LIVING, ROLES, STREAMS, tell_changes
+from adapters.salesforce.pull import ARCHIVED, LIVING, ROLES, STREAMS, only, tell_changes
 from adapters.salesforce.rest import Rest
 from adapters.salesforce.walk import QUERY_ROWS, Columns, by_id, walk, wanted_columns
 from connector.core.model import JsonValue, Page
@@ -38,9 +38,9 @@ async def estimate(rest: Rest, stream: str, within: Range) -> Estimate:
     _known(stream)
     if stream == ROLES:
         return Estimate(0, 1, 0.1)
-    wanted = wanted_columns(stream, {})
+    wanted, also = wanted_columns(stream, {}), await only(rest, stream)
     while True:
-        where = _within(stream, within)(rest.seen(stream, wanted))
+        where = _within(stream, within, also)(rest.seen(stream, wanted))
         try:
             rows = await rest.count(stream, where, deleted_too=stream in ARCHIVED)
             break
@@ -61,7 +61,8 @@ async def backfill(
     if stream == ROLES:
         yield Page(ROLES, backfill_cursor(after), first_load=True)
         return
-    way = by_id(stream, _within(stream, within), deleted_too=stream in ARCHIVED)
+    where = _within(stream, within, await only(rest, stream))
+    way = by_id(stream, where, deleted_too=stream in ARCHIVED)
     async with aclosing(walk(rest, way, after, wanted_columns(stream, fields))) as pages:
         async for after, page, _ in pages:
             yield await tell_changes(rest, stream, backfill_cursor(after), page, fields)
@@ -72,11 +73,11 @@ def _known(stream: str) -> None:
         raise StopRun(f"Salesforce has no stream `{stream}`.")
 
 
-def _within(stream: str, within: Range) -> Callable[[Columns], Sequence[str]]:
+def _within(stream: str, within: Range, also: Sequence[str]) -> Callable[[Columns], Sequence[str]]:
     """The conditions of a range, as far as the columns they name are visible."""
 
     def where(columns: Columns) -> list[str]:
-        always = list(LIVING.get(stream, ()))
+        always = [*LIVING.get(stream, ()), *also]
         if stream == "CampaignMember":
             return [*always, _any(_responded(within, set(columns)))]
         if stream in _OCCURRED:

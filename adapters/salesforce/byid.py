@@ -19,8 +19,8 @@ from connector.ports import Fields
 async def read(rest: Rest, refs: Sequence[Ref], fields: Fields) -> dict[Ref, VendorRecord]:
     """These records as they stand now, by the ref asked for; converted, merged and deleted ones say so.
 
-    One call per 200 records of an object, and one for their histories. A record that is missing from the answer no
-    longer exists, or this user no longer sees it. Raises StopRun for a row that cannot be read.
+    One call per 200 records of an object, without the dates of their histories. A record that is missing from the
+    answer no longer exists, or this user no longer sees it. Raises StopRun for a row that cannot be read.
     """
     found: dict[Ref, VendorRecord] = {}
     for source in dict.fromkeys(ref.object for ref in refs):
@@ -30,7 +30,7 @@ async def read(rest: Rest, refs: Sequence[Ref], fields: Fields) -> dict[Ref, Ven
                 asked.setdefault(long_id(ref.id), []).append(ref)
         values = value_names(source, fields)
         rows = await by_id(rest, source, asked, fields)
-        beside = await around(rest, source, rows, fields)
+        beside = await around(rest, source, rows, fields, histories=False)
         for row in rows:
             try:
                 record = record_from(row, source, values, beside)

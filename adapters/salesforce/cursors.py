@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from adapters.salesforce import soql
@@ -43,7 +43,8 @@ class Sweep:
 class Changes:
     """Changes are kept up to `until`. Part way through an increment: behind which row; the next `until`.
 
-    `due`: when everything is read once more (None: a day behind `until`); `sweep`: how far that has got.
+    `due`: when everything is read once more (None: a day behind `until`); `sweep`: how far that has got. `feed`: up to
+    when hard deletes are known. `hidden`: the wanted fields that were not visible (None: nobody looked).
     """
 
     until: datetime
@@ -52,6 +53,8 @@ class Changes:
     then: datetime | None = None
     due: datetime | None = None
     sweep: Sweep | None = None
+    feed: datetime | None = None
+    hidden: frozenset[str] | None = None
 
     @property
     def sweep_due(self) -> datetime:
@@ -86,15 +89,20 @@ def _place(cursor: Mapping[str, JsonValue]) -> Loading | Changes | None:
         return Loading(cursor["after"], instant(cursor["started"]))
     if cursor["kind"] != "changes":
         return None
-    due = instant(cursor["due"]) if "due" in cursor else None
-    sweep = None
+    place = Changes(instant(cursor["until"]))
+    if "stamp" in cursor:
+        stamp, then = instant(cursor["stamp"]), instant(cursor["then"])
+        place = replace(place, stamp=stamp, after=cursor["after"], then=then)
     if "sweep" in cursor:
         kept = cursor["sweep"]
-        sweep = Sweep(instant(kept["began"]), kept["after"], int(kept["rows"]))
-    until = instant(cursor["until"])
-    if "stamp" not in cursor:
-        return Changes(until, due=due, sweep=sweep)
-    return Changes(until, instant(cursor["stamp"]), cursor["after"], instant(cursor["then"]), due, sweep)
+        place = replace(place, sweep=Sweep(instant(kept["began"]), kept["after"], int(kept["rows"])))
+    if "hidden" in cursor:
+        place = replace(place, hidden=frozenset(str(name) for name in cursor["hidden"]))
+    return replace(
+        place,
+        due=instant(cursor["due"]) if "due" in cursor else None,
+        feed=instant(cursor["feed"]) if "feed" in cursor else None,
+    )
 
 
 def write_cursor(place: Loading | Changes) -> dict[str, JsonValue]:
@@ -104,8 +112,11 @@ def write_cursor(place: Loading | Changes) -> dict[str, JsonValue]:
     cursor: dict[str, JsonValue] = {"kind": "changes", "until": soql.instant(place.until)}
     if place.stamp is not None and place.then is not None:
         cursor |= {"stamp": soql.instant(place.stamp), "after": place.after, "then": soql.instant(place.then)}
-    if place.due is not None:
-        cursor["due"] = soql.instant(place.due)
+    for name, moment in (("due", place.due), ("feed", place.feed)):
+        if moment is not None:
+            cursor[name] = soql.instant(moment)
+    if place.hidden is not None:
+        cursor["hidden"] = sorted(place.hidden)
     if place.sweep is not None:
         began = soql.instant(place.sweep.began)
         cursor["sweep"] = {"began": began, "after": place.sweep.after, "rows": place.sweep.rows}

@@ -28,6 +28,10 @@ class FieldRefused(FixConfig):
     """A query names a field or relationship that this user does not see."""
 
 
+class FieldLost(FixConfig):
+    """A field that was read so far is not visible any more."""
+
+
 class ObjectRefused(FixConfig):
     """A query names an object that this user does not see."""
 
@@ -38,6 +42,10 @@ class UrlTooLong(FixConfig):
 
 class CursorLost(StopRun):
     """A page locator died; the query goes on behind the last row."""
+
+
+class FeedRefused(StopRun):
+    """The log of deletions does not reach back so far, or holds too many."""
 
 
 class QueryTooSlow(RetryLater):
@@ -161,6 +169,8 @@ _BY_CODE: Mapping[str, _Row] = {
     "INVALID_FIELD": _Row(FieldRefused, "Grant field-level security on it, or take it out of the mapping."),
     "INVALID_TYPE": _Row(ObjectRefused, "Grant the integration user read access, or unmap the object."),
     "INVALID_QUERY_LOCATOR": _Row(CursorLost, "The next run goes on behind the last row that was kept."),
+    "INVALID_REPLICATION_DATE": _Row(FeedRefused, "The daily sweep finds what was deleted."),
+    "EXCEEDED_ID_LIMIT": _Row(FeedRefused, "The daily sweep finds what was deleted."),
     "QUERY_TIMEOUT": _Row(QueryTooSlow, "The next run asks for less at once."),
     "MALFORMED_QUERY": _Row(StopRun, "Check the field names in the mapping of Salesforce."),
     "QUERY_TOO_COMPLICATED": _Row(FixConfig, "Map fewer fields of this object, formula fields first."),

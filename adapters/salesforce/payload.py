@@ -26,6 +26,9 @@ KINDS: Mapping[str, str] = {
     "Opportunity": "opportunity",
 }
 
+STATUS_FIELD, STAGE_FIELD = "Status", "Lifecycle_Stage__c"
+"""What sales and the lifecycle stage are dated by, where the org tracks the history of these fields."""
+
 _STAMPS = ("Id", "IsDeleted", "CreatedDate", "SystemModstamp")
 _CONVERSION = ("IsConverted", "ConvertedContactId", "ConvertedAccountId")
 
@@ -109,9 +112,15 @@ def _any_case(row: Mapping[str, Any], name: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What other objects tell of the rows of a page, by their ids. `people`: roles in an opportunity."""
+    """What other objects tell of the rows of a page, by their ids.
+
+    `people`: who plays a role in an opportunity, who else an activity is about. `set_at`: per field, when it was last
+    set. `persons`: per person account its Contact.
+    """
 
     people: Mapping[str, tuple[Ref, ...]] = field(default_factory=dict)
+    set_at: Mapping[str, Mapping[str, datetime]] = field(default_factory=dict)
+    persons: Mapping[str, Ref] = field(default_factory=dict)
 
 
 NOTHING_BESIDE = Beside()
@@ -123,7 +132,9 @@ def record_from(
     """A Lead, Contact, Account or Opportunity. Raises SkipRecord for a row that cannot be read as one."""
     values = flat(row, fields)
     state, moved_to = whereabouts(row, source)
-    account = _ref(row, "Account", "AccountId")
+    if state is RecordState.CONVERTED and moved_to is None:
+        moved_to = beside.persons.get(str(row.get("ConvertedAccountId")))
+    set_at = beside.set_at.get(str(row.get("Id")), {})
     try:
         return VendorRecord(
             ref=Ref(CRM, source, str(row["Id"])),
@@ -133,9 +144,11 @@ def record_from(
             created_at=instant(row["CreatedDate"]) if row.get("CreatedDate") else None,
             state=state,
             moved_to=moved_to,
-            counterparts=tuple(ref for ref in (_ref(row, "Contact", "ConvertedContactId"),) if ref),
-            company=account,
+            counterparts=(moved_to,) if state is RecordState.CONVERTED and moved_to else (),
+            company=_ref(row, "Account", "AccountId"),
             people=beside.people.get(str(row["Id"]), ()),
+            stage_at=set_at.get(STAGE_FIELD),
+            status_at=set_at.get(STATUS_FIELD),
         )
     except (KeyError, ValueError) as error:
         raise SkipRecord(f"The {source} has no readable {_named(error)}.") from error
@@ -145,7 +158,7 @@ def whereabouts(row: Mapping[str, Any], source: str) -> tuple[RecordState, Ref |
     """What became of a record, and which one to look at instead.
 
     The loser of a merge is deleted and names its master; a converted Lead stays, read-only, and names its
-    Contact (none where the Contact is hidden from us, or the org uses person accounts).
+    Contact (none where the Contact is hidden from us; for a person account it is asked for by the Account).
     """
     if row.get("IsDeleted"):
         master = _ref(row, source, "MasterRecordId")
@@ -165,6 +178,7 @@ def event_from(
     Contact.
     """
     about = _members(row) if stream == "CampaignMember" else _who(row)
+    about = tuple(dict.fromkeys((*about, *beside.people.get(str(row.get("Id")), ()))))
     try:
         return VendorEvent(
             crm=CRM,
@@ -177,6 +191,15 @@ def event_from(
         )
     except (KeyError, ValueError) as error:
         raise SkipRecord(f"The {stream} has no readable {_named(error)}.") from error
+
+
+def hard_deleted(stream: str, row: Mapping[str, Any]) -> VendorEvent:
+    """An entry of a `deleted/` feed: all that is left of an event. Raises SkipRecord."""
+    try:
+        key, at = long_id(str(row["id"])), instant(row["deletedDate"])
+    except (KeyError, ValueError) as error:
+        raise SkipRecord(f"The deleted {stream} has no readable {_named(error)}.") from error
+    return VendorEvent(CRM, stream, key, {}, at, deleted=True)
 
 
 def _occurred_at(row: Mapping[str, Any], stream: str) -> datetime:
@@ -201,10 +224,15 @@ def _members(row: Mapping[str, Any]) -> tuple[Ref, ...]:
 
 
 def _who(row: Mapping[str, Any]) -> tuple[Ref, ...]:
-    """The first characters of an id say which object it is of."""
-    who = row.get("WhoId")
-    source = WHO_PREFIXES.get(who[:3]) if isinstance(who, str) else None
-    return (Ref(CRM, source, long_id(str(who))),) if source else ()
+    who = person_ref(row.get("WhoId"))
+    return (who,) if who else ()
+
+
+def person_ref(value: object) -> Ref | None:
+    """The Lead or Contact of this id: its first characters say which. None for anything else."""
+    if not isinstance(value, str) or not is_id(value) or value[:3] not in WHO_PREFIXES:
+        return None
+    return Ref(CRM, WHO_PREFIXES[value[:3]], long_id(value))
 
 
 def _ref(row: Mapping[str, Any], source: str, column: str) -> Ref | None:

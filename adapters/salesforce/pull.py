@@ -10,9 +10,10 @@ move no stamp.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from adapters.salesforce import soql
@@ -29,13 +30,14 @@ from adapters.salesforce.cursors import (
     read_cursor,
     write_cursor,
 )
-from adapters.salesforce.payload import KINDS, instant, long_id
+from adapters.salesforce.errors import FeedRefused
+from adapters.salesforce.payload import CRM, KINDS, hard_deleted, instant, long_id
 from adapters.salesforce.rest import Rest, Rows
 from adapters.salesforce.rows import told
 from adapters.salesforce.walk import Columns, Way, astray, walk, wanted_columns
 from adapters.salesforce.walk import by_id as in_order_of_ids
-from connector.core.model import Census, JsonValue, Page
-from connector.errors import StopRun
+from connector.core.model import Census, JsonValue, Page, Quarantined, VendorEvent
+from connector.errors import SkipRecord, StopRun
 from connector.ports import Fields, Stream
 
 ROLES = "OpportunityContactRole"
@@ -57,6 +59,8 @@ LIVING: Mapping[str, tuple[str, ...]] = {
     "Event": ("IsDeleted = false", "IsRecurrence = false", "IsChild = false", "WhoId != null"),
 }
 ARCHIVED = frozenset({"Task", "Event"})  # after a year only queryAll shows them
+HARD_DELETED = frozenset({"CampaignMember"})  # these never reach the Recycle Bin
+SHORTEST_FEED = timedelta(minutes=2)  # the feed cuts seconds off and wants more than a minute
 
 
 async def pull(
@@ -78,11 +82,17 @@ async def pull(
             async for page in pages:
                 yield page
         return
-    async with aclosing(walk(rest, _increment(stream), place, wanted_columns(stream, fields))) as changes:
+    wanted = wanted_columns(stream, fields)
+    way = _increment(rest, stream, wanted, await only(rest, stream))
+    async with aclosing(walk(rest, way, place, wanted, hidden=place.hidden)) as changes:
         async for place, rows, _ in changes:
             yield await _told(rest, stream, write_cursor(place), rows, fields)
     if stream == ROLES:
         return
+    if stream in HARD_DELETED:
+        place, deleted = await _feed(rest, stream, place)
+        if deleted is not None:
+            yield deleted
     async with aclosing(_sweep(rest, stream, place, fields)) as pages:
         async for page in pages:
             yield page
@@ -117,9 +127,17 @@ async def _roles_begin(rest: Rest) -> Page:
     return Page(ROLES, write_cursor(Changes(first.asked_at - LAG)), first_load=True)
 
 
-def living(source: str) -> Way[str]:
+async def only(rest: Rest, source: str) -> tuple[str, ...]:
+    """What else confines a stream: the Account of a person is no company, and its Contact tells everything."""
+    if source == "Account" and await rest.has_person_accounts():
+        return ("IsPersonAccount = false",)
+    return ()
+
+
+async def living(rest: Rest, source: str) -> Way[str]:
     """All that is alive, in the order of ids."""
-    return in_order_of_ids(source, lambda _: LIVING.get(source, ()), deleted_too=source in ARCHIVED)
+    where = (*LIVING.get(source, ()), *await only(rest, source))
+    return in_order_of_ids(source, lambda _: where, deleted_too=source in ARCHIVED)
 
 
 async def _first_load(
@@ -127,13 +145,15 @@ async def _first_load(
 ) -> AsyncGenerator[Page, None]:
     after = place.after if place else soql.FIRST_ID
     started = place.started if place else None
-    async with aclosing(walk(rest, living(source), after, wanted_columns(source, fields))) as loaded:
+    wanted = wanted_columns(source, fields)
+    async with aclosing(walk(rest, await living(rest, source), after, wanted)) as loaded:
         async for after, page, last in loaded:
             if started is None:
                 started = page.asked_at
                 if not page.rows:
                     await _check_emptiness(rest, source)
-            done = Changes(started - LAG, due=started + SWEEP_EVERY)
+            hidden = rest.hidden(source, wanted)
+            done = Changes(started - LAG, due=started + SWEEP_EVERY, feed=started - LAG, hidden=hidden)
             cursor = write_cursor(done if last else Loading(after, started))
             yield await tell_changes(rest, source, cursor, page, fields)
 
@@ -154,7 +174,7 @@ async def _check_emptiness(rest: Rest, source: str) -> None:
 # ---------------------------------------------------------------------------------------- increments
 
 
-def _increment(source: str) -> Way[Changes]:
+def _increment(rest: Rest, source: str, wanted: Columns, where: Sequence[str]) -> Way[Changes]:
     """What changed, in the order of (SystemModstamp, Id), deleted rows too."""
 
     def query(columns: Columns, place: Changes, size: int) -> str:
@@ -162,16 +182,23 @@ def _increment(source: str) -> Way[Changes]:
             behind = soql.changed_from(place.until - OVERLAP)
         else:
             behind = soql.after_change(place.stamp, place.after)
-        return soql.select(columns, source, [behind], order=soql.BY_CHANGE, limit=size)
+        return soql.select(columns, source, [behind, *where], order=soql.BY_CHANGE, limit=size)
 
-    return Way(source, query, _behind, deleted_too=True)
+    def behind(place: Changes, page: Rows, full: bool) -> Changes:
+        if full or not page.done:
+            return _part_way(place, page)
+        hidden = rest.hidden(source, wanted)
+        until = max(place.then or page.asked_at - LAG, place.until)
+        regained = place.hidden is not None and bool(place.hidden - hidden)
+        due = until if regained else place.sweep_due  # its values move no stamp by being shown
+        return Changes(until, due=due, sweep=place.sweep, feed=place.feed, hidden=hidden)
+
+    return Way(source, query, behind, deleted_too=True)
 
 
-def _behind(place: Changes, page: Rows, full: bool) -> Changes:
+def _part_way(place: Changes, page: Rows) -> Changes:
     """The position once this page is kept. Raises StopRun where the page does not lead on."""
     then = place.then or page.asked_at - LAG
-    if page.done and not full:
-        return Changes(max(then, place.until), due=place.sweep_due, sweep=place.sweep)
     for row in reversed(page.rows):
         record = row.get("Id")
         try:
@@ -182,6 +209,29 @@ def _behind(place: Changes, page: Rows, full: bool) -> Changes:
         if stamp <= page.opened and stamp >= (place.stamp or stamp) and soql.is_id(record):
             return replace(place, stamp=stamp, after=record, then=then, due=place.sweep_due)
     return place
+
+
+async def _feed(rest: Rest, source: str, place: Changes) -> tuple[Changes, Page | None]:
+    """What was deleted without leaving a row, and where the feed goes on. Where its log does not reach back far enough,
+    the sweep is due instead."""
+    start, end = place.feed or place.until - OVERLAP, place.until + LAG
+    if end - start < SHORTEST_FEED:
+        return place, None
+    try:
+        deleted = await rest.deleted(source, start, end)
+    except FeedRefused:
+        return replace(place, feed=place.until, due=place.until), None
+    due = place.until if deleted.earliest > start else place.due
+    place = replace(place, feed=max(deleted.covered, start), due=due)
+    events: list[VendorEvent] = []
+    quarantined: list[Quarantined] = []
+    for row in deleted.rows:
+        try:
+            events.append(hard_deleted(source, row))
+        except SkipRecord as error:
+            quarantined.append(Quarantined(CRM, source, str(row.get("id") or ""), str(error)))
+    cursor, rows = write_cursor(place), len(deleted.rows)
+    return place, Page(source, cursor, events=tuple(events), quarantined=tuple(quarantined), fetched=rows)
 
 
 # ------------------------------------------------------------------------------------- the daily sweep
@@ -197,7 +247,8 @@ async def _sweep(rest: Rest, source: str, place: Changes, fields: Fields) -> Asy
     sweep = place.sweep or Sweep(now)
     if (place.sweep is None and now < place.sweep_due) or rest.short_of_calls():
         return
-    async with aclosing(walk(rest, living(source), sweep.after, wanted_columns(source, fields))) as swept:
+    way, wanted = await living(rest, source), wanted_columns(source, fields)
+    async with aclosing(walk(rest, way, sweep.after, wanted, hidden=place.hidden)) as swept:
         async for after, page, last in swept:
             before = None if sweep.after == soql.FIRST_ID else sweep.after
             alive = frozenset(long_id(str(row.get("Id"))) for row in page.rows)

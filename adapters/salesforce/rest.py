@@ -17,6 +17,7 @@ from urllib.parse import quote
 import structlog
 
 from adapters.salesforce.errors import LONGEST_TEXT, FieldRefused, UrlTooLong, classify
+from adapters.salesforce.payload import instant
 from adapters.salesforce.soql import count_of
 from connector.errors import FixConfig, RetryLater, StopRun
 from connector.ports import Clock
@@ -28,6 +29,7 @@ PAGE_HINT = {"Sforce-Query-Options": "batchSize=2000"}  # the largest; wide rows
 SCHEMA_LIFE = timedelta(hours=1)  # a field that was granted is noticed within this time
 DAY = timedelta(hours=24)
 LONGEST_QUERY = 8_000  # characters of a query in a URL; longer ones travel in a body
+QUERIES_IN_ONE = 5  # of a composite request
 OPTIONAL_UP_TO = 0.7  # of the day's calls; the rest is for what cannot wait
 
 # Searched for, never matched whole: the header grows further clauses, `per-app-api-usage` among them.
@@ -61,6 +63,16 @@ class Rows:
     done: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A piece of an object's log of deletions: `covered` is the start of the next, complete up to there even where a
+    transaction is still open; the log holds nothing from before `earliest`."""
+
+    rows: list[Mapping[str, Any]]
+    earliest: datetime
+    covered: datetime
+
+
 class Rest:
     """One org's REST API at one version."""
 
@@ -73,6 +85,7 @@ class Rest:
         self._hours: deque[tuple[datetime, int]] = deque()  # calls per started hour, oldest first
         self._described: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
         self._hidden: dict[str, tuple[datetime, frozenset[str]]] = {}
+        self._absent: dict[str, datetime] = {}
         self._warned: set[tuple[str, str]] = set()
         self._longest = LONGEST_QUERY
 
@@ -273,6 +286,30 @@ class Rest:
         """All rows of a query that is known to be small."""
         return [row async for page in self.query(soql, deleted_too=deleted_too) for row in page.rows]
 
+    async def rows_of(self, queries: Sequence[str]) -> list[Mapping[str, Any]]:
+        """All rows of a few queries, in order, five queries a call."""
+        if len(queries) == 1:
+            return await self.all_rows(queries[0])
+        rows: list[Mapping[str, Any]] = []
+        for start in range(0, len(queries), QUERIES_IN_ONE):
+            part = queries[start : start + QUERIES_IN_ONE]
+            for answer in await self.composite([f"/query?q={quote(each)}" for each in part]):
+                came, _, following = _page(answer)
+                rows += came
+                while following is not None:
+                    came, _, following = _page(await self.send("GET", following, headers=PAGE_HINT))
+                    rows += came
+        return rows
+
+    def is_absent(self, name: str) -> bool:
+        """Whether the org was lately found to lack this, or to hide it from this user."""
+        since = self._absent.get(name)
+        return since is not None and self._clock.now() - since < SCHEMA_LIFE
+
+    def note_absent(self, name: str) -> None:
+        """The org lacks this, or hides it: not to be asked for again soon."""
+        self._absent[name] = self._clock.now()
+
     async def about_how_many(self, source: str) -> int:
         """How many records of an object the org holds, whoever may see them; hours old, 0 where not counted.
 
@@ -309,12 +346,43 @@ class Rest:
             return list(fields)
         return [name for name in fields if name not in known[1]]
 
+    def hidden(self, source: str, fields: Sequence[str]) -> frozenset[str]:
+        """Which of these fields were lately found hidden."""
+        return frozenset(fields) - frozenset(self.seen(source, fields))
+
+    async def has_person_accounts(self) -> bool:
+        """Whether an Account of this org may be a person."""
+        try:
+            return await self._is_there("Contact", "IsPersonAccount")
+        except FixConfig:
+            return False  # this user does not see Contacts at all
+
+    async def deleted(self, source: str, start: datetime, end: datetime) -> Deleted:
+        """What was deleted in `[start, end)`, for good or into the Recycle Bin. Raises FeedRefused.
+
+        https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_getdeleted.htm
+        """
+        bounds = {"start": start.isoformat(timespec="seconds"), "end": end.isoformat(timespec="seconds")}
+        answer = await self.send("GET", f"/sobjects/{source}/deleted/", params=bounds)
+        body = answer.json if isinstance(answer.json, Mapping) else {}
+        rows = body.get("deletedRecords")
+        try:
+            earliest, covered = (
+                instant(body[name]) for name in ("earliestDateAvailable", "latestDateCovered")
+            )
+        except (KeyError, ValueError):
+            raise _not_a_page(answer, "for what was deleted without saying when") from None
+        if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+            raise _not_a_page(answer, "for what was deleted without a list")
+        return Deleted(rows, earliest, covered)
+
     async def find_hidden(self, source: str, fields: Iterable[str], refused: FieldRefused) -> None:
         """Learn which of these fields are hidden, after a query was refused for one.
 
         Describe leaves out a field that does not exist and one that this user may not see alike. A hidden
         field reads as blank; each is warned of once. Raises `refused` where none is found.
         """
+        await self.describe(source, younger_than=timedelta(0))
         hidden = [name for name in fields if not await self._is_there(source, name)]
         known = self._hidden.get(source)
         fresh = known is not None and self._clock.now() - known[0] < SCHEMA_LIFE

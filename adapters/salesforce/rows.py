@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from adapters.salesforce import soql
-from adapters.salesforce.payload import CRM, KINDS, Beside, event_from, record_from
+from adapters.salesforce.errors import FieldRefused, ObjectRefused
+from adapters.salesforce.payload import (
+    CRM,
+    KINDS,
+    STAGE_FIELD,
+    STATUS_FIELD,
+    Beside,
+    event_from,
+    instant,
+    long_id,
+    person_ref,
+    record_from,
+)
 from adapters.salesforce.rest import Rest
 from adapters.salesforce.walk import value_names
 from connector.core.model import Page, Quarantined, Ref, VendorEvent, VendorRecord
@@ -35,17 +48,25 @@ async def told(rest: Rest, page: Page, source: str, rows: Rows, fields: Fields) 
     return replace(page, records=tuple(records), events=tuple(events), quarantined=tuple(quarantined))
 
 
-async def around(rest: Rest, source: str, rows: Rows, fields: Fields) -> Beside:
-    """What other objects say of these rows."""
+async def around(rest: Rest, source: str, rows: Rows, fields: Fields, *, histories: bool = True) -> Beside:
+    """What other objects say of these rows, with a call or two per page.
+
+    `histories`: also when status and stage were last set, of what the org tracks.
+    """
     if source == "Opportunity":
         return Beside(people=await _roles(rest, rows))
+    if source in _RELATIONS:
+        return Beside(people=await _also_about(rest, source, rows))
+    if source in _HISTORIES:
+        persons = await _persons(rest, rows) if source == "Lead" else {}
+        return Beside(set_at=await _set_at(rest, source, rows, fields) if histories else {}, persons=persons)
     return Beside()
 
 
 async def _roles(rest: Rest, rows: Rows) -> dict[str, tuple[Ref, ...]]:
     """Who plays a role in these opportunities, by opportunity id."""
     people: dict[str, tuple[Ref, ...]] = {}
-    for chunk in soql.chunks(str(row["Id"]) for row in rows if soql.is_id(row.get("Id"))):
+    for chunk in soql.chunks(_ids(rows)):
         where = soql.id_in("OpportunityId", chunk)
         query = soql.select(
             ["OpportunityId", "ContactId"], "OpportunityContactRole", [where], order=soql.BY_ID
@@ -55,3 +76,104 @@ async def _roles(rest: Rest, rows: Rows) -> dict[str, tuple[Ref, ...]]:
                 deal, person = str(role.get("OpportunityId")), Ref(CRM, "Contact", role["ContactId"])
                 people[deal] = tuple(dict.fromkeys((*people.get(deal, ()), person)))
     return people
+
+
+# With shared activities one Task or Event may be about up to 50 Contacts, of whom WhoId names one:
+# https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_taskwhorelation.htm
+_RELATIONS: Mapping[str, tuple[str, str]] = {
+    "Task": ("TaskWhoRelation", "TaskId"),
+    "Event": ("EventWhoRelation", "EventId"),
+}
+
+
+async def _also_about(rest: Rest, source: str, rows: Rows) -> dict[str, tuple[Ref, ...]]:
+    """Whom these activities are about beside their WhoId; nothing in an org without shared activities."""
+    relation, key = _RELATIONS[source]
+    found: dict[str, tuple[Ref, ...]] = {}
+    columns = ["Id", key, "RelationId"]
+    for row in await _beside(rest, relation, columns, key, _ids(rows), soql.BY_ID) or ():
+        person = person_ref(row.get("RelationId"))
+        if person is not None:
+            activity = long_id(str(row.get(key)))
+            found[activity] = (*found.get(activity, ()), person)
+    return found
+
+
+async def _persons(rest: Rest, rows: Rows) -> dict[str, Ref]:
+    """The Contacts of person accounts that converted Leads became without naming a Contact."""
+    accounts = [
+        str(row["ConvertedAccountId"])
+        for row in rows
+        if row.get("IsConverted")
+        and not row.get("ConvertedContactId")
+        and soql.is_id(row.get("ConvertedAccountId"))
+    ]
+    columns = ["Id", "PersonContactId"]
+    rows = (
+        await _beside(rest, "Account", columns, "Id", accounts, soql.BY_ID, known_as="person accounts") or ()
+    )
+    found = ((long_id(str(row.get("Id"))), person_ref(row.get("PersonContactId"))) for row in rows)
+    return {account: person for account, person in found if person is not None}
+
+
+_HISTORIES: Mapping[str, tuple[str, str]] = {
+    "Lead": ("LeadHistory", "LeadId"),
+    "Contact": ("ContactHistory", "ContactId"),
+}
+_SURELY_UNTRACKED = 200  # so many records without one entry: the org does not track these fields
+
+
+async def _set_at(rest: Rest, source: str, rows: Rows, fields: Fields) -> dict[str, dict[str, datetime]]:
+    """Per record and field when it was last set, of the mapped ones of status and stage.
+
+    https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadhistory.htm
+    """
+    history, key = _HISTORIES[source]
+    names = [name for name in (STATUS_FIELD, STAGE_FIELD) if name in fields.get(source, ())]
+    ids = _ids(rows)
+    if not names:
+        return {}
+    one_of = f"Field IN ({','.join(repr(name) for name in names)})"
+    columns = [key, "Field", "CreatedDate"]
+    entries = await _beside(rest, history, columns, key, ids, "CreatedDate ASC", one_of)
+    if not entries and len(ids) >= _SURELY_UNTRACKED:
+        rest.note_absent(history)
+    found: dict[str, dict[str, datetime]] = {}
+    for entry in entries or ():
+        try:
+            at = instant(entry["CreatedDate"])
+        except (KeyError, ValueError):
+            continue  # dated by when it is seen, as where nothing is tracked
+        dates = found.setdefault(long_id(str(entry.get(key))), {})
+        dates[str(entry.get("Field"))] = at
+    return found
+
+
+async def _beside(
+    rest: Rest,
+    source: str,
+    columns: Sequence[str],
+    key: str,
+    ids: Sequence[str],
+    order: str,
+    *more: str,
+    known_as: str = "",
+) -> list[Mapping[str, Any]] | None:
+    """The rows of another object that name these, a call per page; None where the org lacks or hides it, which is
+    remembered for an hour."""
+    name = known_as or source
+    if not ids or rest.is_absent(name):
+        return None
+    queries = [
+        soql.select(columns, source, [soql.id_in(key, chunk), *more], order=order)
+        for chunk in soql.chunks(ids, soql.IDS_IN_BODY)
+    ]
+    try:
+        return await rest.rows_of(queries)
+    except (ObjectRefused, FieldRefused):
+        rest.note_absent(name)
+        return None
+
+
+def _ids(rows: Rows) -> list[str]:
+    return [str(row["Id"]) for row in rows if soql.is_id(row.get("Id"))]

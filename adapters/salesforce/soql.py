@@ -14,6 +14,7 @@ from connector.errors import FixConfig, SkipRecord
 
 FIRST_ID = "000000000000000"  # sorts before every record id
 IDS_IN_QUERY = 200  # 5 kB of a URL whose limit, headers included, is 16 kB
+IDS_IN_BODY = 1_000  # 21 kB of a query whose limit is 100,000 characters
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
@@ -111,7 +112,7 @@ def id_in(column: str, ids: Iterable[str]) -> str:
     return f"{field(column)} IN ({','.join(record_id(each) for each in ids)})"
 
 
-def chunks(ids: Iterable[str]) -> list[list[str]]:
+def chunks(ids: Iterable[str], most: int = IDS_IN_QUERY) -> list[list[str]]:
     """Each id once, in lists that fit into a query."""
     unique = list(dict.fromkeys(ids))
-    return [unique[start : start + IDS_IN_QUERY] for start in range(0, len(unique), IDS_IN_QUERY)]
+    return [unique[start : start + most] for start in range(0, len(unique), most)]

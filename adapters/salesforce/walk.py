@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from adapters.salesforce import soql
-from adapters.salesforce.errors import CursorLost, FieldRefused, QueryTooSlow
+from adapters.salesforce.errors import CursorLost, FieldLost, FieldRefused, QueryTooSlow
 from adapters.salesforce.payload import SYSTEM_FIELDS
 from adapters.salesforce.rest import Rest, Rows
 from connector.errors import StopRun
@@ -36,19 +36,27 @@ class Way(Generic[P]):
 
 
 async def walk(
-    rest: Rest, way: Way[P], place: P, wanted: Columns
+    rest: Rest, way: Way[P], place: P, wanted: Columns, *, hidden: frozenset[str] | None = None
 ) -> AsyncGenerator[tuple[P, Rows, bool], None]:
-    """Pages, each with the place behind it and whether it is the last. Raises StopRun where a full query leads no
-    further, RetryLater for one that is too slow however small."""
+    """Pages, each with the place behind it and whether it is the last.
+
+    `hidden`: the wanted fields that were not visible so far; None: whatever the first query finds. Raises FieldLost
+    when another one vanishes, StopRun where a full query leads no further, RetryLater for one that is too slow however
+    small.
+    """
     size = QUERY_ROWS
     while True:
         came, full, begun = 0, False, place
+        hidden_now = rest.hidden(way.source, wanted)
+        if hidden is not None and hidden_now - hidden:
+            raise lost(way.source, hidden_now - hidden)
         query = way.query(rest.seen(way.source, wanted), place, size)
         try:
             async with aclosing(rest.query(query, deleted_too=way.deleted_too)) as pages:
                 async for page in pages:
                     came += len(page.rows)
                     full = page.done and came >= size
+                    hidden = hidden_now if hidden is None else hidden
                     place = way.behind(place, page, full)
                     yield place, page, page.done and not full
         except FieldRefused as refused:
@@ -106,6 +114,16 @@ def wanted_columns(source: str, fields: Fields) -> list[str]:
 def value_names(source: str, fields: Fields) -> list[str]:
     """The names under which values are told: ours, and the mapping's spelling of it."""
     return list(dict.fromkeys((*SYSTEM_FIELDS[source], *sorted(fields.get(source, ())))))
+
+
+def lost(source: str, fields: frozenset[str]) -> FieldLost:
+    """Raised for fields that were read until now: blank is not what they hold."""
+    names = ", ".join(f"{source}.{name}" for name in sorted(fields))
+    return FieldLost(
+        f"{names} could be read until now and cannot any more: deleted, or hidden by field-level security.",
+        next_step="Nothing was overwritten by blanks and the watermark stays. Give the integration user read access to "
+        "it again, or take it out of the mapping.",
+    )
 
 
 def astray(what: str) -> StopRun:

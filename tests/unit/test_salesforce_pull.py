@@ -327,13 +327,25 @@ async def test_a_row_that_cannot_be_read_is_quarantined_and_its_neighbours_are_n
     assert only.fetched == 3
 
 
-async def test_an_unchanged_world_costs_one_call_a_stream(salesforce):
+async def test_an_unchanged_world_costs_one_call_a_stream_and_two(salesforce):
     answers(salesforce, *[page() for _ in STREAMS])
+    described = describe(salesforce, "Contact")  # is there a person among the Accounts?
+    feed = salesforce.router.get(f"{DOMAIN}/services/data/v66.0/sobjects/CampaignMember/deleted/").mock(
+        return_value=httpx.Response(
+            200,
+            json={
+                "deletedRecords": [],
+                "earliestDateAvailable": "2026-11-08T00:00:00.000+0000",
+                "latestDateCovered": "2026-11-22T11:55:00.000+0000",
+            },
+        )
+    )
 
     for stream in STREAMS:
         await pulled(salesforce, stream.name, DONE)
 
-    assert salesforce.calls() == len(STREAMS) == 8
+    assert (described.call_count, feed.call_count) == (1, 1)
+    assert salesforce.calls() == len(STREAMS) + 2 == 10
 
 
 # --------------------------------------------------------------------------------- hidden, unexpected
