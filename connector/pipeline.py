@@ -64,6 +64,7 @@ class RunResult:
     now: int = 0
     seconds: float = 0.0
     plans: dict[str, int] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)  # what only this kind of run has to tell
 
     def document(self) -> dict[str, Any]:
         """As `sync --json` prints it (the outside contract)."""
@@ -75,6 +76,7 @@ class RunResult:
             "mql": {"entered": self.entered, "left": self.left, "now": self.now},
             "plans": dict(self.plans),
             "seconds": round(self.seconds, 3),
+            **self.more,
         }
 
     @property
@@ -106,8 +108,8 @@ async def sync(
     watching = watching or Watching()
     started = clock.now()
     version = await ledger.adopt_files(definition.texts, started)
-    unreachable = await _prove(adapters, ledger, clock)
-    unreachable |= await _settle_all(
+    unreachable = await prove(adapters, ledger, clock)
+    unreachable |= await settle_all(
         {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable},
         definition,
         ledger,
@@ -144,7 +146,7 @@ async def sync(
             counts = result.crms[crm]
             for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
                 setattr(counts, name, getattr(outcome, name))
-            counts.error = _joined(counts.error, outcome.error)
+            counts.error = joined(counts.error, outcome.error)
         result.plans = {
             crm: plan
             for crm, plan in decided.plans.items()
@@ -157,14 +159,14 @@ async def sync(
         )
         for counts in result.crms.values():
             counts.error = counts.error or str(error) or type(error).__name__
-        await _finish(result, adapters, calls_before, ledger, clock, started)
+        await finish(result, adapters, calls_before, ledger, clock, started)
         raise
-    result.status = _status(result)
-    await _finish(result, adapters, calls_before, ledger, clock, started)
+    result.status = status_of(result)
+    await finish(result, adapters, calls_before, ledger, clock, started)
     return result
 
 
-async def _prove(adapters: Mapping[str, Adapter], ledger: Ledger, clock: Clock) -> dict[str, str]:
+async def prove(adapters: Mapping[str, Adapter], ledger: Ledger, clock: Clock) -> dict[str, str]:
     """Each account once, before anything is read: right credentials, and the account this ledger belongs to."""
     unreachable: dict[str, str] = {}
     problems: list[FixConfig] = []
@@ -183,7 +185,7 @@ async def _prove(adapters: Mapping[str, Adapter], ledger: Ledger, clock: Clock) 
     return unreachable
 
 
-async def _settle_all(
+async def settle_all(
     adapters: Mapping[str, Adapter], definition: Definition, ledger: Ledger, clock: Clock, holder: str
 ) -> dict[str, str]:
     """What earlier processes left under way. A CRM that cannot be read back now is told as out of reach: nothing may
@@ -263,7 +265,7 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
         counts.unchanged = tally.unchanged + only_fetched
         counts.read = len(tally.seen) + only_fetched + counts.quarantined
         for stream, why in found.failed.items():
-            counts.error = _joined(counts.error, f"{stream}: {why}")
+            counts.error = joined(counts.error, f"{stream}: {why}")
 
 
 async def _push_all(
@@ -288,7 +290,7 @@ async def _push_all(
             await ledger.release(lease)
             return Pushed()
         mapping = definition.mappings[crm]
-        limit = _crossed(mapping, tally)
+        limit = crossed(mapping, tally)
         summary = PlanSummary(plan, crm, tally.planned, tally.overwriting, limit)
         if plan_only or not await approve(summary):
             lease = await acquired(ledger, f"push:{crm}", holder, clock)
@@ -317,7 +319,7 @@ async def _side_by_side(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         raise
 
 
-def _crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:
+def crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:
     """Which limit a plan crosses, in words. First fills cross none: only values already there are at stake."""
     limits = mapping.limits
     if tally.overwriting < limits.at_least or tally.overwriting <= limits.overwrites * tally.holding:
@@ -326,12 +328,12 @@ def _crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:
     return f"{share:.0%} of the records that hold a value would change, more than {limits.overwrites:.0%}"
 
 
-def _status(result: RunResult) -> str:
+def status_of(result: RunResult) -> str:
     """`succeeded` only when every CRM finished and its sums add up."""
     errors = [counts.error for counts in result.crms.values() if counts.error]
     for crm, counts in result.crms.items():
         if not counts.adds_up():
-            counts.error = _joined(counts.error, f"the sums of {crm} do not add up")
+            counts.error = joined(counts.error, f"the sums of {crm} do not add up")
             errors.append(counts.error or "")
     nothing_came = all(counts.error and not counts.fetched for counts in result.crms.values())
     if errors:
@@ -339,7 +341,7 @@ def _status(result: RunResult) -> str:
     return "succeeded"
 
 
-async def _finish(
+async def finish(
     result: RunResult,
     adapters: Mapping[str, Adapter],
     calls_before: Mapping[str, int],
@@ -354,6 +356,6 @@ async def _finish(
     await ledger.finish_run(result.run, result.status, result.document(), now)
 
 
-def _joined(*parts: str | None) -> str | None:
+def joined(*parts: str | None) -> str | None:
     said: Sequence[str] = [part for part in parts if part]
     return "; ".join(said) or None

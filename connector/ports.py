@@ -348,16 +348,88 @@ class NormalizedPage:
     fetched: int = 0
     first_load: bool = False
     vanished: tuple[str, ...] = ()  # keys of this stream's engagement that no longer exist
+    backfill: int | None = None  # the backfill it belongs to: its cursor is kept there and moves no watermark
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What keeping a page did, in rows of its stream. `touched` are the person records that became due by it."""
+    """What keeping a page did, in rows of its stream. `touched` are the person records that became due by it.
+
+    `wish`: `pause` or `cancel`, where somebody asked that of the page's backfill meanwhile.
+    """
 
     stored: int
     duplicate: int
     quarantined: int
     touched: frozenset[Ref] = frozenset()
+    wish: str = ""
+
+
+SERVING = "serve"
+"""The lease that a sidecar holds while it is alive: with one alive, commands leave backfills to it."""
+
+UNFINISHED = ("queued", "running", "paused", "waiting", "failed")
+"""A backfill in one of these states is taken up again by the same command; `succeeded` and `cancelled` have ended."""
+
+
+def backfill_lease(crm: str) -> str:
+    """The lease of whoever runs the backfill of this CRM: one at a time."""
+    return f"backfill:{crm}"
+
+
+def wanted(name: str) -> str:
+    """The lease of whoever waits for the lease of this name; long work gives way to it."""
+    return f"want:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillStream:
+    """How far one stream of a backfill is: rows kept so far, of those that the vendor counted beforehand."""
+
+    name: str
+    rows: int
+    expected: int | None
+    done: bool
+    cursor: Mapping[str, JsonValue] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A backfill as it was asked for, and where it stands.
+
+    `status`: queued, running, paused, waiting (for allowance or for a CRM out of reach), failed, succeeded, cancelled;
+    `reason` says why. `wish`: pause or cancel, asked of the runner. `object` empty: all. `run`: the last that worked
+    on it (or will). `yes`: plans beyond the limits were approved beforehand.
+    """
+
+    id: int
+    crm: str
+    object: str
+    within: Range
+    yes: bool
+    status: str
+    wish: str
+    reason: str
+    run: int
+    created_at: datetime
+    changed_at: datetime
+    estimates: Mapping[str, Estimate]
+    streams: tuple[BackfillStream, ...]
+
+    @property
+    def rows(self) -> int:
+        """Kept so far, by all attempts."""
+        return sum(stream.rows for stream in self.streams)
+
+    @property
+    def expected(self) -> int | None:
+        """By the vendor's own count beforehand; None where it could not count one of the streams."""
+        counts = [stream.expected for stream in self.streams if stream.expected is not None]
+        return sum(counts) if len(counts) == len(self.streams) else None
+
+    def asks(self, object: str, within: Range) -> bool:
+        """Whether it is of this range and object."""
+        return self.object == object and self.within == within
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,11 +551,12 @@ class RunInfo:
 
     id: int
     kind: str
-    status: str  # running, succeeded, partial, failed, cancelled
+    status: str  # queued, running, succeeded, partial, failed, cancelled
     crms: tuple[str, ...]
     started_at: datetime
     finished_at: datetime | None
     document: Mapping[str, JsonValue]
+    backfill: int | None = None  # the backfill that it worked on
 
 
 @dataclass(frozen=True, slots=True)
@@ -533,6 +606,51 @@ class Ledger(Protocol):
 
     async def release(self, lease: Lease) -> None: ...
 
+    async def holder(self, name: str, at: datetime) -> str | None:
+        """Who holds this lease and is alive; None where nobody is."""
+        ...
+
+    # backfills
+    async def ask_backfill(
+        self,
+        crm: str,
+        object: str,
+        within: Range,
+        yes: bool,
+        estimates: Mapping[str, Estimate],
+        at: datetime,
+    ) -> Backfill:
+        """A new one, queued, for these streams in this order, with a run that waits for it."""
+        ...
+
+    async def backfill(self, run: int) -> Backfill | None:
+        """The backfill that this run worked on."""
+        ...
+
+    async def unfinished_backfills(self, crm: str | None = None) -> list[Backfill]:
+        """Those that somebody may go on with, the oldest first."""
+        ...
+
+    async def begin_backfill(self, backfill: int, lease: Lease, at: datetime) -> Backfill:
+        """An attempt begins; its run is `run` of what is returned. StopRun when it has ended."""
+        ...
+
+    async def end_stream(self, backfill: int, stream: str, lease: Lease, at: datetime) -> None:
+        """The stream's range was read to its end."""
+        ...
+
+    async def settle_backfill(self, backfill: int, status: str, reason: str, at: datetime) -> None:
+        """How an attempt ended. Ended for good, what is still held for it becomes due for every run."""
+        ...
+
+    async def wish_backfill(self, backfill: int, wish: str, at: datetime) -> Backfill:
+        """`pause`, `cancel` or `resume`: at once without a runner, else at its next page. StopRun when it has ended."""
+        ...
+
+    async def outcomes(self, run: int, crm: str) -> Mapping[str, int]:
+        """The records that a run planned or held back, each once, by how they stand now."""
+        ...
+
     # configuration
     async def bind(self, crm: str, account: str, at: datetime) -> None:
         """Remember the account this ledger belongs to; FixConfig when it was another."""
@@ -560,15 +678,27 @@ class Ledger(Protocol):
         ...
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
-        """Rows, watermark and due marks in one commit. Only news makes people due (core/echo.py)."""
+        """Rows, watermark and due marks in one commit. Only news makes people due (core/echo.py).
+
+        A page of a backfill keeps its cursor there, and its due marks are held for that backfill alone.
+        """
         ...
 
     # decide
     async def due(
-        self, crms: Sequence[str], at: datetime, limit: int, *, after: Ref | None = None
+        self,
+        crms: Sequence[str],
+        at: datetime,
+        limit: int,
+        *,
+        after: Ref | None = None,
+        backfill: int | None = None,
     ) -> list[Ref]:
         """Person records that are due now, in order, after this one: marked ones whose time has come, people whose
-        `look_again_at` has passed, and (once per UTC day) those whose score decays."""
+        `look_again_at` has passed, and (once per UTC day) those whose score decays.
+
+        `backfill`: those alone that are held for this backfill, which no other run takes up.
+        """
         ...
 
     async def neighbourhood(self, refs: Sequence[Ref]) -> Neighbourhood:

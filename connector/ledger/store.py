@@ -11,6 +11,7 @@ from connector.core.model import Census, JsonValue, Receipt, RecordState, Ref
 from connector.ledger import (
     store_admin,
     store_ask,
+    store_backfill,
     store_census,
     store_decide,
     store_gather,
@@ -20,7 +21,9 @@ from connector.ledger import (
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
+    Backfill,
     Decided,
+    Estimate,
     Facts,
     Held,
     Kept,
@@ -31,6 +34,7 @@ from connector.ports import (
     PlanInfo,
     PlanRow,
     ProbeAnswer,
+    Range,
     Review,
     RunInfo,
     StoryLine,
@@ -104,6 +108,52 @@ class SqlLedger:
         """Give it back at once; harmless when it was lost meanwhile."""
         await self._db.write(store_lease.release, lease)
 
+    async def holder(self, name: str, at: datetime) -> str | None:
+        """Who holds this lease and is alive."""
+        return await self._db.read(store_lease.holder, name, at)
+
+    # backfills
+
+    async def ask_backfill(
+        self,
+        crm: str,
+        object: str,
+        within: Range,
+        yes: bool,
+        estimates: Mapping[str, Estimate],
+        at: datetime,
+    ) -> Backfill:
+        """A new backfill, queued, with the run that will work on it."""
+        return await self._db.write(store_backfill.ask, crm, object, within, yes, estimates, at)
+
+    async def backfill(self, run: int) -> Backfill | None:
+        """The backfill that this run worked on."""
+        return await self._db.read(store_backfill.backfill, run)
+
+    async def unfinished_backfills(self, crm: str | None = None) -> list[Backfill]:
+        """Those that somebody may go on with, the oldest first."""
+        return await self._db.read(store_backfill.unfinished, crm)
+
+    async def begin_backfill(self, backfill: int, lease: Lease, at: datetime) -> Backfill:
+        """An attempt begins."""
+        return await self._db.write(store_backfill.begin, backfill, lease, at)
+
+    async def end_stream(self, backfill: int, stream: str, lease: Lease, at: datetime) -> None:
+        """The stream's range was read to its end."""
+        await self._db.write(store_backfill.end_stream, backfill, stream, lease, at)
+
+    async def settle_backfill(self, backfill: int, status: str, reason: str, at: datetime) -> None:
+        """How an attempt ended."""
+        await self._db.write(store_backfill.settle, backfill, status, reason, at)
+
+    async def wish_backfill(self, backfill: int, wish: str, at: datetime) -> Backfill:
+        """`pause`, `cancel` or `resume` from outside."""
+        return await self._db.write(store_backfill.wish, backfill, wish, at)
+
+    async def outcomes(self, run: int, crm: str) -> Mapping[str, int]:
+        """The records that a run planned or held back, each once, by how they stand now."""
+        return await self._db.read(store_backfill.outcomes, run, crm)
+
     # configuration
 
     async def bind(self, crm: str, account: str, at: datetime) -> None:
@@ -165,10 +215,16 @@ class SqlLedger:
     # decide
 
     async def due(
-        self, crms: Sequence[str], at: datetime, limit: int, *, after: Ref | None = None
+        self,
+        crms: Sequence[str],
+        at: datetime,
+        limit: int,
+        *,
+        after: Ref | None = None,
+        backfill: int | None = None,
     ) -> list[Ref]:
         """Person records that are due now, in order, after this one."""
-        return await self._db.read(store_decide.due, crms, at, limit, after=after)
+        return await self._db.read(store_decide.due, crms, at, limit, after=after, backfill=backfill)
 
     async def neighbourhood(self, refs: Sequence[Ref]) -> Neighbourhood:
         """The closure over explicit ids and shared addresses, dead records included."""

@@ -14,6 +14,7 @@ from connector.core.model import JsonValue
 from connector.errors import FixConfig, StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due_at, upsert
+from connector.ledger.store_backfill import working
 from connector.ledger.tables import (
     ACCOUNT,
     AUDIT,
@@ -36,14 +37,16 @@ TARGETS = "targets"  # the name in LEARNED of what no probe tells
 def start_run(db: Connection, kind: str, crms: Sequence[str], at: datetime) -> int:
     """A new run. Returns its number.
 
-    Runs that still say `running` while no lease is alive died without a word: they are told as failed.
+    Runs that still say `running` while no lease of their kind of work is alive died without a word: they are told as
+    failed.
     """
-    alive = exists(select(LEASE.c.name).where(LEASE.c.expires_at > at))
-    db.execute(
-        update(RUN)
-        .where(RUN.c.status == "running", RUN.c.started_at < at, not_(alive))
-        .values(status="failed", finished_at=at, document=codec.dumps({"error": "the process died"}))
-    )
+    for of_kind, work in ((RUN.c.kind != "backfill", "sync"), (RUN.c.kind == "backfill", "backfill")):
+        alive = exists(select(LEASE.c.name).where(LEASE.c.expires_at > at, working(work)))
+        db.execute(
+            update(RUN)
+            .where(of_kind, RUN.c.status == "running", RUN.c.started_at < at, not_(alive))
+            .values(status="failed", finished_at=at, document=codec.dumps({"error": "the process died"}))
+        )
     values = {"kind": kind, "status": "running", "crms": codec.dumps(list(crms)), "started_at": at}
     made = db.execute(insert(RUN).values(**values, document="{}").returning(RUN.c.id))
     run: int = made.scalar_one()
@@ -83,6 +86,7 @@ def _run(row: Row[Any]) -> RunInfo:
         started_at=row.started_at,
         finished_at=row.finished_at,
         document=codec.loads(row.document),
+        backfill=row.backfill,
     )
 
 

@@ -32,6 +32,7 @@ from connector.errors import StopRun
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
 from connector.ledger.store_admin import targets_since
+from connector.ledger.store_backfill import held_by
 from connector.ledger.store_gather import written_to
 from connector.ledger.tables import (
     ADDRESS,
@@ -73,12 +74,19 @@ Marks = dict[str, list[tuple[str, int]]]
 
 
 def due(
-    db: Connection, crms: Sequence[str], at: datetime, limit: int, *, after: Ref | None = None
+    db: Connection,
+    crms: Sequence[str],
+    at: datetime,
+    limit: int,
+    *,
+    after: Ref | None = None,
+    backfill: int | None = None,
 ) -> list[Ref]:
     """See `connector.ports.Ledger.due`. Moments at which time alone matters are due marks like any other."""
+    marked_by = ["", *crms] if backfill is None else [held_by(backfill)]
     ready = (
         select(DUE.c.ref)
-        .where(DUE.c.not_before <= at, DUE.c.crm.in_(["", *crms]))
+        .where(DUE.c.not_before <= at, DUE.c.crm.in_(marked_by))
         .where(DUE.c.ref > str(after) if after is not None else DUE.c.ref >= "")
     )
     # With few marks ready, finding them by time costs what changed; with many, walking in order costs less than
@@ -87,7 +95,7 @@ def due(
     window = select(DUE.c.ref, DUE.c.crm).where(DUE.c.not_before <= at).limit(few + 1).subquery()
     if (db.execute(select(func.count()).select_from(window)).scalar() or 0) <= few:
         by_time = {
-            row.ref for row in db.execute(select(DUE).where(DUE.c.not_before <= at)) if _asked(row, crms)
+            row.ref for row in db.execute(select(DUE).where(DUE.c.not_before <= at)) if row.crm in marked_by
         }
         marked = sorted(ref for ref in by_time if after is None or ref > str(after))
         return _people_of(db, marked)[:limit]
@@ -99,10 +107,6 @@ def due(
         .limit(limit)
     )
     return [codec.parse_ref(row.ref) for row in db.execute(query)]
-
-
-def _asked(row: Row[Any], crms: Sequence[str]) -> bool:
-    return row.crm == "" or row.crm in crms
 
 
 def _people_of(db: Connection, refs: Sequence[str]) -> list[Ref]:

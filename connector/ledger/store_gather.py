@@ -22,6 +22,7 @@ from connector.core.model import (
 from connector.core.normalize import keep_answer_date
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, delete_in, known_people, mark_due, upsert, where_in
+from connector.ledger.store_backfill import held_by, keep_place
 from connector.ledger.tables import (
     ADDRESS,
     ENGAGEMENT,
@@ -143,8 +144,11 @@ def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datet
     _keep_engagement(db, page, at, tally)
     _withdraw(db, page, at, tally)
     _keep_readings(db, page, at)
-    mark_due(db, tally.touched, at)
+    mark_due(db, tally.touched, at, crm=held_by(page.backfill) if page.backfill is not None else "")
     _keep_quarantine(db, page, run, at)
+    if page.backfill is not None:
+        wish = keep_place(db, page.backfill, page.stream, page.cursor, page.fetched, at)
+        return Kept(tally.stored, tally.duplicate, len(page.quarantined), frozenset(tally.touched), wish)
     saved = (page.crm, page.stream, codec.dumps(dict(page.cursor)), run, time_to_db(at, db.dialect.name))
     upsert(db, WATERMARK, ("crm", "stream", "cursor", "run", "saved_at"), [saved], ("crm", "stream"))
     return Kept(tally.stored, tally.duplicate, len(page.quarantined), frozenset(tally.touched))

@@ -58,6 +58,12 @@ def release(db: Connection, lease: Lease) -> None:
     )
 
 
+def holder(db: Connection, name: str, at: datetime) -> str | None:
+    """Who holds it and is alive."""
+    query = select(LEASE.c.holder).where(LEASE.c.name == name, LEASE.c.expires_at > at, LEASE.c.holder != "")
+    return db.execute(query).scalar()
+
+
 def check(db: Connection, lease: Lease) -> None:
     """That nobody took the lease over, nor it was released. The row stays locked until the transaction ends."""
     row = db.execute(

@@ -5,7 +5,7 @@ Runs only after every stream has ended, so that nobody is judged on half of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,8 +33,8 @@ from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.values import same_value
 from connector.core.write_plan import REJECTED_WAIT, plan_record, results
 from connector.phases.definition import Definition
-from connector.phases.lease import acquired
-from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review
+from connector.phases.lease import acquired, in_turn
+from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review, wanted
 
 BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
 
@@ -63,6 +63,22 @@ class DecidedAll:
     left: int = 0
     tallies: dict[str, CrmTally] = field(default_factory=dict)
     plans: dict[str, int] = field(default_factory=dict)
+    last: Ref | None = None  # up to whom a backfill has decided
+    more: bool = False  # it gave way to another run, or had enough for one plan
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn at the people whom a backfill holds: about `most` of them, fewer where another run waits for its own.
+
+    `done` carries on what earlier turns came to, plans that are still open included. `meanwhile` is called while others
+    have theirs.
+    """
+
+    backfill: int
+    most: int
+    done: DecidedAll
+    meanwhile: Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +104,30 @@ async def decide(
     schemas: Schemas,
     may_leave: bool = True,
     progress: Callable[[int], None] = lambda people: None,
+    turn: Turn | None = None,
 ) -> DecidedAll:
-    """Decide everybody who is due, and keep a write plan per asked CRM.
+    """Decide everybody who is due, and keep a write plan per asked CRM. `turn`: only whom a backfill holds.
 
     `may_leave=False` after a stream failed: nobody is demoted on missing facts. Raises LeaseBusy.
     """
-    lease = await acquired(ledger, "decide", holder, clock)
+    if turn:
+        lease = await in_turn(ledger, "decide", holder, clock, turn.meanwhile)
+    else:
+        lease = await acquired(ledger, "decide", holder, clock)
     as_of = clock.now()
-    done = DecidedAll(tallies={crm: CrmTally() for crm in crms})
+    done = turn.done if turn else DecidedAll()
+    backfill = turn.backfill if turn else None
+    done.more = False
+    before = done.people
     ladder = ladder_of(definition, schemas)
     try:
+        open_plans = {plan.id for plan in await ledger.plans(50) if plan.status == "open"} if turn else set()
         for crm in crms:
-            done.plans[crm] = await ledger.open_plan(run, crm, lease, as_of)
-        last: Ref | None = None
-        while refs := await ledger.due(crms, as_of, BATCH, after=last):
+            done.tallies.setdefault(crm, CrmTally())
+            if done.plans.get(crm) not in open_plans:
+                done.plans[crm] = await ledger.open_plan(run, crm, lease, as_of)
+        last = done.last
+        while refs := await ledger.due(crms, as_of, BATCH, after=last, backfill=backfill):
             last = refs[-1]
             hood = await ledger.neighbourhood(refs)
             resolution = resolve(hood.records, hood.person_of, hood.decided)
@@ -138,6 +164,12 @@ async def decide(
                 as_of,
             )
             progress(done.people)
+            if turn:
+                done.last = last
+                enough = done.people - before >= turn.most
+                if enough or await ledger.holder(wanted("decide"), clock.now()) is not None:
+                    done.more = True
+                    break
     finally:
         await ledger.release(lease)
     return done

@@ -23,7 +23,7 @@ from connector.core.normalize import (
 from connector.errors import ConnectorError, LeaseBusy, RetryLater, SkipRecord
 from connector.phases.census import followed_up
 from connector.phases.lease import acquired, extended
-from connector.ports import Clock, CrmSource, Fetched, Ledger, NormalizedPage, Stream
+from connector.ports import Clock, CrmSource, Fetched, Fields, Kept, Lease, Ledger, NormalizedPage, Stream
 
 
 @dataclass(slots=True)
@@ -35,12 +35,56 @@ class Gathered:
     quarantined: set[tuple[str, str]] = field(
         default_factory=set
     )  # person records that could not be processed
+    touched: set[Ref] = field(default_factory=set)  # person records that became due by what was read
     failed: dict[str, str] = field(default_factory=dict)  # stream -> what went wrong
     first_load: bool = False
 
 
 Progress = Callable[[str, str, int], None]
 """Told (crm, stream, rows so far) after each page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Takes in the pages of one CRM for one run: each in one commit, every row of it accounted for."""
+
+    source: CrmSource
+    mapping: CrmMapping
+    ledger: Ledger
+    clock: Clock
+    run: int
+    gathered: Gathered
+    progress: Progress
+    backfill: int | None = None  # the backfill that the pages belong to
+
+    @property
+    def fields(self) -> Fields:
+        """What is read of each vendor object."""
+        return wanted_fields(self.mapping)
+
+    async def keep(self, page: Page, stream: Stream, lease: Lease) -> tuple[Lease, Kept]:
+        """Keep a page under this lease. Returns the lease renewed. Raises LeaseBusy, with nothing kept, when another
+        has taken it over."""
+        at = self.clock.now()
+        lease = await extended(self.ledger, lease, at)
+        page, vanished = await followed_up(page, stream, self.source, self.ledger, self.fields, at)
+        if self.backfill is not None:
+            page = replace(page, first_load=True)  # whatever it holds is old news
+        normalized = await _normalized(
+            page, stream, self.source.crm, self.mapping, self.ledger, at, self.gathered
+        )
+        normalized = replace(normalized, vanished=vanished, backfill=self.backfill)
+        kept = await self.ledger.keep(normalized, lease, self.run, at)
+        counts = self.gathered.fetched.setdefault(stream.name, Fetched())
+        counts.rows += page.fetched + len(vanished)
+        counts.stored += kept.stored
+        counts.duplicate += kept.duplicate
+        counts.quarantined += kept.quarantined
+        known = kept.stored + kept.duplicate + kept.quarantined
+        counts.ignored += max(page.fetched - known, 0)
+        self.gathered.touched |= kept.touched
+        self.progress(self.source.crm, stream.name, counts.rows)
+        return lease, kept
 
 
 async def gather(
@@ -57,31 +101,19 @@ async def gather(
     crm = source.crm
     lease = await acquired(ledger, f"pull:{crm}", holder, clock)
     gathered = Gathered()
-    fields = wanted_fields(mapping)
+    intake = Intake(source, mapping, ledger, clock, run, gathered, progress)
     try:
         for stream in source.streams():
-            if not _is_mapped(stream, mapping):
+            if not is_mapped(stream, mapping):
                 continue
-            counts = gathered.fetched.setdefault(stream.name, Fetched())
+            gathered.fetched.setdefault(stream.name, Fetched())
             try:
                 since = await ledger.cursor(crm, stream.name)
                 if stream.kind == "person" and (since is None or since.get("kind") == "list"):
                     gathered.first_load = True
-                async with _ended(source.pull(stream.name, since, fields)) as pages:
+                async with ended(source.pull(stream.name, since, intake.fields)) as pages:
                     async for page in pages:
-                        at = clock.now()
-                        lease = await extended(ledger, lease, at)
-                        page, vanished = await followed_up(page, stream, source, ledger, fields, at)
-                        normalized = await _normalized(page, stream, crm, mapping, ledger, at, gathered)
-                        normalized = replace(normalized, vanished=vanished)
-                        kept = await ledger.keep(normalized, lease, run, at)
-                        counts.rows += page.fetched + len(vanished)
-                        counts.stored += kept.stored
-                        counts.duplicate += kept.duplicate
-                        counts.quarantined += kept.quarantined
-                        known = kept.stored + kept.duplicate + kept.quarantined
-                        counts.ignored += max(page.fetched - known, 0)
-                        progress(crm, stream.name, counts.rows)
+                        lease, _ = await intake.keep(page, stream, lease)
             except LeaseBusy:
                 raise
             except ConnectorError as error:
@@ -98,7 +130,7 @@ async def gather(
 
 
 @asynccontextmanager
-async def _ended(pages: AsyncIterator[Page]) -> AsyncIterator[AsyncIterator[Page]]:
+async def ended(pages: AsyncIterator[Page]) -> AsyncIterator[AsyncIterator[Page]]:
     """The pages of a stream, ended with their reader: no call is sent ahead for a reader that has left."""
     try:
         yield pages
@@ -108,7 +140,7 @@ async def _ended(pages: AsyncIterator[Page]) -> AsyncIterator[AsyncIterator[Page
             await end()
 
 
-def _is_mapped(stream: Stream, mapping: CrmMapping) -> bool:
+def is_mapped(stream: Stream, mapping: CrmMapping) -> bool:
     """A stream nobody maps is not pulled: no call is spent on what nothing reads."""
     if stream.kind == "engagement":
         return stream.name in mapping.engagement

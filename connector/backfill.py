@@ -1,0 +1,376 @@
+"""A backfill: an old range of one CRM, read in slices, decided in turns, pushed like every plan. Knows no CRM by name.
+
+It is estimated first, kept in the ledger so that any process may take it up where it was left, and gives way to due
+syncs throughout. The people whom it touches are held until all of its range is read: nobody is judged on half of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from connector.core.mapping import CrmMapping
+from connector.core.model import JsonValue
+from connector.core.names import nearest
+from connector.errors import FixConfig, LeaseBusy, StopRun
+from connector.phases.backfill import Stop, read_range, spent
+from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
+from connector.phases.definition import Definition
+from connector.phases.gather import Gathered, is_mapped
+from connector.phases.lease import POLL, Heartbeat, acquired
+from connector.phases.push import Terms, push
+from connector.pipeline import (
+    Approve,
+    PlanSummary,
+    RunResult,
+    Watching,
+    crossed,
+    finish,
+    joined,
+    live_schemas,
+    prove,
+    settle_all,
+    status_of,
+)
+from connector.ports import (
+    Adapter,
+    Allowance,
+    Backfill,
+    Clock,
+    CrmCounts,
+    Estimate,
+    Ledger,
+    Range,
+    Stream,
+    backfill_lease,
+)
+
+ROUND = 1_000  # people a plan, so that it is decided and sent within the patience of a sync that waits
+EVERYBODY = 1_000_000_000
+PLANS_SEEN = 20  # the latest plans, among which another run's open one is looked for
+
+
+def holder_of(holder: str) -> str:
+    """By what name a process holds its leases for a backfill: another than for its syncs."""
+    return f"{holder}/backfill"
+
+
+# -------------------------------------------------------------------------------------------------------- beforehand
+
+
+def streams_of(adapter: Adapter, mapping: CrmMapping, object: str) -> list[Stream]:
+    """The mapped streams that `object` names: a stream, or the vendor's object (either's plural); empty: all.
+
+    Raises FixConfig for a name that nothing mapped has.
+    """
+    mapped = [stream for stream in adapter.streams() if is_mapped(stream, mapping)]
+    if not object:
+        return mapped
+    names = {name.lower(): stream for stream in mapped for name in (*stream.objects, stream.name)}
+    asked = object.lower()
+    found = names.get(asked) or names.get(f"{asked}s") or names.get(asked.removesuffix("s"))
+    if found is None:
+        known = ", ".join(stream.name for stream in mapped)
+        hint = nearest(object, [*names])
+        raise FixConfig(
+            f"{adapter.crm} has no mapped object `{object}`.",
+            next_step=f"Did you mean `{hint}`? Known: {known}." if hint else f"Known: {known}.",
+            where="--object",
+        )
+    return [found]
+
+
+async def estimate(adapter: Adapter, mapping: CrmMapping, object: str, within: Range) -> dict[str, Estimate]:
+    """Per stream what reading the range would take, by the vendor's own count; in reading order."""
+    return {
+        stream.name: await adapter.estimate(stream.name, within)
+        for stream in streams_of(adapter, mapping, object)
+    }
+
+
+def told(estimates: Mapping[str, Estimate], allowance: Allowance | None) -> dict[str, JsonValue]:
+    """The estimate as a document: in all and per stream. `share`: of all calls that the account may make in a day."""
+    counts = [each.rows for each in estimates.values()]
+    calls = sum(each.calls for each in estimates.values())
+    document: dict[str, JsonValue] = {
+        "records": sum(rows for rows in counts if rows is not None),
+        "uncounted": [name for name, each in estimates.items() if each.rows is None],
+        "calls": calls,
+        "minutes": round(sum(each.seconds for each in estimates.values()) / 60, 1),
+        "share": None,
+        "left_today": None,
+        "streams": {
+            name: {"records": each.rows, "calls": each.calls, "minutes": round(each.seconds / 60, 1)}
+            for name, each in estimates.items()
+        },
+    }
+    if allowance is not None and allowance.allowed > 0:
+        document["share"] = round(calls / allowance.allowed, 4)
+        document["left_today"] = max(int(allowance.share * allowance.allowed) - allowance.used, 0)
+    return document
+
+
+# --------------------------------------------------------------------------------------------------------------- run
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt at a backfill on its way."""
+
+    backfill: Backfill
+    adapter: Adapter
+    definition: Definition
+    ledger: Ledger
+    clock: Clock
+    holder: str
+    alive: Heartbeat
+    approve: Approve
+    watching: Watching
+    version: int
+    result: RunResult
+    gathered: Gathered = field(default_factory=Gathered)
+    done: DecidedAll = field(default_factory=DecidedAll)
+    why_not: str = ""  # why nothing is sent (any more); the plan grows and waits
+
+    @property
+    def crm(self) -> str:
+        return self.adapter.crm
+
+    @property
+    def counts(self) -> CrmCounts:
+        return self.result.crms[self.crm]
+
+
+async def run_backfill(
+    backfill: Backfill,
+    adapter: Adapter,
+    definition: Definition,
+    ledger: Ledger,
+    clock: Clock,
+    *,
+    holder: str,
+    approve: Approve,
+    plan_only: bool = False,
+    watching: Watching | None = None,
+) -> RunResult:
+    """Go on with a backfill until it ends, is stopped from outside, or has to wait. The first attempt is no different.
+
+    Raises LeaseBusy while another process runs a backfill of this CRM, FixConfig before anything is read where
+    credentials, account or definition are wrong. Killed at any point, the next attempt reads a page a stream again at
+    most.
+    """
+    started, crm = clock.now(), adapter.crm
+    holder = holder_of(holder)
+    alive = Heartbeat(ledger, clock, await ledger.acquire(backfill_lease(crm), holder, started))
+    try:
+        version = await ledger.adopt_files(definition.texts, started)
+        adapters = {crm: adapter}
+        unreachable = await prove(adapters, ledger, clock)
+        unreachable = unreachable or await settle_all(adapters, definition, ledger, clock, holder)
+        backfill = await ledger.begin_backfill(backfill.id, alive.lease, clock.now())
+        result = RunResult(backfill.run, crms={crm: CrmCounts()})
+        attempt = _Attempt(
+            backfill, adapter, definition, ledger, clock, holder, alive, approve, watching or Watching(),
+            version, result, why_not="--dry-run" if plan_only else "",
+        )  # fmt: skip
+        before = {crm: adapter.calls()}
+        try:
+            stop = Stop("waiting", unreachable[crm]) if unreachable else await _worked(attempt)
+            await _sum_up(attempt, stop)
+            status, reason = _ended(attempt, stop)
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
+            result.status = "cancelled" if cancelled else "failed"
+            reason = "interrupted" if cancelled else str(error) or type(error).__name__
+            attempt.counts.error = attempt.counts.error or reason
+            await _settled(attempt, "paused" if cancelled else "failed", reason)
+            await finish(result, adapters, before, ledger, clock, started)
+            raise
+        await _settled(attempt, status, reason)
+        await finish(result, adapters, before, ledger, clock, started)
+        return result
+    finally:
+        await ledger.release(alive.lease)
+
+
+async def _worked(attempt: _Attempt) -> Stop | None:
+    """Read what is left of the range, then decide and push whom it touched."""
+    stop = await read_range(
+        attempt.adapter,
+        attempt.definition.mappings[attempt.crm],
+        attempt.ledger,
+        attempt.clock,
+        attempt.backfill,
+        holder=attempt.holder,
+        gathered=attempt.gathered,
+        alive=attempt.alive,
+        progress=attempt.watching.gathered,
+    )
+    if stop is not None:
+        return stop
+    schemas = await live_schemas({attempt.crm: attempt.adapter}, attempt.definition)
+    while True:
+        stop = await _one_round(attempt, schemas)
+        if stop is not None or not attempt.done.more:
+            break
+    if attempt.why_not:
+        await _leave_waiting(attempt)
+    return stop
+
+
+async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
+    """Decide some of the people and send their plan. Others may have their turn before the next round."""
+    ledger, clock, crm, done = attempt.ledger, attempt.clock, attempt.crm, attempt.done
+    await attempt.alive()
+    now = await ledger.backfill(attempt.backfill.run)
+    if now is not None and now.wish:
+        status = "paused" if now.wish == "pause" else "cancelled"
+        return Stop(status, f"{status} from outside")
+    await _others_plans_gone(attempt)
+    tally = done.tallies.setdefault(crm, CrmTally())
+    before = (tally.planned, tally.overwriting, tally.holding)
+    attempt.done = done = await decide(
+        ledger,
+        attempt.definition,
+        clock,
+        run=attempt.backfill.run,
+        crms=[crm],
+        holder=attempt.holder,
+        version=attempt.version,
+        schemas=schemas,
+        may_leave=not attempt.gathered.failed,
+        progress=attempt.watching.decided,
+        turn=Turn(attempt.backfill.id, EVERYBODY if attempt.why_not else ROUND, done, attempt.alive),
+    )
+    if attempt.why_not:
+        return None
+    mapping, plan = attempt.definition.mappings[crm], done.plans[crm]
+    planned, overwriting, holding = (
+        after - earlier
+        for after, earlier in zip((tally.planned, tally.overwriting, tally.holding), before, strict=True)
+    )
+    limit = crossed(mapping, CrmTally(planned=planned, overwriting=overwriting, holding=holding))
+    summary = PlanSummary(plan, crm, planned, overwriting, limit)
+    if planned and not await attempt.approve(summary):
+        attempt.why_not = limit or "not approved"
+        return None
+    terms = Terms(mapping, schemas, attempt.definition.criteria.min_change)
+    try:
+        pushed = await push(
+            attempt.adapter, terms, ledger, clock, plan=plan, holder=attempt.holder,
+            progress=attempt.watching.pushed,
+        )  # fmt: skip
+    except LeaseBusy as error:
+        attempt.why_not = str(error)  # somebody else pushes and goes on pushing
+    except StopRun:
+        # A sync has opened a plan of its own and taken over what was not sent yet. Lost is nothing.
+        return None
+    else:
+        attempt.why_not = pushed.error or ""
+        attempt.counts.error = joined(attempt.counts.error, pushed.error)
+    return None
+
+
+async def _others_plans_gone(attempt: _Attempt) -> None:
+    """Wait, with bounded patience, while another run is between its plan and its push: a new plan would end its own."""
+    ledger, clock = attempt.ledger, attempt.clock
+    for _ in range(60):
+        plans = await ledger.plans(PLANS_SEEN)
+        others = [
+            plan.run
+            for plan in plans
+            if plan.crm == attempt.crm and plan.status == "open" and plan.run != attempt.backfill.run
+        ]
+        runs = [await ledger.run(run) for run in others]
+        if not any(run is not None and run.status == "running" for run in runs):
+            return
+        await attempt.alive()
+        await clock.sleep(POLL)
+
+
+async def _leave_waiting(attempt: _Attempt) -> None:
+    """What was planned and not sent waits for `plan apply`, with the reason."""
+    plan = attempt.done.plans[attempt.crm]
+    lease = await acquired(attempt.ledger, f"push:{attempt.crm}", attempt.holder, attempt.clock)
+    why = f"waits for `connector plan apply {plan}`: {attempt.why_not}"
+    waiting = await attempt.ledger.wait(plan, why, lease, attempt.clock.now())
+    await attempt.ledger.release(lease)
+    if waiting:
+        attempt.result.plans[attempt.crm] = plan
+
+
+async def _sum_up(attempt: _Attempt, stop: Stop | None) -> None:
+    """The sums (DESIGN 2), by how the planned rows stand now. Whom a stopped attempt has read and not decided waits."""
+    counts, gathered, done, result = attempt.counts, attempt.gathered, attempt.done, attempt.result
+    rows = dict(await attempt.ledger.outcomes(attempt.backfill.run, attempt.crm))
+    counts.held_back = rows.pop("held_back", 0)
+    for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
+        setattr(counts, name, rows.pop(name, 0))
+    counts.unknown += rows.pop("sending", 0)
+    counts.waiting += sum(rows.values())
+    decided = counts.held_back + sum(
+        getattr(counts, name) for name in ("written", "rejected", "unknown", "set_aside", "waiting")
+    )
+    seen = done.tallies[attempt.crm].seen if attempt.crm in done.tallies else set()
+    undecided = {ref for ref in gathered.touched - seen if ref.crm == attempt.crm} if stop else set()
+    only_read = gathered.records - seen - undecided
+    counts.waiting += len(undecided)
+    counts.planned = decided - counts.held_back + len(undecided)
+    counts.unchanged = len(seen) - decided + len(only_read)
+    counts.quarantined = len(gathered.quarantined)
+    counts.read = len(seen) + len(undecided) + len(only_read) + counts.quarantined
+    counts.fetched = gathered.fetched
+    for stream, why in gathered.failed.items():
+        counts.error = joined(counts.error, f"{stream}: {why}")
+    if stop is not None and not gathered.failed:
+        counts.error = joined(counts.error, stop.reason)
+    result.people, result.entered, result.left = done.people, done.entered, done.left
+    result.now = (await attempt.ledger.stage_counts()).get("mql", 0)
+
+
+def _ended(attempt: _Attempt, stop: Stop | None) -> tuple[str, str]:
+    """How the run ends, and where the backfill stands from now on."""
+    if stop is not None:
+        attempt.result.status = "cancelled" if stop.status == "cancelled" else "partial"
+        return stop.status, stop.reason
+    attempt.result.status = status_of(attempt.result)
+    failed = attempt.gathered.failed
+    if failed:
+        return "failed", "; ".join(f"{stream}: {why}" for stream, why in failed.items())
+    return "succeeded", ""
+
+
+async def _settled(attempt: _Attempt, status: str, reason: str) -> None:
+    """The attempt's end in the ledger, and in the document that the command prints."""
+    ledger, clock = attempt.ledger, attempt.clock
+    await ledger.settle_backfill(attempt.backfill.id, status, reason, clock.now())
+    now = await ledger.backfill(attempt.backfill.run) or attempt.backfill
+    attempt.result.more = document(now, attempt.adapter.allowance())
+
+
+def document(backfill: Backfill, allowance: Allowance | None = None) -> dict[str, JsonValue]:
+    """Where a backfill stands, as `backfill --json` prints it beside the sums of its last run."""
+    since, until = backfill.within.since, backfill.within.until
+    return {
+        "backfill": {
+            "crm": backfill.crm,
+            "object": backfill.object or None,
+            "since": since.isoformat() if since else None,
+            "until": until.isoformat() if until else None,
+            "status": backfill.status,
+            "reason": backfill.reason,
+            "rows": backfill.rows,
+            "expected": backfill.expected,
+            "streams": {
+                each.name: {"rows": each.rows, "expected": each.expected, "done": each.done}
+                for each in backfill.streams
+            },
+        },
+        "estimate": told(backfill.estimates, allowance),
+    }
+
+
+def may_go_on(backfill: Backfill, allowance: Allowance | None) -> bool:
+    """Whether a backfill that waits would get any further now."""
+    return backfill.status == "queued" or spent(allowance, backfill.crm) is None
