@@ -127,6 +127,7 @@ class _Attempt:
     alive: Heartbeat
     approve: Approve
     watching: Watching
+    people_a_plan: int
     version: int
     result: RunResult
     gathered: Gathered = field(default_factory=Gathered)
@@ -153,6 +154,7 @@ async def run_backfill(
     approve: Approve,
     plan_only: bool = False,
     watching: Watching | None = None,
+    people_a_plan: int = ROUND,
 ) -> RunResult:
     """Go on with a backfill until it ends, is stopped from outside, or has to wait. The first attempt is no different.
 
@@ -172,7 +174,7 @@ async def run_backfill(
         result = RunResult(backfill.run, crms={crm: CrmCounts()})
         attempt = _Attempt(
             backfill, adapter, definition, ledger, clock, holder, alive, approve, watching or Watching(),
-            version, result, why_not="--dry-run" if plan_only else "",
+            people_a_plan, version, result, why_not="--dry-run" if plan_only else "",
         )  # fmt: skip
         before = {crm: adapter.calls()}
         try:
@@ -241,7 +243,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         schemas=schemas,
         may_leave=not attempt.gathered.failed,
         progress=attempt.watching.decided,
-        turn=Turn(attempt.backfill.id, EVERYBODY if attempt.why_not else ROUND, done, attempt.alive),
+        turn=Turn(attempt.backfill.id, EVERYBODY if attempt.why_not else attempt.people_a_plan, done, attempt.alive),
     )
     if attempt.why_not:
         return None

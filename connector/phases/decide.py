@@ -119,6 +119,7 @@ async def decide(
     backfill = turn.backfill if turn else None
     done.more = False
     before = done.people
+    batch = min(BATCH, turn.most) if turn else BATCH
     ladder = ladder_of(definition, schemas)
     try:
         open_plans = {plan.id for plan in await ledger.plans(50) if plan.status == "open"} if turn else set()
@@ -127,7 +128,7 @@ async def decide(
             if done.plans.get(crm) not in open_plans:
                 done.plans[crm] = await ledger.open_plan(run, crm, lease, as_of)
         last = done.last
-        while refs := await ledger.due(crms, as_of, BATCH, after=last, backfill=backfill):
+        while refs := await ledger.due(crms, as_of, batch, after=last, backfill=backfill):
             last = refs[-1]
             hood = await ledger.neighbourhood(refs)
             resolution = resolve(hood.records, hood.person_of, hood.decided)

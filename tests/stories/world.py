@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connector import pipeline
+from connector import backfill, pipeline
 from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.settings import variables_of
@@ -18,7 +18,7 @@ from connector.ledger import SqlLedger, open_ledger
 from connector.phases.definition import Definition
 from connector.phases.push import Pushed, Terms, push
 from connector.pipeline import PlanSummary, RunResult, live_schemas
-from connector.ports import Adapter, PersonView
+from connector.ports import Adapter, Backfill, PersonView, Range
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandbox, RunningSandboxes, serve
@@ -70,6 +70,26 @@ class World:
             holder=holder,
             approve=approve,
             plan_only=plan_only,
+        )
+
+    async def ask_backfill(
+        self, crm: str = "hubspot", *, object: str = "", within: Range = Range(), yes: bool = True
+    ) -> Backfill:
+        """`backfill`, as far as the question: estimated and kept in the ledger."""
+        mapping = self.definition.mappings[crm]
+        estimates = await backfill.estimate(self.adapters[crm], mapping, object, within)
+        return await self.ledger.ask_backfill(crm, object, within, yes, estimates, self.clock.now())
+
+    async def backfill(self, asked: Backfill, *, holder: str = "story", **more: Any) -> RunResult:
+        """One attempt at it."""
+
+        async def approve(plan: PlanSummary) -> bool:
+            self.asked.append(plan)
+            return plan.limit is None or asked.yes
+
+        more.setdefault("approve", approve)
+        return await backfill.run_backfill(
+            asked, self.adapters[asked.crm], self.definition, self.ledger, self.clock, holder=holder, **more
         )
 
     async def apply(self, crm: str, plan: int) -> Pushed:
