@@ -23,6 +23,7 @@ from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandbox, RunningSandboxes, serve
 
+EVERYTHING = Range()
 START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
 
@@ -73,7 +74,7 @@ class World:
         )
 
     async def ask_backfill(
-        self, crm: str = "hubspot", *, object: str = "", within: Range = Range(), yes: bool = True
+        self, crm: str = "hubspot", *, object: str = "", within: Range = EVERYTHING, yes: bool = True
     ) -> Backfill:
         """`backfill`, as far as the question: estimated and kept in the ledger."""
         mapping = self.definition.mappings[crm]
