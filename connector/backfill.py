@@ -243,7 +243,9 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         schemas=schemas,
         may_leave=not attempt.gathered.failed,
         progress=attempt.watching.decided,
-        turn=Turn(attempt.backfill.id, EVERYBODY if attempt.why_not else attempt.people_a_plan, done, attempt.alive),
+        turn=Turn(
+            attempt.backfill.id, EVERYBODY if attempt.why_not else attempt.people_a_plan, done, attempt.alive
+        ),
     )
     if attempt.why_not:
         return None
