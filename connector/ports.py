@@ -60,6 +60,7 @@ class FieldInfo:
     options: tuple[str, ...] = ()
     restricted: bool = False  # only `options` are accepted
     max_length: int | None = None
+    forward_only: bool = False  # a stage that the CRM lets only rise; to lower it, clear it first
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,7 +470,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A difference that was refused: `rejected`, `unknown` or `discarded`, for these wanted values."""
+    """A difference that was refused: `rejected`, `parked`, `unknown` or `discarded`, for these wanted values."""
 
     kind: str
     wanted: Mapping[str, JsonValue]

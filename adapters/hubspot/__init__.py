@@ -15,6 +15,7 @@ from adapters.hubspot import setup
 from adapters.hubspot.api import Api, Paths, Usage
 from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
+from adapters.hubspot.lower import BACKWARD, CLEAR_FIRST
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
 from connector.core.mapping import CrmMapping
@@ -36,12 +37,22 @@ from connector.ports import (
     ProbeAnswer,
     Range,
     Stream,
+    Switch,
     TokenStore,
     Variable,
 )
 from connector.transport import Auth, checked_url
 
+SWITCHES = (
+    Switch(
+        "backward_lifecycle",
+        "how a lifecycle stage goes back: cleared and then set (clear_first), set at once (accepted), or not at all"
+        " (impossible)",
+        CLEAR_FIRST,
+    ),
+)
 SCHEMA_LASTS = timedelta(hours=6)  # admins add stages and options while we run
+SCHEMA_AGAIN = timedelta(minutes=1)  # how old it may be when a write is turned away by it
 OAUTH = ("HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN")
 
 
@@ -55,6 +66,7 @@ class HubSpot:
         self._api = api
         self._auth = auth
         self._daily_share = daily_share
+        self._switches = {switch.name: str(switch.default) for switch in SWITCHES}
         self._schemas: dict[str, tuple[datetime, Mapping[str, FieldInfo]]] = {}
 
     def streams(self) -> Sequence[Stream]:
@@ -100,6 +112,13 @@ class HubSpot:
             return known[1]
         return await self.schema(object)
 
+    async def _checking(self, object: str, anew: bool) -> Mapping[str, FieldInfo]:
+        """The schema that values are held against; asked anew at most once a minute."""
+        known = self._schemas.get(object)
+        if anew and (known is None or self._api.clock.now() - known[0] >= SCHEMA_AGAIN):
+            return await self.schema(object)
+        return await self._cached_schema(object)
+
     def calls(self) -> int:
         """HTTP requests sent so far, refused ones included, token calls not."""
         return self._api.calls
@@ -122,7 +141,9 @@ class HubSpot:
                 next_step="Writing goes on tomorrow; or raise HUBSPOT_DAILY_SHARE.",
                 after=self._api.until_midnight(),
             )
-        return await pushing.push(self._api, batch)
+        return await pushing.push(
+            pushing.Pushing(self._api, self._checking, self._switches["backward_lifecycle"]), batch
+        )
 
     async def estimate(self, stream: str, within: Range) -> Estimate:
         """See `adapters.hubspot.backfill`."""
@@ -160,7 +181,15 @@ class HubSpot:
         return ()
 
     def use(self, switches: Mapping[str, JsonValue]) -> None:
-        """See connector.ports."""
+        """The answers of earlier probes. Raises FixConfig for a value that a switch does not have."""
+        for name, value in switches.items():
+            if name in self._switches:
+                if value not in BACKWARD:
+                    raise FixConfig(
+                        f"The switch {name} has no position {value!r}.",
+                        next_step="Run `connector check hubspot --deep` again.",
+                    )
+                self._switches[name] = str(value)
 
     async def close(self) -> None:
         """Give connections back."""
@@ -291,4 +320,5 @@ PLUGIN = Plugin(
     admin_variables=ADMIN_VARIABLES,
     as_source=setup.as_source,
     access=access,
+    switches=SWITCHES,
 )

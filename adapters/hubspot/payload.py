@@ -327,6 +327,7 @@ def field_info(row: Any) -> FieldInfo:
         options=options,
         restricted=kind in ("enum", "boolean") and bool(options),
         max_length=65_536 if kind == "text" else None,
+        forward_only=str(row["name"]) == "lifecyclestage",
     )
 
 

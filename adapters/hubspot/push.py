@@ -1,58 +1,40 @@
-"""Push to HubSpot: a batch goes in, one Receipt per Write comes out, in order. Never creates, never writes
-backward.
+"""Push to HubSpot: a batch goes in, one Receipt per Write comes out, in order. Never creates, and writes a stage
+backward only where the plan says so.
 
-Success is read off `results` and `errors`, record by record, never off the status: HubSpot answers 200, 207
-or 400 to the same half-good batch, depending on version and trace ids, and leaves merged-away ids out
-without a word (developers.hubspot.com, "CRM objects" and "Batch endpoints").
+What a batch update answers is in `batches`, what is checked before it in `checks`, stages that go back in `lower`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from adapters.hubspot.api import Api
-from adapters.hubspot.byid import get_one, type_of
-from adapters.hubspot.errors import BadRequest, code_of, context_ids, errors_of, message_of
-from adapters.hubspot.payload import CRM, lenient_moment, wire
-from adapters.hubspot.rows import results_of
-from connector.core.model import Outcome, Receipt, Ref, Write
-from connector.errors import OutcomeUnknown, RetryLater
-from connector.transport import Answer
+from adapters.hubspot.batches import BATCH, STAGE, WRITTEN, Fate, Input, send
+from adapters.hubspot.checks import refusal
+from adapters.hubspot.lower import lower
+from adapters.hubspot.payload import wire
+from connector.core.model import Receipt, Write
+from connector.errors import ConnectorError
+from connector.ports import FieldInfo
 
-BATCH = 100
-STAGE = "lifecyclestage"
-# Codes that concern a property as such: every input that carries it fails alike, whatever its value.
-PROPERTY_CODES = frozenset({"PROPERTY_DOESNT_EXIST", "READ_ONLY_VALUE", "READ_ONLY_PROPERTY"})
+__all__ = ["BATCH", "Pushing", "push"]
 
-
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """One record of a batch as it goes out."""
-
-    id: str
-    trace: str
-    properties: Mapping[str, str]
-
-    def body(self) -> dict[str, Any]:
-        return {"id": self.id, "objectWriteTraceId": self.trace, "properties": dict(self.properties)}
+Schema = Callable[[str, bool], Awaitable[Mapping[str, FieldInfo]]]
+"""The properties of an object, by name; True asks for them anew."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Fate:
-    """What came of one input."""
+class Pushing:
+    """What a push needs beside the batch. `backward` is the switch of that name (see `lower`)."""
 
-    outcome: Outcome
-    reason: str = ""
-    code: str = ""
-    moved_to: Ref | None = None
-
-
-WRITTEN = _Fate(Outcome.WRITTEN)
+    api: Api
+    schema: Schema
+    backward: str
 
 
-async def push(api: Api, batch: Sequence[Write]) -> list[Receipt]:
+async def push(pushing: Pushing, batch: Sequence[Write]) -> list[Receipt]:
     """Partial updates of known records of one object.
 
     Raises OutcomeUnknown when nobody can tell whether the batch arrived, RetryLater when nothing was sent
@@ -62,176 +44,50 @@ async def push(api: Api, batch: Sequence[Write]) -> list[Receipt]:
     if not batch:
         return []
     object_ = batch[0].ref.object
-    folded: dict[str, dict[str, str]] = {}
-    for write in batch:  # an id may appear once in a batch, or HubSpot refuses the whole of it
-        values = {name: wire(value) for name, value in write.values.items()}
-        folded.setdefault(write.ref.id, {}).update(values)
-    trace = {write.ref.id: write.id for write in batch}
-    inputs = [_Input(id_, f"w{trace[id_]}-{id_}", values) for id_, values in folded.items() if values]
-    fates = {id_: WRITTEN for id_, values in folded.items() if not values}  # nothing to say is said
-    for start in range(0, len(inputs), BATCH):
-        part = inputs[start : start + BATCH]
-        fates.update(await _send(api, object_, part, first=start == 0))
+    inputs, present = _folded(batch)
+    fates = {one.id: WRITTEN for one in inputs if not one.properties}  # nothing to say is said
+    fates |= await _checked(pushing.schema, object_, [one for one in inputs if one.properties])
+    ready = [one for one in inputs if one.id not in fates]
+    forward = [one for one in ready if one.id not in present]
+    backward = [one for one in ready if one.id in present]
+    first = True
+    for start in range(0, len(forward), BATCH):
+        fates |= await send(pushing.api, object_, forward[start : start + BATCH], first=first)
+        first = False
+    for start in range(0, len(backward), BATCH):
+        part = backward[start : start + BATCH]
+        fates |= await lower(pushing.api, object_, part, present, way=pushing.backward, first=first)
+        first = False
     return [_receipt(write, fates[write.ref.id]) for write in batch]
 
 
-def _receipt(write: Write, fate: _Fate) -> Receipt:
-    return Receipt(write.id, fate.outcome, fate.reason, fate.code, fate.moved_to)
+def _folded(batch: Sequence[Write]) -> tuple[list[Input], dict[str, str]]:
+    """Each id once, or HubSpot refuses the whole batch; and the stages that are to be lowered, by id."""
+    values: dict[str, dict[str, str]] = {}
+    present: dict[str, str] = {}
+    for write in batch:
+        values.setdefault(write.ref.id, {}).update(
+            {name: wire(value) for name, value in write.values.items()}
+        )
+        if STAGE in write.lowered:
+            present[write.ref.id] = wire(write.lowered[STAGE])
+    trace = {write.ref.id: write.id for write in batch}
+    return [Input(id_, f"w{trace[id_]}-{id_}", found) for id_, found in values.items()], present
 
 
-async def _send(api: Api, object_: str, inputs: Sequence[_Input], *, first: bool) -> dict[str, _Fate]:
-    """One call; where HubSpot refuses the whole batch for one record, smaller calls until it is found."""
-    if not inputs:
-        return {}
-    path = f"{api.paths.objects(type_of(object_))}/batch/update"
-    try:
-        answer = await api.post(path, {"inputs": [one.body() for one in inputs]}, idempotent=False)
-    except BadRequest as error:
-        return await _refused(api, object_, inputs, error)
-    except OutcomeUnknown as error:
-        if first:
-            raise
-        return {one.id: _Fate(Outcome.UNKNOWN, error.message) for one in inputs}
-    except RetryLater as error:
-        if first:
-            raise
-        return {one.id: _Fate(Outcome.WAITING, error.message) for one in inputs}
-    return await _settle(api, object_, inputs, answer)
-
-
-async def _refused(api: Api, object_: str, inputs: Sequence[_Input], error: BadRequest) -> dict[str, _Fate]:
-    """A 400 wrote nothing. The records it names are rejected; the others are sent again without them."""
-    document = error.answer.json
-    if len(inputs) == 1:
-        return {inputs[0].id: _rejection(document)}
-    named = _named(document, inputs)
-    if named and len(named) < len(inputs):
-        rest = [one for one in inputs if one.id not in named]
-        return {**named, **await _send(api, object_, rest, first=False)}
-    if named:
-        return named
-    middle = len(inputs) // 2
-    return {
-        **await _send(api, object_, inputs[:middle], first=False),
-        **await _send(api, object_, inputs[middle:], first=False),
-    }
-
-
-def _named(document: Any, inputs: Sequence[_Input]) -> dict[str, _Fate]:
-    """The inputs that an error body itself makes out: by trace id, or by a property that no record may
-    have.
+async def _checked(schema: Schema, object_: str, inputs: Sequence[Input]) -> dict[str, Fate]:
+    """What the live schema speaks against. Before a record is turned away the schema is read anew: set-up may have
+    added the property since. Where the schema cannot be read, HubSpot's own answers will say.
     """
-    by_trace = {one.trace: one for one in inputs}
-    named: dict[str, _Fate] = {}
-    for entry in errors_of(document):
-        for trace in context_ids(entry, "objectWriteTraceId"):
-            if trace in by_trace:
-                named[by_trace[trace].id] = _rejection(entry)
-        if str(entry.get("code")) in PROPERTY_CODES:
-            properties = context_ids(entry, "propertyName")
-            guilty = [one for one in inputs if any(name in one.properties for name in properties)]
-            named.update({one.id: _rejection(entry) for one in guilty})
-    return named
+    with suppress(ConnectorError):
+        for anew in (False, True):
+            known = await schema(object_, anew)
+            found = {one.id: fate for one in inputs if (fate := refusal(one.properties, known))}
+            if not found:
+                return {}
+        return found
+    return {}
 
 
-def _rejection(document: Any) -> _Fate:
-    code = code_of(document)
-    entries = [document, *errors_of(document)] if isinstance(document, Mapping) else []
-    properties = list(dict.fromkeys(name for entry in entries for name in context_ids(entry, "propertyName")))
-    where = f" ({', '.join(properties)})" if properties else ""
-    advice = ""
-    if code == "PROPERTY_DOESNT_EXIST":
-        advice = " Create it in HubSpot, or remap it in mappings/hubspot.yaml."
-    elif code in PROPERTY_CODES:
-        advice = " Remap it in mappings/hubspot.yaml."
-    return _Fate(Outcome.REJECTED, f"{message_of(document)}{where}{advice}", code)
-
-
-async def _settle(api: Api, object_: str, inputs: Sequence[_Input], answer: Answer) -> dict[str, _Fate]:
-    """Each input by what the answer says of it; what it leaves out is looked up."""
-    fates: dict[str, _Fate] = {}
-    replies: dict[str, Mapping[str, Any]] = {}
-    asked = {one.id: one for one in inputs}
-    try:
-        rows = results_of(answer)
-    except Exception as error:
-        raise OutcomeUnknown(
-            "HubSpot took the write and answered without saying what came of it.",
-            next_step="The records are read back before they are written again.",
-            where=answer.asked,
-        ) from error
-    for row in rows:
-        id_ = str(row.get("id")) if isinstance(row, Mapping) else ""
-        if id_ in asked:
-            replies[id_] = row
-    by_trace = {one.trace: one.id for one in inputs}
-    for entry in errors_of(answer.json):
-        ids = [by_trace[trace] for trace in context_ids(entry, "objectWriteTraceId") if trace in by_trace]
-        ids += [id_ for id_ in context_ids(entry, "ids") if id_ in asked]
-        if str(entry.get("category")) == "OBJECT_NOT_FOUND":
-            continue  # left out below, where it is found out whether it was merged or deleted
-        for id_ in ids:
-            fates[id_] = _rejection(entry)
-    for id_, row in replies.items():
-        fates.setdefault(id_, WRITTEN)
-        if fates[id_] is WRITTEN and STAGE in asked[id_].properties:
-            fates[id_] = await _stage_fate(api, object_, asked[id_], row)
-    for one in inputs:
-        if one.id not in fates:
-            fates[one.id] = await _left_out(api, object_, one)
-    return fates
-
-
-async def _stage_fate(api: Api, object_: str, one: _Input, row: Mapping[str, Any]) -> _Fate:
-    """The API moves a lifecycle stage forward only; asked to go back, it keeps the old one without an
-    error.
-    """
-    properties = row.get("properties")
-    if not isinstance(properties, Mapping) or STAGE not in properties:
-        fresh = await get_one(api, type_of(object_), one.id, [STAGE])
-        properties = fresh.get("properties") if isinstance(fresh, Mapping) else None
-    kept = properties.get(STAGE) if isinstance(properties, Mapping) else None
-    wanted = one.properties[STAGE]
-    if (kept or "") == wanted:
-        return WRITTEN
-    others = " The other fields were written." if len(one.properties) > 1 else ""
-    return _Fate(
-        Outcome.REJECTED,
-        f"HubSpot kept {STAGE} `{kept or ''}` instead of `{wanted}`.{others}",
-        "LIFECYCLE_STAGE_KEPT",
-    )
-
-
-async def _left_out(api: Api, object_: str, one: _Input) -> _Fate:
-    """Neither a result nor an error: merged, deleted, or silently not done."""
-    try:
-        row = await get_one(api, type_of(object_), one.id, [*one.properties, "hs_merged_object_ids"])
-    except RetryLater as error:
-        return _Fate(Outcome.UNKNOWN, f"HubSpot said nothing of this record. {error.message}")
-    if row is None:
-        return _Fate(Outcome.SET_ASIDE, "The record no longer exists in HubSpot.", "OBJECT_NOT_FOUND")
-    if str(row["id"]) != one.id:
-        moved = Ref(CRM, object_, str(row["id"]))
-        return _Fate(Outcome.SET_ASIDE, f"The record was merged into {moved.id}.", "MERGED", moved)
-    if row.get("archived") is True:
-        return _Fate(Outcome.SET_ASIDE, "The record was deleted in HubSpot.", "OBJECT_NOT_FOUND")
-    stored = row.get("properties") or {}
-    if all(_same(stored.get(name), value) for name, value in one.properties.items()):
-        return WRITTEN
-    return _Fate(
-        Outcome.UNKNOWN,
-        "HubSpot's answer left this record out, and it does not hold what was sent.",
-        "LEFT_OUT",
-    )
-
-
-def _same(stored: Any, sent: str) -> bool:
-    """HubSpot gives numbers and times back in a spelling of its own."""
-    text = "" if stored is None else str(stored)
-    if text == sent:
-        return True
-    try:
-        return float(text) == float(sent)
-    except ValueError:
-        at = lenient_moment(text)
-        return at is not None and at == lenient_moment(sent)
+def _receipt(write: Write, fate: Fate) -> Receipt:
+    return Receipt(write.id, fate.outcome, fate.reason, fate.code, fate.moved_to, fate.parked)

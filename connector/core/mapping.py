@@ -76,10 +76,14 @@ class FieldMap:
 
 @dataclass(frozen=True, slots=True)
 class StageMap:
-    """The lifecycle stage's field, and per stage of ours their values: the first is what we write."""
+    """The lifecycle stage's field, and per stage of ours their values: the first is what we write.
+
+    `backward`: where the CRM lets a stage only rise, one that must go back is cleared and then set.
+    """
 
     source: str
     values: Mapping[str, tuple[str, ...]]
+    backward: bool = False
 
     def theirs(self) -> dict[str, str]:
         """Ours to theirs, as written."""

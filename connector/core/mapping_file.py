@@ -62,7 +62,7 @@ TOP_KEYS = (
 )
 OBJECT_KEYS = ("kind", "emails", "fields", "scope", "stage", "status", "counters", "write")
 FIELD_KEYS = ("from", "transform", "values", "otherwise", "currency", "currency_from")
-STAGE_KEYS = ("from", "values")
+STAGE_KEYS = ("from", "values", "backward")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
 COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
@@ -272,7 +272,11 @@ def _stage(body: object, path: Path, problems: list[Problem]) -> StageMap | None
             for one in values[ours]
             if owner.setdefault(fold(one), ours) != ours
         )
-    return StageMap(source or "", {ours: theirs for ours, theirs in values.items() if theirs})
+    return StageMap(
+        source=source or "",
+        values={ours: theirs for ours, theirs in values.items() if theirs},
+        backward=_flag(body.get("backward", False), (*path, "backward"), problems),
+    )
 
 
 def _status(body: object, path: Path, problems: list[Problem]) -> StatusMap | None:

@@ -298,7 +298,8 @@ class StageDecision:
 class FieldWrite:
     """One field of a planned write: before-image, what is to stand there, under which write rule.
 
-    Values are JSON: text, numbers, booleans, None to clear, times as `2026-11-22T10:00:00Z`.
+    Values are JSON: text, numbers, booleans, None to clear, times as `2026-11-22T10:00:00Z`. `two_step`: the CRM lets
+    this stage only rise, so it is cleared and then set; kept with the row, it is the intent that a restart finishes.
     """
 
     field: str
@@ -306,6 +307,7 @@ class FieldWrite:
     after: JsonValue
     rule: str
     result: str  # our name for it: score, band, stage ...
+    two_step: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,22 +349,31 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One record's write as the adapter gets it. `values` are as in FieldWrite, in the vendor's field names."""
+    """One record's write as the adapter gets it. `values` are as in FieldWrite, in the vendor's field names.
+
+    `lowered`: fields of `values` that must be cleared before they can be set, with the value to be lowered. The adapter
+    leaves them alone where they hold something else by now, and puts this value back where the new one is refused.
+    """
 
     id: int
     ref: Ref
     values: Mapping[str, JsonValue]
+    lowered: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the vendor answered for one Write. `moved_to` where the record turned out merged or converted."""
+    """What the vendor answered for one Write. `moved_to` where the record turned out merged or converted.
+
+    `parked`, of a rejected one: time does not help, so it is tried again only when a value changes.
+    """
 
     write_id: int
     outcome: Outcome
     reason: str = ""
     code: str = ""  # the vendor's error code, for the counts by kind
     moved_to: Ref | None = None
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from connector.core.model import (
@@ -31,6 +32,14 @@ _FOLLOWERS = frozenset({"reason", "criteria_version"})  # never a reason to writ
 _TELLING = frozenset({"stage", "band", "status"})  # the reason is told anew with one of these
 
 
+class Lowering(StrEnum):
+    """What becomes of a stage that a write rule lets go back."""
+
+    FREE = "free"  # the CRM takes it like any other value
+    HELD = "held"  # the CRM lets stages only rise, and nobody has turned the two steps on
+    TWO_STEP = "two_step"  # cleared, then set
+
+
 class LastWritten(Protocol):
     """The last value we wrote to a field, and when."""
 
@@ -41,7 +50,7 @@ class LastWritten(Protocol):
 
 
 class Refused(Protocol):
-    """A difference that was refused: `rejected`, `unknown` or `discarded`; the wanted values by field."""
+    """A difference that was refused: `rejected`, `parked`, `unknown` or `discarded`; the wanted values by field."""
 
     @property
     def kind(self) -> str: ...
@@ -93,6 +102,7 @@ def plan_record(
     min_change: float,
     at: datetime,
     closed: Mapping[str, str] | None = None,
+    lowering: Lowering = Lowering.FREE,
 ) -> PlannedWrite:
     """What to say about one record, line by line of the mapping.
 
@@ -100,14 +110,14 @@ def plan_record(
     `stage_order` are the vendor's stages, lowest first; `stage_values` leads from our stages to theirs.
     `closed`: fields that cannot be written to now (not made yet, not editable), each with why.
     """
-    rules = _WriteRules(written, stage_order, stage_values)
+    rules = _WriteRules(written, stage_order, stage_values, lowering)
     open_: list[FieldWrite] = []
     held: list[tuple[FieldWrite, str]] = []
     for line in lines:
         if line.object != record.ref.object or line.result not in wanted:
             continue
         after, no_stage = _theirs(line.result, wanted[line.result], stage_values, stage_order)
-        write = FieldWrite(line.to, record.held.get(line.to), after, line.rule, line.result)
+        write = rules.stepped(FieldWrite(line.to, record.held.get(line.to), after, line.rule, line.result))
         if same_value(write.before, write.after):
             continue
         why = (
@@ -138,6 +148,7 @@ def judge_again(
     stage_order: Sequence[str],
     stage_values: Mapping[str, str],
     min_change: float,
+    lowering: Lowering = Lowering.FREE,
 ) -> PlannedWrite | str:
     """The same write, judged on values read just before the push; or why the record is set aside.
 
@@ -149,10 +160,10 @@ def judge_again(
     gone = _no_target(planned, fresh)
     if gone or fresh is None:
         return gone
-    rules = _WriteRules(written, stage_order, stage_values)
+    rules = _WriteRules(written, stage_order, stage_values, lowering)
     open_, held = [], list(planned.held_back)
     for old in planned.writes:
-        write = FieldWrite(old.field, fresh.held.get(old.field), old.after, old.rule, old.result)
+        write = rules.stepped(replace(old, before=fresh.held.get(old.field)))
         if same_value(write.before, write.after):
             continue
         why = rules.against(write, clear=True)  # a blank was allowed when it was planned
@@ -193,9 +204,30 @@ class _WriteRules:
     written: Mapping[str, LastWritten]
     stage_order: Sequence[str]
     stage_values: Mapping[str, str]
+    lowering: Lowering
 
     def against(self, write: FieldWrite, *, clear: bool) -> str:
         """Why a difference may not be sent; empty where it may."""
+        why = self._by_rule(write, clear=clear)
+        if not why and self.lowering is Lowering.HELD and self._lowers(write):
+            return f"this CRM takes `{write.before}` back to `{write.after}` only in two steps (`backward` is off)"
+        return why
+
+    def stepped(self, write: FieldWrite) -> FieldWrite:
+        """The write, marked where it must go in two steps."""
+        return replace(write, two_step=self.lowering is Lowering.TWO_STEP and self._lowers(write))
+
+    def _lowers(self, write: FieldWrite) -> bool:
+        """By the account's order, in which `other` has a place like any stage."""
+        if write.result != "stage":
+            return False
+        before, after = (self._index(value) for value in (write.before, write.after))
+        return before is not None and after is not None and after < before
+
+    def _index(self, stage: JsonValue) -> int | None:
+        return next((n for n, each in enumerate(self.stage_order) if same_value(each, stage)), None)
+
+    def _by_rule(self, write: FieldWrite, *, clear: bool) -> str:
         if write.rule == "never":
             return "the write rule is `never`"
         if is_blank(write.after) and not clear:
@@ -226,10 +258,7 @@ class _WriteRules:
     def _place(self, stage: JsonValue) -> float | None:
         if same_value(stage, self.stage_values.get("other", "other")):
             return None
-        for place, each in enumerate(self.stage_order):
-            if same_value(each, stage):
-                return float(place)
-        return None
+        return self._index(stage)
 
 
 def _theirs(
@@ -279,14 +308,16 @@ def _leave_refused(
     A CRM rejects a record as a whole, so one new value is a reason to try all again. A human discards
     differences, so only the ones that changed are proposed again.
     """
-    if refused is None or refused.kind not in ("rejected", "discarded"):
+    if refused is None or refused.kind not in ("rejected", "parked", "discarded"):
         return list(writes), []
-    if refused.kind == "rejected":
+    if refused.kind != "discarded":
         again = refused.at + REJECTED_WAIT
+        waited = refused.kind == "rejected" and at >= again
         speaking = [write for write in _worth(writes, min_change) if _speaks(write, min_change)]
-        if at >= again or not all(_same_wish(write, refused, min_change) for write in speaking):
+        if waited or not all(_same_wish(write, refused, min_change) for write in speaking):
             return list(writes), []
-        why = f"the CRM rejected these values; tried again when they change, or from {instant(again)}"
+        later = f", or from {instant(again)}" if refused.kind == "rejected" else ""
+        why = f"the CRM rejected these values; tried again when they change{later}"
         return [], [(write, why) for write in writes]
     why = "a human discarded this difference; proposed again when the value changes"
     same = [write for write in writes if _same_wish(write, refused, min_change)]

@@ -313,7 +313,7 @@ def load_score(row: Mapping[str, Any]) -> Score:
 
 def dump_writes(writes: Sequence[FieldWrite]) -> str:
     """The fields of a planned write as JSON text."""
-    return dumps([[w.field, w.before, w.after, w.rule, w.result] for w in writes])
+    return dumps([[w.field, w.before, w.after, w.rule, w.result, *([True] * w.two_step)] for w in writes])
 
 
 def load_writes(text: str) -> tuple[FieldWrite, ...]:

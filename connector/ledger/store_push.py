@@ -150,7 +150,8 @@ def receive(
     gave), `receipts` theirs in order.
 
     Written: the values become "last written", and the stored record holds them, so that the echo is no news.
-    Rejected: due again after 24 h. Unknown and set aside: due again at once. Waiting: the row waits.
+    Rejected: due again after 24 h, unless it is parked. Unknown and set aside: due again at once. Waiting: the row
+    waits.
     """
     store_lease.check(db, lease)
     if [row.id for row in rows] != [receipt.write_id for receipt in receipts]:
@@ -177,7 +178,7 @@ def receive(
     written = [(row, receipt) for row, receipt in pairs if receipt.outcome is Outcome.WRITTEN]
     _keep_written(db, written, at)
     refused = [
-        (row.ref, receipt.outcome.value, {w.field: w.after for w in row.writes}, receipt.reason)
+        (row.ref, _kind(receipt), {w.field: w.after for w in row.writes}, receipt.reason)
         for row, receipt in pairs
         if receipt.outcome in (Outcome.REJECTED, Outcome.UNKNOWN)
     ]
@@ -187,9 +188,15 @@ def receive(
     keep_refusals(db, refused, at)
     redirected = {row.ref: receipt.moved_to for row, receipt in pairs if receipt.moved_to is not None}
     _keep_records(db, written, {ref: (_state_of(ref, target), target) for ref, target in redirected.items()})
-    mark_due(db, [row.ref for row, receipt in pairs if receipt.outcome is Outcome.REJECTED], at + AGAIN)
+    mark_due(db, [row.ref for row, receipt in pairs if _kind(receipt) == Outcome.REJECTED.value], at + AGAIN)
     at_once = [r.ref for r, receipt in pairs if receipt.outcome in (Outcome.UNKNOWN, Outcome.SET_ASIDE)]
     mark_due(db, [*at_once, *redirected], at)
+
+
+def _kind(receipt: Receipt) -> str:
+    """How a refusal is remembered: `parked` apart from `rejected`, for time does not help it."""
+    rejected = receipt.outcome is Outcome.REJECTED
+    return "parked" if rejected and receipt.parked else receipt.outcome.value
 
 
 def _keep_written(db: Connection, written: Sequence[tuple[PlanRow, Receipt]], at: datetime) -> None:

@@ -31,7 +31,7 @@ from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.values import same_value
-from connector.core.write_plan import REJECTED_WAIT, plan_record, results
+from connector.core.write_plan import REJECTED_WAIT, Lowering, plan_record, results
 from connector.phases.definition import Definition
 from connector.phases.lease import acquired, in_turn
 from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review, wanted
@@ -310,6 +310,7 @@ def plan_for(
         min_change=min_change,
         at=as_of,
         closed=closed,
+        lowering=lowering_of(target, schema),
     )
 
 
@@ -329,6 +330,14 @@ def stage_order(target: ObjectMapping, schema: Mapping[str, FieldInfo] | None) -
     if info is not None and info.options:
         return info.options
     return tuple(target.stage.theirs().values())
+
+
+def lowering_of(target: ObjectMapping, schema: Mapping[str, FieldInfo] | None) -> Lowering:
+    """What becomes of a stage that must go back, by the field that the mapping writes it to."""
+    fields = [line.to for line in target.write if line.result == "stage"]
+    if target.stage is None or not any(schema and to in schema and schema[to].forward_only for to in fields):
+        return Lowering.FREE
+    return Lowering.TWO_STEP if target.stage.backward else Lowering.HELD
 
 
 def ladder_of(definition: Definition, schemas: Schemas) -> tuple[str, ...]:

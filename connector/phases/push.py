@@ -13,10 +13,10 @@ from datetime import timedelta
 from connector.core.mapping import CrmMapping, wanted_fields
 from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, VendorRecord, Write
 from connector.core.normalize import normalize_person
-from connector.core.values import same_value
+from connector.core.values import is_blank, same_value
 from connector.core.write_plan import judge_again
 from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater
-from connector.phases.decide import Schemas, stage_order
+from connector.phases.decide import Schemas, lowering_of, stage_order
 from connector.phases.lease import acquired
 from connector.ports import Adapter, Clock, Fields, Ledger, PlanRow
 
@@ -53,8 +53,9 @@ class Terms:
 async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: Clock, *, holder: str) -> int:
     """Read back what was under way when an earlier process died, or got no answer. Our value there means written.
 
-    Anything else did not arrive: it is set aside, which makes its person due again in this run. Returns how many.
-    Raises RetryLater when the CRM cannot be read now; what is under way stays so.
+    A stage that we had cleared in order to lower it is set, which ends what was begun. Anything else did not arrive: it
+    is set aside, which makes its person due again in this run. Returns how many. Raises RetryLater when the CRM cannot
+    be read now, or the second half gets no answer; what is under way stays so.
     """
     rows = await ledger.sending(adapter.crm)
     if not rows:
@@ -67,17 +68,66 @@ async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: C
             try:
                 fresh = await adapter.read([row.ref for row in batch], fields)
             except ConnectorError as error:
-                raise RetryLater(
-                    f"{len(rows)} earlier writes could not be read back: {error}",
-                    next_step="Nothing is written to this CRM before that; the next run tries again.",
-                    where=adapter.crm,
+                raise _unsettled(
+                    f"{len(rows)} earlier writes could not be read back: {error}", adapter
                 ) from error
-            receipts = [_settled(row, fresh.get(row.ref)) for row in batch]
+            halves = [row for row in batch if _half_done(row, fresh.get(row.ref))]
+            whole = [row for row in batch if row not in halves]
+            receipts = [_settled(row, fresh.get(row.ref)) for row in whole]
             lease = await ledger.renew(lease, clock.now())
-            await ledger.receive(batch, receipts, lease, clock.now())
+            if whole:
+                await ledger.receive(whole, receipts, lease, clock.now())
+            if halves:
+                finished = await _finish(adapter, halves)
+                lease = await ledger.renew(lease, clock.now())
+                await ledger.receive(halves, finished, lease, clock.now())
     finally:
         await ledger.release(lease)
     return len(rows)
+
+
+def _unsettled(message: str, adapter: Adapter) -> RetryLater:
+    return RetryLater(
+        message,
+        next_step="Nothing is written to this CRM before that; the next run tries again.",
+        where=adapter.crm,
+    )
+
+
+def _half_done(row: PlanRow, now: VendorRecord | None) -> bool:
+    """Whether our own clearing stands there, and the stage is still to be set. What anybody has set since stays."""
+    return (
+        now is not None
+        and now.state is RecordState.LIVE
+        and now.ref == row.ref
+        and any(
+            w.two_step and is_blank(now.values.get(w.field)) and not is_blank(w.after) for w in row.writes
+        )
+    )
+
+
+async def _finish(adapter: Adapter, rows: Sequence[PlanRow]) -> list[Receipt]:
+    """The second half of writes whose first half stands. The fields beside the stage went with the first half."""
+    writes = [
+        Write(
+            row.id,
+            row.ref,
+            {w.field: w.after for w in row.writes if w.two_step},
+            {w.field: w.before for w in row.writes if w.two_step},
+        )
+        for row in rows
+    ]
+    try:
+        receipts = await adapter.push(writes)
+    except ConnectorError as error:
+        raise _unsettled(f"{len(rows)} stages are cleared and not set yet: {error}", adapter) from error
+    open_ = [each for each in receipts if each.outcome in (Outcome.UNKNOWN, Outcome.WAITING)]
+    if open_:
+        raise _unsettled(f"{len(open_)} stages are cleared and not set yet: {open_[0].reason}", adapter)
+    return [
+        replace(each, reason=each.reason or "the second half was done after an interruption")
+        for each in receipts
+    ]
 
 
 def _settled(row: PlanRow, now: VendorRecord | None) -> Receipt:
@@ -213,6 +263,7 @@ async def _judged(
             stage_order=stage_order(target, terms.schemas.get(crm, {}).get(row.ref.object)),
             stage_values=target.stage.theirs() if target.stage else {},
             min_change=terms.min_change,
+            lowering=lowering_of(target, terms.schemas.get(crm, {}).get(row.ref.object)),
         )
         if isinstance(verdict, str):
             aside.append((row, verdict))
@@ -223,7 +274,15 @@ async def _judged(
 
 async def _send(adapter: Adapter, rows: Sequence[PlanRow], pushed: Pushed) -> list[Receipt]:
     """The batch leaves. Whatever comes back, every row gets its receipt."""
-    writes = [Write(row.id, row.ref, {w.field: w.after for w in row.writes}) for row in rows]
+    writes = [
+        Write(
+            row.id,
+            row.ref,
+            {w.field: w.after for w in row.writes},
+            {w.field: w.before for w in row.writes if w.two_step},
+        )
+        for row in rows
+    ]
     try:
         return await adapter.push(writes)
     except OutcomeUnknown as error:

@@ -5,6 +5,7 @@ Holds no vendor code and no real data, and serves nothing by itself: connector/s
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,6 +26,7 @@ from adapters.hubspot.sandbox.gate import (
     SHAPES,
     Gate,
 )
+from adapters.hubspot.sandbox.habits import Habits
 from adapters.hubspot.sandbox.search import Search
 from adapters.hubspot.sandbox.seed import fill
 from adapters.hubspot.sandbox.store import Store
@@ -46,7 +48,6 @@ def build(
     with_mql_fields: bool = True,
     index_lag_seconds: float = 2.0,
     merge_keeps_primary: bool = False,
-    lifecycle_backward: str = "ignore",
     per_day: int = PER_DAY,
     oauth: bool = False,
     rotates_grant: bool = False,
@@ -60,17 +61,16 @@ def build(
 ) -> SandboxApp:
     """A made-up HubSpot with these people.
 
-    `strict_limits=False` answers no 429. `lifecycle_backward` is what a write of an earlier stage does:
-    `ignore` (as HubSpot's v1 was seen to) or `apply`. `oauth` hands out client id, secret and refresh token
-    in place of a static token, `rotates_grant` another refresh token with each access token. `limited_as` is how a
-    429 says so: by `errorType`, by `category`, or as a `page`. An address longer than `longest_url` answers 414.
-    `merged_read`: a batch read leaves out merged ids and has `told` so, or is `silent`. `links_touch`: a changed
-    association moves the last-modified stamp. `latency` is in seconds per call. Raises TypeError on an unknown option.
+    `strict_limits=False` answers no 429. `options` are those of `habits.Habits`. `oauth` hands out client id,
+    secret and refresh token in place of a static token, `rotates_grant` another refresh token with each access
+    token. `limited_as` is how a 429 says so: by `errorType`, by `category`, or as a `page`. An address longer than
+    `longest_url` answers 414. `merged_read`: a batch read leaves out merged ids and has `told` so, or is `silent`.
+    `links_touch`: a changed association moves the last-modified stamp. `latency` is in seconds per call. Raises
+    TypeError on an unknown option.
     """
-    if options:
-        raise TypeError(f"The HubSpot sandbox has no option {', '.join(sorted(options))}.")
-    if lifecycle_backward not in ("ignore", "apply"):
-        raise ValueError("lifecycle_backward is `ignore` or `apply`.")
+    unknown = options.keys() - {each.name for each in fields(Habits)}
+    if unknown:
+        raise TypeError(f"The HubSpot sandbox has no option {', '.join(sorted(unknown))}.")
     if limited_as not in SHAPES or merged_read not in ("told", "silent"):
         raise ValueError(
             "limited_as is `errorType`, `category` or `page`, merged_read is `told` or `silent`."
@@ -82,7 +82,7 @@ def build(
         with_mql_fields=with_mql_fields,
         index_lag_seconds=index_lag_seconds,
         merge_keeps_primary=merge_keeps_primary,
-        lifecycle_backward=lifecycle_backward,
+        habits=Habits(**options),
         merged_read=merged_read,
         links_touch=links_touch,
     )

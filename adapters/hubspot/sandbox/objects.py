@@ -95,8 +95,11 @@ def batch_update(api: Api, request: Request, body: Any) -> Response:
         if given.get("idProperty"):
             _unique_or_refuse(table, str(given["idProperty"]))
     traces = [given.get("objectWriteTraceId") for given in inputs]
-    traced = bool(inputs) and all(traces) and len(set(traces)) == len(traces)
-    _refuse_twice(inputs)
+    traced = _traced(api, traces)
+    _refuse_twice([str(given.get("id")) for given in inputs])
+    resolved = api.store.habits.merged_in_batches == "resolved"
+    if resolved:
+        _refuse_twice([_survivor_id(table, given) for given in inputs])
 
     errors: list[dict[str, Any]] = []
     missing: list[tuple[str, str | None]] = []
@@ -107,9 +110,11 @@ def batch_update(api: Api, request: Request, body: Any) -> Response:
         if row is None or row.archived_at is not None:
             missing.append((str(given.get("id")), trace))
             continue
-        if row.merged_into is not None:
+        if row.merged_into is not None and not resolved:
             continue
+        row = table.survivor(row)
         values, bad = _cleaned(table, given.get("properties"))
+        bad += _backward(api, row, values)
         taken = _taken(table, row, values)
         if bad:
             errors.append(_bad_values(bad, trace if traced else None))
@@ -143,6 +148,7 @@ def update_record(api: Api, request: Request, body: Any) -> Response:
         raise _not_found()
     row = table.survivor(row)
     values, bad = _cleaned(table, body.get("properties"))
+    bad += _backward(api, row, values)
     if bad:
         raise Refused(400, _bad_values(bad, None))
     taken = _taken(table, row, values)
@@ -171,7 +177,7 @@ def batch_create(api: Api, request: Request, body: Any) -> Response:
     table = api.table(request)
     inputs = _inputs(body)
     traces = [given.get("objectWriteTraceId") for given in inputs]
-    traced = bool(inputs) and all(traces) and len(set(traces)) == len(traces)
+    traced = _traced(api, traces)
     errors: list[tuple[int, dict[str, Any]]] = []
     ready: list[dict[str, str]] = []
     here: set[str] = set()
@@ -410,10 +416,27 @@ def _inputs(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return inputs
 
 
-def _refuse_twice(inputs: list[dict[str, Any]]) -> None:
+def _traced(api: Api, traces: list[Any]) -> bool:
+    """Whether each record fails alone: every input has a trace id of its own, and the account heeds them."""
+    return api.store.habits.trace_ids and bool(traces) and all(traces) and len(set(traces)) == len(traces)
+
+
+def _survivor_id(table: Table, given: Mapping[str, Any]) -> str:
+    row = _resolve(table, str(given.get("id")), given.get("idProperty"))
+    return str(table.survivor(row).id) if row is not None else str(given.get("id"))
+
+
+def _backward(api: Api, row: Row, values: Mapping[str, str]) -> list[BadValue]:
+    stage = values.get("lifecyclestage", "")
+    if api.store.habits.lifecycle_backward != "error" or not api.store.goes_back(row, stage):
+        return []
+    told = f"The lifecycle stage cannot be moved backward to {stage}."
+    return [BadValue("lifecyclestage", "INVALID_LIFECYCLE_STAGE", told)]
+
+
+def _refuse_twice(ids: list[str]) -> None:
     seen: set[str] = set()
-    for given in inputs:
-        id = str(given.get("id"))
+    for id in ids:
         if id in seen:
             raise invalid(
                 f"Duplicate IDs found in batch input: [{id}]. IDs must be unique", context={"ids": [id]}

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.hubspot.sandbox.habits import RESTORE, Habits
 from adapters.hubspot.sandbox.schema import (
     OWN_COUNTERS,
     STAGES,
@@ -91,14 +92,14 @@ class Store:
         with_mql_fields: bool = True,
         index_lag_seconds: float = 2.0,
         merge_keeps_primary: bool = False,
-        lifecycle_backward: str = "ignore",
+        habits: Habits | None = None,
         merged_read: str = "told",
         links_touch: bool = False,
     ) -> None:
         self.clock = clock
         self.log = log
         self.merge_keeps_primary = merge_keeps_primary
-        self.lifecycle_backward = lifecycle_backward  # ignore | apply
+        self.habits = habits or Habits()
         self.merged_read = merged_read  # told | silent
         self.links_touch = links_touch
         lag = int(index_lag_seconds * 1000)
@@ -165,11 +166,17 @@ class Store:
             wanted["hs_email_domain"] = wanted["email"].partition("@")[2]
         known = {name: value for name, value in wanted.items() if name in table.properties}
         source = ("API", "sandbox-app") if by == "api" else ("CRM_UI", "userId:9")
-        table.write(row, known, now, *source)
+        if not table.write(row, known, now, *source) and by == "api" and self.habits.identical_write_moves:
+            table.touch(row, now)
         if table.name == "contacts" and row.values.get("associatedcompanyid", "") != company:
             self._move_company(row, company)
         fields = {name: (before[name] or None, row.values.get(name) or None) for name in changes}
         self.log.add_write(table.singular, str(row.id), fields, by=by, at=self.clock.now())
+        stage, workflow = before.get("lifecyclestage"), self.habits.stage_workflow
+        if by == "api" and stage and workflow and not row.values.get("lifecyclestage"):
+            self.update(
+                table, row, {"lifecyclestage": stage if workflow == RESTORE else workflow}, "workflow"
+            )
 
     def insert(self, table: Table, values: Mapping[str, str], by: str) -> Row:
         """A new record from cleaned values."""
@@ -323,14 +330,18 @@ class Store:
             changes[last] = when
         return changes
 
+    def goes_back(self, row: Row, stage: str) -> bool:
+        """Whether this stage comes before the one that stands there."""
+        present = row.values.get("lifecyclestage", "")
+        return bool(stage and present) and _ORDER.get(stage, 0) < _ORDER.get(present, 0)
+
     def _stage_change(self, table: Table, row: Row, wanted: str, now: int) -> dict[str, str]:
         """What a written stage does.
 
         Backward is ignored without a word (HubSpot's guide: clear first, then set).
         """
         present = row.values.get("lifecyclestage", "")
-        backward = bool(wanted and present) and _ORDER.get(wanted, 0) < _ORDER.get(present, 0)
-        if wanted == present or (backward and self.lifecycle_backward == "ignore"):
+        if wanted == present or (self.goes_back(row, wanted) and self.habits.lifecycle_backward == "ignore"):
             return {}
         changes = {"lifecyclestage": wanted}
         if table.name == "contacts":

@@ -1,0 +1,32 @@
+"""What HubSpot accounts were seen, or are said, to do differently when written to. One account does each one way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RESTORE = "restore"
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """`lifecycle_backward` is what a write of an earlier stage does without clearing: `ignore` (kept without a word,
+    as v1 was seen to), `apply`, or `error`. `stage_workflow`: a workflow of the account sets this stage as soon as
+    somebody clears it (`restore`: the one that stood there). `trace_ids` False: a batch with one bad record is refused
+    as a whole even though every input has its trace id. `merged_in_batches`: an id that was merged away is `left_out`
+    of a batch update, or `resolved` to its survivor. `identical_write_moves`: writing what stands there moves the
+    last-modified stamp.
+    """
+
+    lifecycle_backward: str = "ignore"
+    stage_workflow: str = ""
+    trace_ids: bool = True
+    merged_in_batches: str = "left_out"
+    identical_write_moves: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("lifecycle_backward", ("ignore", "apply", "error")),
+            ("merged_in_batches", ("left_out", "resolved")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(allowed)}.")
