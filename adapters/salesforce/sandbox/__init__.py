@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from adapters.salesforce.sandbox import record_types
+from adapters.salesforce.sandbox import persons, record_types, shared
 from adapters.salesforce.sandbox.org import CLIENT_ID, CLIENT_SECRET, Options, Org
 from adapters.salesforce.sandbox.rows import fill, organization_id
 from adapters.salesforce.sandbox.schema import make_schema
@@ -28,26 +28,39 @@ def build(
     with_mql_fields: bool = True,
     hidden_fields: Iterable[str] = (),
     commit_lag: timedelta = timedelta(),
+    person_accounts: int = 0,
+    shared_activities: bool = False,
     latency: float = 0.0,
     **options: Any,
 ) -> SandboxApp:
     """An org that holds the population.
 
     `hidden_fields`: `Object.Field` names that field-level security hides from the API user. `commit_lag`: edits by
-    people become visible to queries that much after their stamp. `latency`: seconds per call. `options` are those of
-    org.Options. Raises TypeError for an unknown option, ValueError for a field that does not exist.
+    people become visible to queries that much after their stamp. `person_accounts`: so many Contacts are the people of
+    person accounts. `shared_activities`: a Task or Event may be about several people, and some are. `latency`: seconds
+    per call. `options` are those of org.Options. Raises TypeError for an unknown option, ValueError for a field that
+    does not exist.
     """
     log = SandboxLog()
-    store = Store(make_schema(with_mql_fields=with_mql_fields), clock, log, commit_lag=commit_lag)
+    kinds: dict[str, Any] = {
+        "with_mql_fields": with_mql_fields,
+        "person_accounts": person_accounts > 0,
+        "shared_activities": shared_activities,
+    }
+    store = Store(make_schema(**kinds), clock, log, commit_lag=commit_lag)
     fill(store, population, with_mql_fields=with_mql_fields)
+    persons.fill(store, person_accounts)
+    if shared_activities:
+        shared.fill(store)
     if options.get("record_types"):
         record_types.fill(store)
     org = Org(
         organization_id(population.seed),
         store,
-        make_schema(with_mql_fields=with_mql_fields, hidden=hidden_fields),
+        make_schema(**kinds, hidden=hidden_fields),
         Options(strict_limits=strict_limits, **options),
     )
+    store.set_visible = org.set_visible
     return sandbox_app(
         "salesforce",
         routes(org),

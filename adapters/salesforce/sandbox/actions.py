@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from adapters.salesforce.sandbox import persons
 from adapters.salesforce.sandbox.ids import full_id
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ def act(store: Store, object: str, id: str, action: str, arguments: Mapping[str,
         "restore": _undelete,
         "purge": _purge,
         "touch": _touch,
+        "unshare": _unshare,
+        "share": _share,
+        "hide": _hide,
+        "show": _show,
         "refuse": _refuse,
     }
     if action not in known:
@@ -36,7 +41,8 @@ def act(store: Store, object: str, id: str, action: str, arguments: Mapping[str,
 
 
 def _convert(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:
-    """Lead to Contact (`contact`: into an existing one; `opportunity: true`: with a deal); gives the three ids.
+    """Lead to Contact (`contact`: into an existing one; `opportunity: true`: with a deal; `person: true`: to a person
+    account, which the Lead names without its Contact); gives the three ids.
 
     Open and closed activities move to the Contact; campaign members keep LeadId and gain ContactId. Custom fields
     do not follow, as without a field mapping in the org.
@@ -77,8 +83,13 @@ def _convert(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -
             store.platform_change(activity, child, {"WhoId": contact, "AccountId": account})
     for member in list(store.tables["CampaignMember"].children("LeadId").get(id, ())):
         store.platform_change("CampaignMember", member, {"ContactId": contact, "LeadOrContactId": contact})
+    if arguments.get("person"):
+        persons.make_person(store, contact)
+        account = store.latest("Contact", contact)["AccountId"]
     ids = {"ConvertedAccountId": account, "ConvertedContactId": contact, "ConvertedOpportunityId": deal}
     day = store.clock.now().date().isoformat()
+    if arguments.get("person"):
+        ids["ConvertedContactId"] = None  # only the Account is named
     store.update(
         "Lead",
         id,
@@ -151,4 +162,28 @@ def _purge(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> 
 def _touch(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:
     """The platform moves SystemModstamp alone, as when a picklist value is renamed."""
     store.platform_change(object, id, {})
+    return {"id": id}
+
+
+def _unshare(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:
+    """The API user does not see this row any more; nothing else of it changes."""
+    store.share(object, id, shared=False)
+    return {"id": id}
+
+
+def _share(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:
+    """The API user sees this row again; its stamp stays as it was."""
+    store.share(object, id, shared=True)
+    return {"id": id}
+
+
+def _hide(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:
+    """Field-level security takes `field` of the whole object out of the API user's sight."""
+    store.set_visible(object, str(arguments.get("field", "")), False)
+    return {"id": id}
+
+
+def _show(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:
+    """Field-level security shows `field` of the whole object to the API user."""
+    store.set_visible(object, str(arguments.get("field", "")), True)
     return {"id": id}

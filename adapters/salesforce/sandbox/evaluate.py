@@ -40,6 +40,7 @@ _TEXT = frozenset(("string", "picklist", "textarea", "phone", "url", "email", "c
 _IDS = frozenset(("id", "reference"))
 _NUMBERS = frozenset(("int", "double", "currency", "percent"))
 _MAX_OFFSET = 2000
+NOT_SHARED = "(not shared)"  # no field: marks a row that this user does not see
 _ALWAYS_DEEP = 5  # parents of parents, at most
 
 
@@ -50,6 +51,11 @@ class World:
     schema: Schema
     tables: Mapping[str, Table]
     prefixes: Mapping[str, str]  # key prefix -> object
+
+    @property
+    def whole(self) -> World:
+        """The same with every field in sight."""
+        return World({name: table.kind for name, table in self.tables.items()}, self.tables, self.prefixes)
 
     def find(self, id: str | None) -> tuple[str, Row] | None:
         """A row by its id, whatever its object."""
@@ -161,11 +167,13 @@ class _Run:
         return ids[query.offset : wanted]
 
     def _visible(self, test: Test | None) -> Test:
+        """What the user may see of it: rows that are not shared are not there."""
         if self._everything:
-            return test or (lambda row: True)
-        if test is None:
-            return lambda row: not (row.get("IsDeleted") or row.get("IsArchived"))
-        return lambda row: not (row.get("IsDeleted") or row.get("IsArchived")) and test(row)
+            return lambda row: NOT_SHARED not in row and (test is None or test(row))
+        return lambda row: (
+            not (row.get("IsDeleted") or row.get("IsArchived") or NOT_SHARED in row)
+            and (test is None or test(row))
+        )
 
     def _aggregate(self, query: Query, kind: ObjectType, table: Table, asked: list[Aggregate]) -> Found:
         ids = self._ids(query, kind, table)
@@ -237,6 +245,10 @@ class _Run:
             each = kind.find(name)
             if each is None:
                 raise _PathError("INVALID_FIELD", _no_column(name, kind.name), path)
+            if (
+                each.follows
+            ):  # computed anew at each reading, whatever the user may see of where it comes from
+                return each, _Run(self._world.whole, self._version, True)._getter(kind, Path(each.follows))[1]
             return each, _reader(each)
         link = kind.by_relationship.get(name.lower())
         if link is None or depth >= _ALWAYS_DEEP:
@@ -271,12 +283,12 @@ class _Run:
                     )
                 for each in kind.fields.values():
                     if item.kind == "ALL" or each.custom == (item.kind == "CUSTOM"):
-                        self._leaf(shape, each, seen)
+                        self._leaf(shape, each, seen, self._getter(kind, Path((each.name,)))[1])
             elif isinstance(item, Query):
                 shape.looked_up.append(self._children(kind, item))
             elif len(item.parts) == 1:
-                each, _ = self._getter(kind, item)
-                self._leaf(shape, each, seen)
+                each, getter = self._getter(kind, item)
+                self._leaf(shape, each, seen, getter)
             else:
                 self._getter(kind, item)  # so that a wrong path is reported with its place in the text
                 key = item.parts[0].lower()
@@ -287,12 +299,12 @@ class _Run:
                 grouped[key].append(Path(item.parts[1:], item.column))
         return shape
 
-    def _leaf(self, shape: Shape, each: Field, seen: set[str]) -> None:
+    def _leaf(self, shape: Shape, each: Field, seen: set[str], getter: Getter) -> None:
         if each.name in seen:
             raise SoqlError("INVALID_FIELD", f"duplicate field selected: {each.name}")
         seen.add(each.name)
-        if each.parts:
-            shape.looked_up.append((each.name, _reader(each)))
+        if each.parts or each.follows:
+            shape.looked_up.append((each.name, getter))
         else:
             shape.plain.append((each.name, each.default))
 

@@ -7,7 +7,7 @@ import binascii
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP
 from typing import Any
@@ -37,8 +37,9 @@ class Options:
     in one call: refuses the second `row`, the whole `request`, or the `last` one counts. `edit_converted`: the API user
     may edit converted Leads. `noop_moves_stamps`: a write that changes nothing moves stamps. `rounding`: to a number
     field's scale, by decimal's names. `record_types`: some Leads are of a type with fewer picklist values; where a
-    client can learn of them: `record_type_source` (layouts, ui, none). `session_life`: slides with use. `public_key`:
-    PEM that JWT bearer assertions of USERNAME are checked with.
+    client can learn of them: `record_type_source` (layouts, ui, none). `uri_limit`: bytes of path and query; beyond
+    them something on the way answers 414. `slow_from`: a query that finds more rows runs out of its time.
+    `session_life`: slides with use. `public_key`: PEM that JWT bearer assertions of USERNAME are checked with.
 
     `bulk_queue`, `bulk_time`: how long a job waits, and runs. `bulk_refuses`: objects that Bulk does not serve.
     `bulk_jobs`: query jobs of a day. `bulk_slowest`: a query over a longer stretch of SystemModstamp times out.
@@ -60,6 +61,8 @@ class Options:
     rounding: str = ROUND_HALF_UP
     record_types: bool = False
     record_type_source: str = "layouts"
+    uri_limit: int | None = None
+    slow_from: int | None = None
     session_life: timedelta = timedelta(hours=2)
     cursor_life: timedelta = timedelta(days=2)
     public_key: str | None = None
@@ -96,6 +99,18 @@ class Org:
     used: deque[datetime] = field(default_factory=deque)
     cursors: OrderedDict[str, Cursor] = field(default_factory=OrderedDict)
     refresh_token: str | None = REFRESH_TOKEN
+
+    def set_visible(self, object: str, field: str, visible: bool) -> None:
+        """Field-level security changes while the org runs. Raises ValueError for a field that does not exist."""
+        every, seen = self.store.schema[object].fields, self.schema[object].fields
+        if field not in every:
+            raise ValueError(f"{object} has no field {field}.")
+        fields = {
+            name: seen.get(name, each)
+            for name, each in every.items()
+            if (visible if name == field else name in seen)
+        }
+        self.schema = {**self.schema, object: replace(self.schema[object], fields=fields)}
 
     @property
     def world(self) -> World:

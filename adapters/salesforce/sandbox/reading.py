@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.salesforce.sandbox import record_types
-from adapters.salesforce.sandbox.evaluate import Found, run, shape_fields, shape_rows
+from adapters.salesforce.sandbox.evaluate import NOT_SHARED, Found, run, shape_fields, shape_rows
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import Org
 from adapters.salesforce.sandbox.schema import ObjectType, describe, describe_briefly
@@ -73,6 +73,8 @@ def query(org: Org, call: Call, *, everything: bool) -> Reply:
         found = run(text, org.world, call.version, everything=everything)
     except SoqlError as wrong:
         raise Refused(400, wrong.code, wrong.message) from None
+    if org.options.slow_from is not None and len(found.ids) > org.options.slow_from:
+        raise Refused(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
     if found.aggregates is not None:
         record = {"attributes": {"type": "AggregateResult"}, **found.aggregates}
         return Reply(200, {"totalSize": 1, "done": True, "records": [record]})
@@ -114,7 +116,7 @@ def row(org: Org, call: Call, name: str, id: str) -> Reply:
     kind = kind_named(org, name)
     key = full_id(id)
     found = org.store.tables[kind.name].rows.get(key or "")
-    if found is None:
+    if found is None or NOT_SHARED in found:
         raise NOT_FOUND
     if found.get("IsDeleted"):
         raise Refused(404, "ENTITY_IS_DELETED", "entity is deleted")
@@ -139,7 +141,9 @@ def retrieve(org: Org, call: Call, name: str) -> Reply:
     wrong = [str(id) for id, key in zip(ids, keys, strict=True) if not key]
     if wrong:
         raise Refused(400, "MALFORMED_ID", f"malformed id {wrong[0]}")
-    live = {key for key in keys if key in rows and not rows[key].get("IsDeleted")}
+    live = {
+        key for key in keys if key in rows and not (rows[key].get("IsDeleted") or NOT_SHARED in rows[key])
+    }
     ordered = sorted(live)
     records = dict(zip(ordered, _shaped(org, call, kind, ordered, fields), strict=True))
     return Reply(200, [records.get(key) for key in keys])
@@ -157,7 +161,8 @@ def _shaped(org: Org, call: Call, kind: ObjectType, ids: Iterable[str], fields: 
 def deleted(org: Org, call: Call, name: str) -> Reply:
     """`GET /sobjects/{object}/deleted/`: soft and hard deletes of the last 15 days."""
     kind = kind_named(org, name)
-    start, end = _window(org, call, _DELETED_DAYS)
+    start, asked = _window(org, call, _DELETED_DAYS)
+    end = org.store.covered_until(asked).replace(second=0)
     found = [
         {"id": id, "deletedDate": at}
         for at, id in org.store.tables[kind.name].deletions

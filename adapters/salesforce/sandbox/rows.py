@@ -100,6 +100,7 @@ def fill(store: Store, population: Population, *, with_mql_fields: bool = True) 
         tables[f"{name}History"].fill(histories[name])
     tables["Campaign"].fill(_campaigns(now))
     tables["CampaignMember"].fill(members)
+    tables["CampaignMemberStatus"].fill(_member_statuses(now))
     tables["Task"].fill(tasks)
     tables["Event"].fill(events)
     opportunities, roles = _deals(population, companies)
@@ -246,6 +247,26 @@ def _campaigns(now: datetime) -> list[Row]:
             }
         )
         for name, (id, kind) in _campaign_ids().items()
+    ]
+
+
+def _member_statuses(now: datetime) -> list[Row]:
+    """What each campaign's member statuses mean."""
+    start = _stamps(now - timedelta(days=400), now - timedelta(days=400))
+    labels = ("Sent", *RESPONSES)
+    ids = (id for id, _ in _campaign_ids().values())
+    return [
+        {
+            "Id": salesforce_id("01Y", at * 16 + place),
+            "CampaignId": campaign,
+            "Label": label,
+            "HasResponded": label in RESPONSES,
+            "IsDefault": place == 0,
+            "SortOrder": place + 1,
+            **start,
+        }
+        for at, campaign in enumerate(ids)
+        for place, label in enumerate(labels)
     ]
 
 

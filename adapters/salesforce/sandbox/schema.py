@@ -42,10 +42,11 @@ class Field:
     external_id: bool = False
     id_lookup: bool = False
     parts: tuple[tuple[str, str], ...] = ()
+    follows: tuple[str, ...] = ()  # a formula: what it shows of another object, by its path
 
     @property
     def custom(self) -> bool:
-        return self.name.endswith("__c")
+        return self.name.endswith(("__c", "__pc"))
 
     @property
     def label(self) -> str:
@@ -285,6 +286,7 @@ def _contact(extra: tuple[Field, ...]) -> ObjectType:
         *_reachable(),
         _ref("ReportsToId", "ReportsTo", "Contact"),
         _ref("OwnerId", "Owner", "User"),
+        *_fixed([_text("Account_Industry__c", 255, follows=("Account", "Industry"))]),
         *extra,
     )
 
@@ -407,6 +409,13 @@ def _event() -> ObjectType:
     )
 
 
+def _who_relation(activity: str, prefix: str) -> ObjectType:
+    return _object(
+        f"{activity}WhoRelation", prefix, _ref(f"{activity}Id", activity, activity, required=True),
+        _ref("RelationId", "Relation", *_WHO, required=True), _pick("Type", *_WHO),
+    )  # fmt: skip
+
+
 def _opportunity() -> ObjectType:
     return _object(
         "Opportunity",
@@ -467,6 +476,10 @@ def _small_objects() -> list[ObjectType]:
             "Organization", "00D", _text("Name", 80), _text("OrganizationType", 40), _flag("IsSandbox"),
             _text("TimeZoneSidKey", 40), _text("DefaultLocaleSidKey", 40), _text("InstanceName", 5),
             _text("CurrencyIsoCode", 3), updateable=False,
+        ),
+        _object(
+            "CampaignMemberStatus", "01Y", _ref("CampaignId", "Campaign", "Campaign"), _text("Label", 40),
+            _flag("HasResponded"), _flag("IsDefault"), _whole("SortOrder"), plural="CampaignMemberStatuses",
         ),
         _object(
             "LeadStatus", "01J", _text("ApiName"), _text("MasterLabel"), _flag("IsConverted"),
@@ -540,8 +553,17 @@ NAME_OBJECT = ObjectType(
 )
 
 
-def make_schema(*, with_mql_fields: bool = True, hidden: Iterable[str] = ()) -> Schema:
+def make_schema(
+    *,
+    with_mql_fields: bool = True,
+    hidden: Iterable[str] = (),
+    person_accounts: bool = False,
+    shared_activities: bool = False,
+) -> Schema:
     """The org's objects by API name.
+
+    `person_accounts`: an Account may be a person, and has its Contact's fields too. `shared_activities`: a Task or
+    Event may be about several people.
 
     `hidden` lists `Object.Field` names that field-level security hides from the API user: they vanish from
     describe and from queries, as in a real org. Raises ValueError for a name that is no field.
@@ -560,7 +582,11 @@ def make_schema(*, with_mql_fields: bool = True, hidden: Iterable[str] = ()) -> 
         _user(),
         *_small_objects(),
     ]
+    if shared_activities:
+        objects += [_who_relation("Task", "0RT"), _who_relation("Event", "0RE")]
     schema = {each.name: replace(each, children=_CHILDREN.get(each.name, {})) for each in objects}
+    if person_accounts:
+        _allow_persons(schema, extra)
     for path in hidden:
         name, _, column = path.partition(".")
         if name not in schema or column not in schema[name].fields:
@@ -568,6 +594,21 @@ def make_schema(*, with_mql_fields: bool = True, hidden: Iterable[str] = ()) -> 
         kept = {key: each for key, each in schema[name].fields.items() if key != column}
         schema[name] = replace(schema[name], fields=kept)
     return schema
+
+
+def _allow_persons(schema: dict[str, ObjectType], extra: tuple[Field, ...]) -> None:
+    """Account gains what its person's Contact holds: standard fields under names of their own, `X__c` as `X__pc`."""
+    more = [
+        *_fixed([_flag("IsPersonAccount"), _ref("PersonContactId", "PersonContact", "Contact")]),
+        Field("PersonEmail", "email", length=80),
+        _text("FirstName", 40),
+        _text("LastName", 80),
+        *(replace(each, name=f"{each.name.removesuffix('__c')}__pc") for each in extra),
+    ]
+    account, contact = schema["Account"], schema["Contact"]
+    schema["Account"] = replace(account, fields={**account.fields, **{each.name: each for each in more}})
+    [flag] = _fixed([_flag("IsPersonAccount")])
+    schema["Contact"] = replace(contact, fields={**contact.fields, flag.name: flag})
 
 
 # ----------------------------------------------------------------------------------------- describe documents
@@ -628,7 +669,7 @@ def _describe_field(each: Field) -> dict[str, Json]:
         "createable": each.createable,
         "updateable": each.updateable,
         "nillable": not each.required and each.type not in ("boolean", "id"),
-        "calculated": False,
+        "calculated": bool(each.follows),
         "filterable": each.filterable,
         "sortable": each.filterable,
         "groupable": each.filterable and each.type not in ("double", "currency", "percent", "datetime"),

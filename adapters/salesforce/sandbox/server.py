@@ -71,6 +71,8 @@ async def _serve(org: Org, request: Request) -> Response:
     bulk.settle(org)
     scope = request.scope
     head = len(scope["raw_path"]) + len(scope["query_string"])
+    if org.options.uri_limit is not None and head > org.options.uri_limit:
+        return Response("<html><h1>414 Request-URI Too Large</h1></html>", 414, media_type="text/html")
     head += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
     if head > MAX_HEAD:
         return Response(_HTML_431, 431, media_type="text/html")

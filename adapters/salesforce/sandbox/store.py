@@ -6,13 +6,14 @@ an API user may do is judged in server.py and checks.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from adapters.salesforce.sandbox import actions
+from adapters.salesforce.sandbox import actions, persons
 from adapters.salesforce.sandbox.checks import RecordError, checked
+from adapters.salesforce.sandbox.evaluate import NOT_SHARED
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.schema import OPPORTUNITY_STAGES, Schema
 from adapters.salesforce.sandbox.soql import wire_time
@@ -53,6 +54,7 @@ class Store:
         self._lag = commit_lag
         self._pending: list[tuple[datetime, str, Row]] = []
         self._numbers = count(NEW_IDS)
+        self.set_visible: Callable[[str, str, bool], None] = _nobody_sees_it
         self._traps: dict[str, list[tuple[str, str]]] = {}
         self.jobs: dict[str, Any] = {}  # of Bulk API: bulk.Job by id
 
@@ -114,6 +116,7 @@ class Store:
         now = self._now()
         row = {**before, **values, "LastModifiedDate": now, "LastModifiedById": user, "SystemModstamp": now}
         derive(object, row, self.clock.now())
+        self._judge_response(object, row)
         self._put(object, row, by)
         self._log.add_write(
             object,
@@ -124,6 +127,9 @@ class Store:
         )
         self._keep_history(object, before, row, now, user)
         self._move_activity_date(object, row)
+        mirrored = persons.other_side(self, object, row)
+        if mirrored is not None:
+            self.platform_change(*mirrored)
 
     def insert(self, object: str, values: Mapping[str, Any], by: str) -> str:
         """Store a new row of checked values; returns its id."""
@@ -141,6 +147,7 @@ class Store:
         if "OwnerId" in kind.fields and not row.get("OwnerId"):
             row["OwnerId"] = user
         derive(object, row, self.clock.now())
+        self._judge_response(object, row)
         self._put(object, row, by)
         written = {name: (None, value) for name, value in values.items()}
         self._log.add_write(object, id, written, by=by, at=self.clock.now())
@@ -183,6 +190,11 @@ class Store:
         stamps = [datetime.fromisoformat(row["SystemModstamp"]) for _, _, row in self._pending]
         return min([end, *stamps])
 
+    def share(self, object: str, id: str, *, shared: bool) -> None:
+        """Whether the API user sees this row. Moves no stamp."""
+        row = {name: value for name, value in self.latest(object, id).items() if name != NOT_SHARED}
+        self._put(object, row if shared else {**row, NOT_SHARED: True}, "api")
+
     def platform_change(self, object: str, id: str, values: Mapping[str, Any]) -> None:
         """What the platform does by itself: moves SystemModstamp, not LastModifiedDate; in no log."""
         row = {**self.latest(object, id), **values, "SystemModstamp": self._now()}
@@ -213,6 +225,17 @@ class Store:
     def _now(self) -> str:
         return wire_time(self.clock.now().replace(microsecond=0))
 
+    def _judge_response(self, object: str, row: dict[str, Any]) -> None:
+        """What counts as a response is each campaign's own definition, where it has one for this status."""
+        if object != "CampaignMember":
+            return
+        table = self.tables["CampaignMemberStatus"]
+        for id in table.children("CampaignId").get(row["CampaignId"], ()):
+            if table.rows[id].get("Label") == row.get("Status"):
+                row["HasResponded"] = bool(table.rows[id].get("HasResponded"))
+                if not row["HasResponded"] and "FirstRespondedDate" in row:
+                    row["FirstRespondedDate"] = None
+
     def _keep_history(self, object: str, before: Row, after: Row, now: str, user: str) -> None:
         for name in _TRACKED.get(object, ()):
             if before.get(name) != after.get(name):
@@ -239,6 +262,10 @@ class Store:
             return
         if (self.latest(person, who).get("LastActivityDate") or "") < day:
             self.platform_change(person, who, {"LastActivityDate": day})
+
+
+def _nobody_sees_it(object: str, field: str, visible: bool) -> None:
+    raise ValueError("This store serves no API user.")
 
 
 def derive(object: str, row: dict[str, Any], now: datetime) -> None:
