@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from connector.app.definition import CRITERIA, Files, read_files, refuse_red, texts_of
+from connector.app.files import load_document
 from connector.app.settings import Settings, load_settings, variables_of
 from connector.app.wiring import SystemClock, connect, has_refresh_token, plugins, token_store, unconnected
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
 from connector.errors import ConnectorError, FixConfig
+from connector.insight.portable import unresolved
 from connector.insight.schema import hold_against
 from connector.ledger import SqlLedger, open_ledger
 from connector.ports import Account, Adapter, Allowance, FieldInfo, Finding, Plugin, ProbeAnswer, TokenStore
@@ -170,6 +172,8 @@ async def _look(
                     Finding("problem" if named else "note", "credentials", error.message, error.next_step)
                 )
             return report
+        if mapping is not None:
+            report.findings += _names_left(folder / f"{plugin.crm}.yaml")
         adapter = await connect(plugin, variables, SystemClock(), ledger, tokens)
     except ConnectorError as error:
         report.findings += as_findings(error, "credentials")
@@ -188,6 +192,19 @@ async def _look(
     finally:
         await adapter.close()
     return report
+
+
+def _names_left(path: Path) -> list[Finding]:
+    """Names that `config import --partial` could not turn into ids: nothing will ever match them."""
+    return [
+        Finding(
+            "problem",
+            path.name,
+            f"{place} still stands for something that this account lacks",
+            "Make it in the account and import again, or take it out.",
+        )
+        for place in unresolved(load_document(path).data)
+    ]
 
 
 async def _ask(

@@ -170,6 +170,10 @@ class SqlLedger:
         """The texts of a version of the definition, by name; the one in force unless told."""
         return await self._db.read(store_admin.files, version)
 
+    async def version(self) -> int | None:
+        """The number of the definition in force; None before the first."""
+        return await self._db.read(store_admin.version)
+
     async def bound(self, crm: str) -> str | None:
         """The account of this CRM that the ledger belongs to; None before the first run."""
         return await self._db.read(store_admin.bound, crm)
