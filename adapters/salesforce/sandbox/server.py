@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.salesforce.sandbox import bulk, composite, reading, record_types, writing
+from adapters.salesforce.sandbox import bulk, composite, reading, record_types, tooling, writing
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import USERNAME, Org
 from adapters.salesforce.sandbox.schema import API_VERSIONS, release_label
@@ -122,6 +122,7 @@ def _admit(org: Org, request: Request, raw: bytes) -> Call:
         dict(request.query_params),
         dict(request.headers),
         body,
+        org.is_admin(request.headers.get("authorization", "")),
     )
 
 
@@ -156,6 +157,8 @@ def dispatch(org: Org, call: Call) -> Reply:
             return _sobjects(org, call, parts[1:])
         case ("composite",):
             return _composite(org, call, parts[1:])
+        case ("tooling",):
+            return tooling.dispatch(org, call)
         case ("ui-api",):
             return _by_method(call, {"GET": lambda: record_types.ui_api(org, call)})
         case ("jobs",):

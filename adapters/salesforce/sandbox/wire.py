@@ -29,6 +29,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
     body: Json = None
+    admin: bool = False  # an administrator's session, which may change the org itself
 
     def flag(self, header: str, name: str) -> bool:
         """Whether a header such as `Sforce-Duplicate-Rule-Header: allowSave=true` sets `name` to true."""
