@@ -43,7 +43,8 @@ class Options:
     them something on the way answers 414. `slow_from`: a query that finds more rows runs out of its time.
     `read_only`: the API user may edit no object until a permission set lets it. `rights`: its system permissions;
     `sees_rights`: it may ask for them. `picklist_key`: what the Tooling API calls a picklist value's name.
-    `session_life`: slides with use. `public_key`: PEM that JWT bearer assertions of USERNAME are checked with.
+    `session_life` slides with use, but for `jwt_tokens`, which end with another code. `public_key`: PEM by which
+    assertions of USERNAME are checked.
 
     `bulk_queue`, `bulk_time`: how long a job waits, and runs. `bulk_refuses`: objects that Bulk does not serve.
     `bulk_jobs`: query jobs of a day. `bulk_slowest`: a query over a longer stretch of SystemModstamp times out.
@@ -71,6 +72,7 @@ class Options:
     rights: tuple[str, ...] = ("ApiEnabled",)
     sees_rights: bool = True
     picklist_key: str = "valueName"
+    jwt_tokens: bool = False
     session_life: timedelta = timedelta(hours=2)
     cursor_life: timedelta = timedelta(days=2)
     public_key: str | None = None
@@ -159,6 +161,8 @@ class Org:
             return _refusal("unsupported_grant_type", "grant type not supported")
         now = self.store.clock.now()
         token = f"{self.id[:15]}!AQ{secrets.token_hex(40)}"
+        if self.options.jwt_tokens:
+            token = ".".join(base64.urlsafe_b64encode(secrets.token_bytes(30)).decode() for _ in range(3))
         self.sessions[token] = now + self.options.session_life
         user = API_USER
         if grant == "client_credentials" and client == ADMIN_CLIENT_ID:
@@ -205,7 +209,8 @@ class Org:
         now = self.store.clock.now()
         if scheme.lower() not in ("bearer", "oauth") or until is None or until <= now:
             return False
-        self.sessions[token.strip()] = now + self.options.session_life
+        if not self.options.jwt_tokens:
+            self.sessions[token.strip()] = now + self.options.session_life
         return True
 
     def is_admin(self, authorization: str) -> bool:

@@ -48,6 +48,15 @@ def fill(org: Org) -> None:
     refresh(org)
 
 
+def as_seen(org: Org) -> Org:
+    """The org as the API user sees it: asking who may do what takes a permission of its own."""
+    if org.options.sees_rights:
+        return org
+    return replace(
+        org, schema={name: kind for name, kind in org.schema.items() if name not in PERMISSION_OBJECTS}
+    )
+
+
 def refresh(org: Org) -> None:
     """What the API user sees and may edit, from its profile and the permission sets that it has."""
     fields, objects = _granted(org)

@@ -16,6 +16,7 @@ CONCURRENT_LIMIT = [
         "errorCode": "REQUEST_LIMIT_EXCEEDED",
     }
 ]
+JWT_EXPIRED = [{"message": "INVALID_JWT_FORMAT", "errorCode": "INVALID_JWT_FORMAT"}]
 EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 
 
