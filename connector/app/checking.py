@@ -14,7 +14,7 @@ from pathlib import Path
 
 from connector.app.definition import CRITERIA, Files, read_files, refuse_red, texts_of
 from connector.app.files import load_document
-from connector.app.settings import Settings, load_settings, variables_of
+from connector.app.settings import Settings, documented_settings, load_settings, misspelt, variables_of
 from connector.app.wiring import SystemClock, connect, has_refresh_token, plugins, token_store, unconnected
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
@@ -82,6 +82,8 @@ async def examine(
     """`named`: these CRMs were asked for by name, so that a missing credential is a problem. `thorough=False`: the
     files and the live fields alone, no ledger and no rights."""
     report = Report()
+    if thorough:
+        report.common += _misspelt()
     files = read_files(folder, plugins())
     report.common += [Finding("problem", "files", str(problem)) for problem in files.problems]
     if thorough and files.criteria is not None:
@@ -98,6 +100,22 @@ async def examine(
         for found in await asyncio.gather(*looks):
             report.crms[found.crm] = found
     return report
+
+
+def _misspelt() -> list[Finding]:
+    known = [setting.name for setting in documented_settings()]
+    for plugin in plugins().values():
+        known += [each.name for each in (*plugin.variables, *plugin.admin_variables)]
+        known.append(f"CONNECTOR_SYNC_INTERVAL_{plugin.crm.upper()}")
+    return [
+        Finding(
+            "warning",
+            "settings",
+            f"{name} is set, but nobody reads it; nearest: {right}",
+            f"Rename it to {right}.",
+        )
+        for name, right in misspelt(known).items()
+    ]
 
 
 @asynccontextmanager

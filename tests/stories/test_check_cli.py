@@ -189,6 +189,22 @@ def test_the_request_for_access_needs_no_credentials_and_sends_nothing(
     assert not any(running[crm].log.calls() for crm in running.crms)
 
 
+def test_a_misspelt_variable_is_told_and_others_variables_are_not(environment: dict[str, str]) -> None:
+    more = {
+        "CONNECTOR_TIMEZON": "UTC",
+        "HUBSPOT_DAILYSHARE": "0.2",
+        "HUBSPOT_PORTAL": "1",
+        "CONNECTOR_XYZ": "1",
+    }
+
+    document = answer({**environment, **more}, "check", "hubspot")
+
+    told = [each["what"] for each in findings(document) if each["where"] == "settings"]
+    assert len(told) == 2
+    assert "CONNECTOR_TIMEZONE" in told[0]
+    assert "HUBSPOT_DAILY_SHARE" in told[1]
+
+
 def test_a_deep_check_picks_no_record_by_itself(
     environment: dict[str, str], running: RunningSandboxes
 ) -> None:
