@@ -209,7 +209,7 @@ class SqlLedger:
         return await self._db.read(store_gather.readings, refs)
 
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
-        """Ids that are known as alive within the census and are not among its living."""
+        """Ids known in the census's state and range that it did not meet."""
         return await self._db.read(store_census.absent, crm, stream, census)
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
