@@ -102,12 +102,12 @@ async def test_a_deleted_contact_that_is_then_erased_loses_its_values_too(settle
     erased, restored = live(settled)[5:7]
     for id_ in (erased, restored):
         settled.hubspot.act("contact", id_, "archive")
-    settled.later(days=1)
+    settled.later(days=1, hours=1)
     await settled.sync("hubspot")
     assert await state_of(settled, erased) is RecordState.ARCHIVED
     settled.hubspot.act("contact", erased, "gdpr_delete")
     settled.hubspot.act("contact", restored, "restore")
-    settled.later(days=1)
+    settled.later(days=1, hours=1)
 
     await settled.sync("hubspot")
 
