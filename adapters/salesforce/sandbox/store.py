@@ -242,8 +242,10 @@ class Store:
         for id in table.children("CampaignId").get(row["CampaignId"], ()):
             if table.rows[id].get("Label") == row.get("Status"):
                 row["HasResponded"] = bool(table.rows[id].get("HasResponded"))
-                if not row["HasResponded"] and "FirstRespondedDate" in row:
-                    row["FirstRespondedDate"] = None
+                today = self.clock.now().date().isoformat()
+                row["FirstRespondedDate"] = (
+                    row.get("FirstRespondedDate") or today if row["HasResponded"] else None
+                )
 
     def _keep_history(self, object: str, before: Row, after: Row, now: str, user: str) -> None:
         for name in _TRACKED.get(object, ()):
