@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -211,11 +211,52 @@ class CrmSource(Protocol):
         ...
 
 
+Alive = Callable[[], Awaitable[None]]
+"""Called at least every 30 s while something takes long, so that whoever holds a lease renews it."""
+
+
+class BulkSink(Protocol):
+    """Writes very many records of one object as one job of the vendor's, slowly and for few calls."""
+
+    rows: int  # of one job, at most
+
+    async def worth(self, object: str, rows: int) -> bool:
+        """Whether so many writes had better go as a job. Fewer than a few thousand never ask the vendor."""
+        ...
+
+    async def changed(
+        self, refs: Sequence[Ref], since: datetime, fields: Fields, alive: Alive
+    ) -> Mapping[Ref, VendorRecord]:
+        """Those of these records (one object) that changed after this moment, late commits included, as they stand
+        now. One that was deleted without a trace is not told: the job itself will say so."""
+        ...
+
+    async def push(
+        self, batch: Sequence[Write], *, begun: Callable[[str], Awaitable[None]], alive: Alive
+    ) -> list[Receipt]:
+        """As `CrmSink.push`. Rows near each other should be those that the vendor locks together.
+
+        `begun` is told the job's id before anything is uploaded, and must keep it. Raises OutcomeUnknown once the job
+        runs and nobody can tell how it ends; before that RetryLater or FixConfig, and then nothing was written.
+        """
+        ...
+
+    async def end(self, job: str, alive: Alive) -> None:
+        """Wait until a job of an earlier process is over; one that was never closed is dropped. Then its records may
+        be read back. One that is gone is over. Raises RetryLater."""
+        ...
+
+
 class CrmSink(Protocol):
     """Writes to one CRM. Partial updates of known records only; it never creates a record."""
 
     crm: str
     limits: Limits
+
+    @property
+    def bulk(self) -> BulkSink | None:
+        """The way for very many writes; None where the vendor has none."""
+        ...
 
     async def push(self, batch: Sequence[Write]) -> list[Receipt]:
         """Write a batch (one object, each record once). One Receipt per Write, in order.
@@ -532,6 +573,7 @@ class PlanRow:
     status: str  # planned, held_back, sending, written, rejected, unknown, set_aside, waiting
     reason: str = ""
     read_at: datetime | None = None  # when the before-image was fetched from the CRM
+    job: str = ""  # the vendor's job that carries it
 
 
 @dataclass(frozen=True, slots=True)
@@ -675,7 +717,7 @@ class Ledger(Protocol):
         ...
 
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
-        """Ids (keys, of engagement) known in the census's state and range that it did not meet, in order."""
+        """Ids (keys, of engagement) that are known as alive within the census and not among its living, in order."""
         ...
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
@@ -756,6 +798,15 @@ class Ledger(Protocol):
         `ended`: records that the fresh look found gone, merged or converted, and where they went; they are no
         targets from now on, whether or not a pull ever tells.
         """
+        ...
+
+    async def keep_job(self, rows: Sequence[PlanRow], job: str, lease: Lease) -> None:
+        """The vendor's job that carries these sending rows, before they are uploaded: whoever finds them under way
+        asks that job first."""
+        ...
+
+    async def companies(self, refs: Sequence[Ref]) -> Mapping[Ref, str]:
+        """Which company these person records belong to; those without one are left out."""
         ...
 
     async def receive(

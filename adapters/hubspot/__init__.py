@@ -60,6 +60,7 @@ class HubSpot:
     """A connected HubSpot account: a `connector.ports.Adapter`."""
 
     crm = "hubspot"
+    bulk = None  # batches of 100 are all there is
     limits = Limits(write_batch=pushing.BATCH, read_batch=READ_BATCH)
 
     def __init__(self, api: Api, auth: Auth, *, daily_share: float) -> None:

@@ -195,11 +195,8 @@ def stage_date_fields(schema: Mapping[str, FieldInfo]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def email_event(row: Any, names: Mapping[str, str | None] | None = None) -> VendorEvent:
-    """A marketing e-mail event. Raises UnreadableError. HubSpot's key is `id` with `created`.
-
-    `names` are those of campaigns by their ids; the one found stands as `emailCampaignName`.
-    """
+def email_event(row: Any) -> VendorEvent:
+    """A marketing e-mail event. Raises UnreadableError. HubSpot's key is `id` with `created`."""
     id_ = row_id(row)
     happened = moment(row.get("created"))
     if happened is None:
@@ -209,7 +206,7 @@ def email_event(row: Any, names: Mapping[str, str | None] | None = None) -> Vend
         crm=CRM,
         stream="email_events",
         key=f"{id_}:{row['created']}",
-        values={**_flat(row), "emailCampaignName": (names or {}).get(str(row.get("emailCampaignId")))},
+        values=_flat(row),
         occurred_at=happened,
         email=recipient if isinstance(recipient, str) and recipient else None,
     )
@@ -227,7 +224,9 @@ def _flat(row: Mapping[str, Any]) -> dict[str, JsonValue]:
 
 
 def submission(row: Any, form_guid: str, form_name: str) -> VendorEvent:
-    """A form submission. Raises UnreadableError. Old ones have no `conversionId`: time and content tell them apart."""
+    """A form submission. Raises UnreadableError. Old ones have no `conversionId`: time and address tell them
+    apart.
+    """
     if not isinstance(row, Mapping):
         raise UnreadableError("it is not an object")
     happened = moment(row.get("submittedAt"))
@@ -238,8 +237,7 @@ def submission(row: Any, form_guid: str, form_name: str) -> VendorEvent:
         if isinstance(answer, Mapping) and answer.get("name"):
             answers[str(answer["name"])] = answer.get("value") or None
     email = answers.get("email")
-    content = repr((sorted(answers.items()), row.get("pageUrl") or None))
-    key = row.get("conversionId") or f"{form_guid}:{row['submittedAt']}:{_digest(content)}"
+    key = row.get("conversionId") or f"{form_guid}:{row['submittedAt']}:{_digest(str(email))}"
     return VendorEvent(
         crm=CRM,
         stream="form_submissions",

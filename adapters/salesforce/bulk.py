@@ -63,10 +63,16 @@ class Download:
 
 
 class Bulk:
-    """One org's jobs. `queries` and `ingest` are the two kinds, named as their paths are."""
+    """One org's jobs, of two kinds named as their paths are: `query` and `ingest`.
 
-    def __init__(self, rest: Rest, clock: Clock, *, patience: timedelta = PATIENCE) -> None:
+    `reads_from`: an object of so many rows is better read by a job; None never.
+    """
+
+    def __init__(
+        self, rest: Rest, clock: Clock, *, reads_from: int | None = 50_000, patience: timedelta = PATIENCE
+    ) -> None:
         self.rest = rest
+        self.reads_from = reads_from
         self._clock = clock
         self._patience = patience
         self._unfit: set[str] = set()

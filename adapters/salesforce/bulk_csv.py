@@ -62,12 +62,12 @@ def rows_of(body: io.BytesIO, types: Mapping[str, str]) -> Iterator[Row]:
 
 
 def texts_of(body: io.BytesIO) -> Iterator[dict[str, str]]:
-    """The rows of a result file as they stand, by column."""
+    """The whole rows of a result file as they stand, by column; one that was cut is left out."""
     reader = _reader(body)
     header = next(reader, [])
     for cells in reader:
-        if cells:
-            yield dict(zip(header, cells, strict=False))
+        if len(cells) == len(header):
+            yield dict(zip(header, cells, strict=True))
 
 
 def _reader(body: io.BytesIO) -> Iterator[list[str]]:

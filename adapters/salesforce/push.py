@@ -69,7 +69,7 @@ class Pace:
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
     """One record of a batch: what is sent for it, and whose receipts hang on it."""
 
     id: str
@@ -79,15 +79,15 @@ class _Row:
 
 
 @dataclass(slots=True)
-class _Batch:
+class Answers:
     """Where a batch stands. `moved` and `held` await their answer."""
 
     receipts: dict[int, Receipt] = field(default_factory=dict)
-    moved: list[tuple[_Row, Fault]] = field(default_factory=list)
-    held: list[tuple[_Row, Fault]] = field(default_factory=list)
+    moved: list[tuple[Row, Fault]] = field(default_factory=list)
+    held: list[tuple[Row, Fault]] = field(default_factory=list)
     stopped: Fault | None = None
 
-    def answer(self, row: _Row, outcome: Outcome, reason: str = "", code: str = "") -> None:
+    def answer(self, row: Row, outcome: Outcome, reason: str = "", code: str = "") -> None:
         for write in row.writes:
             self.receipts[write.id] = Receipt(write.id, outcome, reason, code)
 
@@ -116,8 +116,8 @@ async def push(
         return []
     _check(batch)
     pace = pace or Pace()
-    done = _Batch()
-    rows = await _prepared(rest, batch, done)
+    done = Answers()
+    rows = await prepared(rest, batch, done)
     if look_first and rows and batch[0].ref.object == "Lead":
         rows = await _still_leads(rest, rows, done)
     until = clock.now() + PATIENCE
@@ -152,7 +152,7 @@ def _check(batch: Sequence[Write]) -> None:
         )
 
 
-async def _prepared(rest: Rest, batch: Sequence[Write], done: _Batch) -> list[_Row]:
+async def prepared(rest: Rest, batch: Sequence[Write], done: Answers) -> list[Row]:
     """The rows that can be sent; the others have their receipts. A record that comes twice is sent once."""
     source = batch[0].ref.object
     described = await rest.describe(soql.name(source), younger_than=SCHEMA_KNOWN)
@@ -162,7 +162,7 @@ async def _prepared(rest: Rest, batch: Sequence[Write], done: _Batch) -> list[_R
             f"This user may not edit {source} records.",
             next_step="Grant Edit on the object by a permission set; then `connector check`.",
         )
-    rows: dict[str, _Row] = {}
+    rows: dict[str, Row] = {}
     for write in batch:
         try:
             soql.record_id(write.ref.id)
@@ -183,14 +183,14 @@ async def _prepared(rest: Rest, batch: Sequence[Write], done: _Batch) -> list[_R
     return list(rows.values())
 
 
-def _fold(rows: dict[str, _Row], write: Write, element: dict[str, JsonValue], done: _Batch) -> None:
+def _fold(rows: dict[str, Row], write: Write, element: dict[str, JsonValue], done: Answers) -> None:
     """One row per record, whichever of its two ids was named: what Salesforce does with a record that comes twice in
     a call is nowhere told. Of two values for one field the later write's is sent, and the earlier write gives way.
     """
     key = long_id(write.ref.id)
     known = rows.get(key)
     if known is None:
-        rows[key] = _Row(key, [write], element)
+        rows[key] = Row(key, [write], element)
         return
     for earlier in list(known.writes):
         if any(
@@ -203,10 +203,10 @@ def _fold(rows: dict[str, _Row], write: Write, element: dict[str, JsonValue], do
     known.writes.append(write)
 
 
-async def _still_leads(rest: Rest, rows: Sequence[_Row], done: _Batch) -> list[_Row]:
+async def _still_leads(rest: Rest, rows: Sequence[Row], done: Answers) -> list[Row]:
     """Those that were not converted meanwhile."""
     found = await _whereabouts(rest, "Lead", [row.id for row in rows])
-    live: list[_Row] = []
+    live: list[Row] = []
     for row in rows:
         if found.get(row.id, (RecordState.GONE, None))[0] is RecordState.LIVE:
             live.append(row)
@@ -219,7 +219,7 @@ async def _still_leads(rest: Rest, rows: Sequence[_Row], done: _Batch) -> list[_
 
 
 async def _round(
-    rest: Rest, clock: Clock, rows: Sequence[_Row], done: _Batch, pace: Pace, until: Any
+    rest: Rest, clock: Clock, rows: Sequence[Row], done: Answers, pace: Pace, until: Any
 ) -> None:
     """Send these rows, as many at once as the org's code gets through. Rows that stay held are `done.held`.
 
@@ -250,7 +250,7 @@ async def _round(
             if len(part) == 1:
                 row, fault = again[0]
                 done.answer(
-                    row, Outcome.REJECTED, _reason(row, fault, "Even alone it is too much."), fault.code
+                    row, Outcome.REJECTED, reason_of(row, fault, "Even alone it is too much."), fault.code
                 )
             else:
                 pace.overran(len(part))
@@ -263,16 +263,16 @@ async def _round(
         )
 
 
-def _not_sent(row: _Row, done: _Batch, why: str) -> None:
+def _not_sent(row: Row, done: Answers, why: str) -> None:
     """It was certainly not saved: refused before and not sent again, or never sent."""
     done.answer(row, Outcome.WAITING, why)
 
 
 def _sorted(
-    part: Sequence[_Row], results: Sequence[Mapping[str, Any]], done: _Batch
-) -> list[tuple[_Row, Fault]]:
+    part: Sequence[Row], results: Sequence[Mapping[str, Any]], done: Answers
+) -> list[tuple[Row, Fault]]:
     """Give every row of a call its fate; returns those for which there were too many."""
-    smaller: list[tuple[_Row, Fault]] = []
+    smaller: list[tuple[Row, Fault]] = []
     for row, result in zip(part, results, strict=True):
         row.tries += 1
         if result["success"]:
@@ -288,9 +288,9 @@ def _sorted(
                 done.moved.append((row, fault))
             case Fate.STOP:
                 done.stopped = fault
-                done.answer(row, Outcome.WAITING, _reason(row, fault), fault.code)
+                done.answer(row, Outcome.WAITING, reason_of(row, fault), fault.code)
             case Fate.REJECT:
-                done.answer(row, Outcome.REJECTED, _reason(row, fault), fault.code)
+                done.answer(row, Outcome.REJECTED, reason_of(row, fault), fault.code)
     return smaller
 
 
@@ -338,7 +338,7 @@ def _fault(result: Mapping[str, Any]) -> Fault:
     return fault if fault.code else Fault("UNNAMED", "Salesforce refused the row without a reason.")
 
 
-def _reason(row: _Row, fault: Fault, more: str = "") -> str:
+def reason_of(row: Row, fault: Fault, more: str = "") -> str:
     said = _without_values(fault.message, row)
     parts = (f"{fault.code}: {said}" if said else fault.code, _step(fault), more)
     return " ".join(part for part in parts if part)
@@ -350,7 +350,7 @@ def _step(fault: Fault) -> str:
     return row_step(fault)
 
 
-def _without_values(text: str, row: _Row) -> str:
+def _without_values(text: str, row: Row) -> str:
     """The vendor's text without what we sent and without addresses: it may tell about the person."""
     for name, value in row.element.items():
         if isinstance(value, str) and len(value) > 3 and name != "id":
@@ -361,7 +361,7 @@ def _without_values(text: str, row: _Row) -> str:
 # -------------------------------------------------------------------------------------- where it went
 
 
-async def _look_where(rest: Rest, done: _Batch) -> None:
+async def _look_where(rest: Rest, done: Answers) -> None:
     """Where rows went that could not be updated. One that still stands there was refused for another reason.
 
     Never raises: the other rows of the batch are already written.
@@ -377,7 +377,7 @@ async def _look_where(rest: Rest, done: _Batch) -> None:
     for row, fault in moved:
         state, target = found.get(row.id, (RecordState.GONE, None))
         if state is RecordState.LIVE:
-            done.answer(row, Outcome.REJECTED, _reason(row, fault), fault.code)
+            done.answer(row, Outcome.REJECTED, reason_of(row, fault), fault.code)
             continue
         reason = _MOVED_WORDS.get(state, "The record no longer exists, or this user no longer sees it.")
         for write in row.writes:

@@ -170,10 +170,6 @@ class SqlLedger:
         """The texts of a version of the definition, by name; the one in force unless told."""
         return await self._db.read(store_admin.files, version)
 
-    async def version(self) -> int | None:
-        """The number of the definition in force; None before the first."""
-        return await self._db.read(store_admin.version)
-
     async def bound(self, crm: str) -> str | None:
         """The account of this CRM that the ledger belongs to; None before the first run."""
         return await self._db.read(store_admin.bound, crm)
@@ -209,7 +205,7 @@ class SqlLedger:
         return await self._db.read(store_gather.readings, refs)
 
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
-        """Ids known in the census's state and range that it did not meet."""
+        """Ids that are known as alive within the census and are not among its living."""
         return await self._db.read(store_census.absent, crm, stream, census)
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
@@ -294,6 +290,14 @@ class SqlLedger:
     ) -> None:
         """Before a batch leaves: `rows` become sending, `aside` set aside, `ended` records are targets no more."""
         await self._db.write(store_push.mark_sending, rows, aside, lease, at, ended or {})
+
+    async def keep_job(self, rows: Sequence[PlanRow], job: str, lease: Lease) -> None:
+        """The vendor's job that carries these rows, before they are uploaded."""
+        await self._db.write(store_push.keep_job, rows, job, lease)
+
+    async def companies(self, refs: Sequence[Ref]) -> Mapping[Ref, str]:
+        """The company of these person records, where they have one."""
+        return await self._db.read(store_push.companies, refs)
 
     async def receive(
         self, rows: Sequence[PlanRow], receipts: Sequence[Receipt], lease: Lease, at: datetime

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 from connector.core.model import Outcome, PersonRecord, Receipt, RecordState, Ref
 from connector.errors import StopRun
 from connector.ledger import codec, store_lease
-from connector.ledger.hot import delete_in, mark_due, upsert, where_in
+from connector.ledger.hot import chunks, delete_in, mark_due, upsert, where_in
 from connector.ledger.store_admin import audit
 from connector.ledger.store_decide import DAY, give_back
 from connector.ledger.store_gather import named_as_same, rewrite
@@ -62,6 +62,7 @@ def load_row(row: Row[Any]) -> PlanRow:
         status=row.status,
         reason=row.reason,
         read_at=row.read_at,
+        job=row.job or "",
     )
 
 
@@ -90,6 +91,7 @@ def mark_sending(
             "read_at": row.read_at,
             "sent_at": at,
             "settled_at": None,
+            "job": None,
         }
         for row in rows
     ]
@@ -104,12 +106,28 @@ def mark_sending(
             "read_at": row.read_at,
             "sent_at": None,
             "settled_at": at,
+            "job": None,
         }
         for row, why in aside
     ]
     _change(db, changes, ("planned", "waiting"))
     _keep_records(db, [], ended)
     mark_due(db, [row.ref for row, _ in aside], at)
+
+
+def keep_job(db: Connection, rows: Sequence[PlanRow], job: str, lease: Lease) -> None:
+    """See `connector.ports.Ledger.keep_job`."""
+    store_lease.check(db, lease)
+    under_way = update(PLAN_ROW).where(PLAN_ROW.c.status == "sending").values(job=job)
+    for part in chunks(row.id for row in rows):
+        db.execute(under_way.where(PLAN_ROW.c.id.in_(part)))
+
+
+def companies(db: Connection, refs: Sequence[Ref]) -> dict[Ref, str]:
+    """See `connector.ports.Ledger.companies`."""
+    query = select(RECORD.c.ref, RECORD.c.company).where(RECORD.c.company.is_not(None))
+    found = where_in(db, query, RECORD.c.ref, (str(ref) for ref in refs))
+    return {codec.parse_ref(row.ref): row.company for row in found}
 
 
 def _check_plans(db: Connection, plans: set[int], at: datetime) -> None:

@@ -404,6 +404,7 @@ class PlanRowRow(Row, table=True):
     read_at: datetime | None = _col(UtcTime, null=True)
     sent_at: datetime | None = _col(UtcTime, null=True)
     settled_at: datetime | None = _col(UtcTime, null=True)
+    job: str | None = _col(Text, null=True)  # the vendor's job that carries it
 
 
 class Written(Row, table=True):

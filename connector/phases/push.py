@@ -6,7 +6,7 @@ point leaves rows that the next run can settle by reading them back. Decides no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -15,10 +15,10 @@ from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Re
 from connector.core.normalize import normalize_person
 from connector.core.values import is_blank, same_value
 from connector.core.write_plan import judge_again
-from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater
+from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknown, RetryLater
 from connector.phases.decide import Schemas, lowering_of, stage_order
 from connector.phases.lease import acquired
-from connector.ports import Adapter, Clock, Fields, Ledger, PlanRow
+from connector.ports import Adapter, BulkSink, Clock, Fields, Lease, Ledger, PlanRow
 
 FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
 UNKNOWN_IN_A_ROW = 3  # after so many batches without an answer the rest waits for the next run
@@ -62,6 +62,7 @@ async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: C
         return 0
     lease = await acquired(ledger, f"push:{adapter.crm}", holder, clock)
     try:
+        lease = await _end_jobs(adapter, rows, ledger, lease, clock)
         fields = wanted_fields(mapping)
         for start in range(0, len(rows), adapter.limits.read_batch):
             batch = rows[start : start + adapter.limits.read_batch]
@@ -130,6 +131,24 @@ async def _finish(adapter: Adapter, rows: Sequence[PlanRow]) -> list[Receipt]:
     ]
 
 
+async def _end_jobs(
+    adapter: Adapter, rows: Sequence[PlanRow], ledger: Ledger, lease: Lease, clock: Clock
+) -> Lease:
+    """What a job of the vendor's still writes cannot be read back: it is waited for, never made again."""
+    hold = _Hold(ledger, lease, clock)
+    for job in sorted({row.job for row in rows if row.job}):
+        if adapter.bulk is None:
+            break
+        try:
+            await adapter.bulk.end(job, hold.renew)
+        except LeaseBusy:
+            raise
+        except ConnectorError as error:
+            many = sum(row.job == job for row in rows)
+            raise _unsettled(f"An earlier job of {many} writes cannot be asked: {error}", adapter) from error
+    return hold.lease
+
+
 def _settled(row: PlanRow, now: VendorRecord | None) -> Receipt:
     if now is not None and all(same_value(now.values.get(w.field), w.after) for w in row.writes):
         return Receipt(row.id, Outcome.WRITTEN, "found in place when read back after an interruption")
@@ -158,6 +177,10 @@ async def push(
         return stopped() or pushed.error is not None or unanswered >= UNKNOWN_IN_A_ROW
 
     try:
+        if adapter.bulk is not None:
+            hold = _Hold(ledger, lease, clock)
+            await _upload(adapter.bulk, adapter, terms, hold, plan, pushed, halted, progress)
+            lease = hold.lease
         for status in ("planned", "waiting"):
             after = 0
             while rows := await ledger.plan_rows(
@@ -179,7 +202,7 @@ async def push(
                     ended = _ended(stale, fresh)
                     await ledger.mark_sending(ready, aside, lease, clock.now(), ended=ended)
                     pushed.set_aside += len(aside)
-                    receipts = await _send(adapter, ready, pushed) if ready else []
+                    receipts = await _send(adapter.push, ready, pushed) if ready else []
                     unanswered = unanswered + 1 if _all_unknown(receipts) else 0
                     lease = await ledger.renew(lease, clock.now())
                     await ledger.receive(ready, receipts, lease, clock.now())
@@ -198,6 +221,89 @@ async def push(
     finally:
         await ledger.release(lease)
     return pushed
+
+
+# --------------------------------------------------------------------------------- very many rows at once
+
+
+@dataclass(slots=True)
+class _Hold:
+    """A lease that is renewed while something takes long."""
+
+    ledger: Ledger
+    lease: Lease
+    clock: Clock
+
+    async def renew(self) -> None:
+        self.lease = await self.ledger.renew(self.lease, self.clock.now())
+
+
+async def _upload(
+    bulk: BulkSink,
+    adapter: Adapter,
+    terms: Terms,
+    hold: _Hold,
+    plan: int,
+    pushed: Pushed,
+    halted: Callable[[], bool],
+    progress: Callable[[str, int], None],
+) -> None:
+    """Rows of which there are very many leave first, one job of the vendor's at a time. The others stay as they are."""
+    for status in ("planned", "waiting"):
+        after, more = 0, True
+        while more:
+            rows = await hold.ledger.plan_rows(plan, status=status, limit=bulk.rows, after=after)
+            more = len(rows) == bulk.rows
+            after = rows[-1].id if rows else after
+            for batch in _by_object(rows):
+                await hold.renew()
+                if halted():
+                    return
+                try:
+                    if await bulk.worth(batch[0].ref.object, len(batch)):
+                        await _one_job(bulk, adapter, terms, hold, batch, pushed)
+                        progress(adapter.crm, pushed.written)
+                except LeaseBusy:
+                    raise
+                except ConnectorError as error:
+                    pushed.error = str(error)
+
+
+async def _one_job(
+    bulk: BulkSink, adapter: Adapter, terms: Terms, hold: _Hold, batch: Sequence[PlanRow], pushed: Pushed
+) -> None:
+    """One object's rows as one job. Only what changed since it was read is looked at again."""
+    ledger, clock = hold.ledger, hold.clock
+    stale = _stale(batch, clock)
+    never_read = [row for row in stale if row.read_at is None]
+    fresh = await _read(never_read, adapter, terms)
+    read_at = [row.read_at for row in stale if row.read_at is not None]
+    if read_at:
+        refs = [row.ref for row in stale]
+        fresh.update(await bulk.changed(refs, min(read_at), terms.fields, hold.renew))
+    looked_at = [row for row in stale if row.read_at is None or row.ref in fresh]
+    ready, aside = await _judged(batch, looked_at, fresh, adapter.crm, terms, ledger, clock)
+    # Records of one company side by side: the vendor locks it for each of them.
+    companies = await ledger.companies([row.ref for row in ready])
+    ready.sort(key=lambda row: (companies.get(row.ref, ""), row.ref.id))
+    await hold.renew()
+    await ledger.mark_sending(ready, aside, hold.lease, clock.now(), ended=_ended(looked_at, fresh))
+    pushed.set_aside += len(aside)
+    if not ready:
+        return
+
+    async def begun(job: str) -> None:
+        await ledger.keep_job(ready, job, hold.lease)
+
+    async def send(writes: Sequence[Write]) -> list[Receipt]:
+        return await bulk.push(writes, begun=begun, alive=hold.renew)
+
+    receipts = await _send(send, ready, pushed)
+    await hold.renew()
+    await ledger.receive(ready, receipts, hold.lease, clock.now())
+    _count(pushed, receipts)
+    if _all_unknown(receipts):
+        pushed.error = receipts[0].reason
 
 
 def _by_object(rows: Sequence[PlanRow]) -> list[list[PlanRow]]:
@@ -272,7 +378,9 @@ async def _judged(
     return ready, aside
 
 
-async def _send(adapter: Adapter, rows: Sequence[PlanRow], pushed: Pushed) -> list[Receipt]:
+async def _send(
+    send: Callable[[Sequence[Write]], Awaitable[list[Receipt]]], rows: Sequence[PlanRow], pushed: Pushed
+) -> list[Receipt]:
     """The batch leaves. Whatever comes back, every row gets its receipt."""
     writes = [
         Write(
@@ -284,7 +392,7 @@ async def _send(adapter: Adapter, rows: Sequence[PlanRow], pushed: Pushed) -> li
         for row in rows
     ]
     try:
-        return await adapter.push(writes)
+        return await send(writes)
     except OutcomeUnknown as error:
         return [Receipt(row.id, Outcome.UNKNOWN, str(error)) for row in rows]
     except (RetryLater, FixConfig) as error:

@@ -6,22 +6,16 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from adapters.salesforce.sandbox import permissions, persons, record_types, shared
-from adapters.salesforce.sandbox.org import (
-    ADMIN_CLIENT_ID,
-    ADMIN_CLIENT_SECRET,
-    CLIENT_ID,
-    CLIENT_SECRET,
-    Options,
-    Org,
-)
+from adapters.salesforce.sandbox import persons, record_types, shared
+from adapters.salesforce.sandbox.org import CLIENT_ID, CLIENT_SECRET, Options, Org
 from adapters.salesforce.sandbox.rows import fill, organization_id
 from adapters.salesforce.sandbox.schema import make_schema
 from adapters.salesforce.sandbox.server import routes
+from adapters.salesforce.sandbox.soql import wire_time
 from adapters.salesforce.sandbox.store import Store
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.log import SandboxLog
-from connector.sandbox.population import Population
+from connector.sandbox.population import Population, salesforce_id
 from connector.sandbox.server import SandboxApp, sandbox_app
 
 __all__ = ["build"]
@@ -61,15 +55,16 @@ def build(
         shared.fill(store)
     if options.get("record_types"):
         record_types.fill(store)
-    visible = make_schema(**kinds, hidden=hidden_fields)
     org = Org(
         organization_id(population.seed),
         store,
-        dict(visible),
+        make_schema(**kinds, hidden=hidden_fields),
         Options(strict_limits=strict_limits, **options),
     )
     store.set_visible = org.set_visible
-    permissions.fill(org)
+    rule = {"Id": salesforce_id("01Q", 1), "Name": "Round robin", "SobjectType": "Lead"}
+    made = {"CreatedDate": wire_time(population.now), "SystemModstamp": wire_time(population.now)}
+    store.tables["AssignmentRule"].fill([{**rule, **made, "Active": org.options.assignment_rule}])
     return sandbox_app(
         "salesforce",
         routes(org),
@@ -84,11 +79,9 @@ def build(
 
 
 def environment(base_url: str) -> dict[str, str]:
-    """What a connector needs to reach this org by client credentials, and an administrator to set it up."""
+    """What a connector needs to reach this org by client credentials."""
     return {
         "SALESFORCE_LOGIN_URL": base_url,
         "SALESFORCE_CLIENT_ID": CLIENT_ID,
         "SALESFORCE_CLIENT_SECRET": CLIENT_SECRET,
-        "SALESFORCE_ADMIN_CLIENT_ID": ADMIN_CLIENT_ID,
-        "SALESFORCE_ADMIN_CLIENT_SECRET": ADMIN_CLIENT_SECRET,
     }

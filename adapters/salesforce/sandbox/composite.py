@@ -100,13 +100,7 @@ def _one(
     }
     body = _resolved(asked.get("body"), answers)
     call = Call(
-        str(asked.get("method", "GET")).upper(),
-        parts[3:],
-        parts[2].lstrip("v"),
-        query,
-        headers,
-        body,
-        outer.admin,
+        str(asked.get("method", "GET")).upper(), parts[3:], parts[2].lstrip("v"), query, headers, body
     )
     try:
         return dispatch(org, call)
