@@ -717,7 +717,7 @@ class Ledger(Protocol):
         ...
 
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
-        """Ids (keys, of engagement) that are known as alive within the census and not among its living, in order."""
+        """Ids (keys, of engagement) known in the census's state and range that it did not meet, in order."""
         ...
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:

@@ -21,6 +21,7 @@ from connector.transport import Answer, Auth, Limiter, Transport
 FORMS = "/marketing/v3/forms"
 SUBMISSIONS = "/form-integrations/v1/submissions/forms"
 EMAIL_EVENTS = "/email/public/v1/events"
+EMAIL_CAMPAIGNS = "/email/public/v1/campaigns"
 CORRELATION = "x-hubspot-correlation-id"
 
 PERMITS = 100  # per 10 s on the smallest plan; the account's own number is in every answer
@@ -71,6 +72,11 @@ class Paths:
         return "/crm/v3/lists" if self._v3 else f"/crm/lists/{self.version}"
 
     @property
+    def marketing_emails(self) -> str:
+        """Marketing e-mails, with their names."""
+        return "/marketing/v3/emails" if self._v3 else f"/marketing/emails/{self.version}"
+
+    @property
     def account(self) -> str:
         """Who we are connected as."""
         return "/account-info/v3/details" if self._v3 else f"/account-info/{self.version}/details"
@@ -110,6 +116,7 @@ class Api:
         self.paths = paths
         self.clock = clock
         self.usage: Usage | None = None
+        self.campaigns: dict[str, str | None] = {}  # names of e-mail campaigns by id, once looked up
         self._widest = WIDEST
         self._zone: ZoneInfo | None = None
         self._today: date | None = None

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.hubspot.api import EMAIL_EVENTS, Api
+from adapters.hubspot.campaigns import campaign_names
 from adapters.hubspot.cursors import (
+    FLOOR,
     LAG,
     Cursor,
     begun_at,
@@ -24,11 +27,12 @@ from adapters.hubspot.cursors import (
 from adapters.hubspot.errors import BadRequest, place
 from adapters.hubspot.payload import email_event, read_rows
 from adapters.hubspot.rows import not_a_page
-from connector.core.model import Page
+from connector.core.model import JsonValue, Page
 from connector.errors import RetryLater
 from connector.ports import Range
 
 EVENT_OVERLAP = timedelta(hours=1)  # opens and clicks arrive late
+LATE_EVERY, LATE_OVERLAP = timedelta(days=1), timedelta(days=3)  # some later still; nobody publishes a bound
 EVENTS_BACK = timedelta(
     days=730
 )  # of a first load: older e-mail events weigh nothing under any sensible decay
@@ -53,8 +57,10 @@ MACHINE_EVENTS = frozenset(
 
 
 async def pull_email_events(api: Api, since: Cursor | None) -> AsyncIterator[Page]:
-    """Marketing e-mail events by windows of time. A window that broke off goes on by its offset while that
-    lives.
+    """Marketing e-mail events by windows of time: a first load from two years back, then what came since the last
+    time and an hour before, and once a day three days before.
+
+    A window that broke off goes on by its offset while that lives; then it begins again.
     """
     now = await api.now()
     if since is None:
@@ -63,9 +69,13 @@ async def pull_email_events(api: Api, since: Cursor | None) -> AsyncIterator[Pag
         raise unreadable_cursor("email_events", since)
     first = bool(since.get("first"))
     until = cursor_time(since, "until")
-    lo = until if first else until - EVENT_OVERLAP
+    looked = cursor_time(since, "late") if since.get("late") else FLOOR if not first else now
+    late = now - looked >= LATE_EVERY
     offset = str(since["offset"]) if since.get("offset") else None
-    hi = cursor_time(since, "hi") if offset else min(lo + EVENTS_SPAN, now)
+    lo = until - (timedelta(0) if first else LATE_OVERLAP if late else EVENT_OVERLAP)
+    hi = min(lo + EVENTS_SPAN, now)
+    if offset:
+        lo, hi = (cursor_time(since, "lo") if since.get("lo") else lo), cursor_time(since, "hi")
     while True:
         try:
             rows, following = await _events(api, lo, hi, offset)
@@ -75,16 +85,20 @@ async def pull_email_events(api: Api, since: Cursor | None) -> AsyncIterator[Pag
             offset = None  # it died meanwhile: the window starts again, known events are stored once
             continue
         last_window = hi >= now - timedelta(seconds=1)
+        ends = last_window and following is None
+        if following is None:
+            until = max(until, hi - (LAG if last_window else timedelta(0)))
+        cursor: dict[str, JsonValue] = {
+            "kind": "events",
+            "until": iso(until),
+            "late": iso(now if late and ends else looked),
+        }
         if following is not None:
-            cursor: Cursor = {"kind": "events", "until": iso(until), "hi": iso(hi), "offset": following}
-        else:
-            until = hi - (LAG if last_window else timedelta(0))
-            cursor = {"kind": "events", "until": iso(until)}
-        if first and not (last_window and following is None):
-            cursor = {**cursor, "first": True}
+            cursor |= {"lo": iso(lo), "hi": iso(hi), "offset": following}
+        if first and not ends:
+            cursor["first"] = True
         told = _of_people(rows)
-        events, bad = read_rows(told, "email_events", email_event)
-        yield Page("email_events", cursor, (), tuple(events), tuple(bad), len(told), first)
+        yield replace(await _page(api, told, cursor), first_load=first)
         if following is not None:
             offset = following
         elif last_window:
@@ -92,6 +106,13 @@ async def pull_email_events(api: Api, since: Cursor | None) -> AsyncIterator[Pag
         else:
             lo, offset = hi, None
             hi = min(lo + EVENTS_SPAN, now)
+
+
+async def _page(api: Api, told: list[Any], cursor: Cursor) -> Page:
+    """Rows as events, with the names of their campaigns."""
+    names = await campaign_names(api, (row for row in told if isinstance(row, Mapping)))
+    events, bad = read_rows(told, "email_events", lambda row: email_event(row, names))
+    return Page("email_events", cursor, (), tuple(events), tuple(bad), len(told))
 
 
 def _of_people(rows: list[Any]) -> list[Any]:
@@ -155,6 +176,5 @@ async def backfill(api: Api, within: Range, begun: Cursor | None) -> AsyncIterat
         if offset is None:
             lo, hi = hi + MILLISECOND, min(hi + MILLISECOND + EVENTS_SPAN, end)
         told = _of_people(rows)
-        events, bad = read_rows(told, "email_events", email_event)
         cursor = {"kind": "backfill-events", "lo": iso(lo), "hi": iso(max(lo, hi)), "offset": offset}
-        yield Page("email_events", cursor, (), tuple(events), tuple(bad), len(told), first_load=True)
+        yield replace(await _page(api, told, cursor), first_load=True)

@@ -26,7 +26,9 @@ from adapters.hubspot.errors import BadRequest
 from adapters.hubspot.payload import lenient_moment, read_rows, submission
 from adapters.hubspot.rows import next_after, not_a_page, number_id, results_of, search_result
 from connector.core.model import JsonValue, Page, VendorEvent
+from connector.errors import FixConfig
 from connector.ports import Range
+from connector.transport import Answer
 
 LIST_PAGE = 100
 SEARCH_PAGE = 200
@@ -41,7 +43,7 @@ async def pull_submissions(api: Api, since: Cursor | None) -> AsyncIterator[Page
     Asking 200 forms costs 200 calls, so an increment first asks one question: which contacts converted
     since? Nobody: done, one call. Somebody: the forms their last conversion names (all of them where there
     are few, or where a name fits no form). Once a week every form is asked, for the conversion a later one
-    hid.
+    hid. No submission at all, where contacts have sent forms, is no answer: FixConfig.
     """
     now = await api.now()
     if since is None:
@@ -62,9 +64,12 @@ async def pull_submissions(api: Api, since: Cursor | None) -> AsyncIterator[Page
         return
     names = await _recent_conversions(api, until - FORM_OVERLAP, now)
     polled: dict[str, JsonValue] = dict(since.get("polled") or {})
-    for guid, name in _named(await _forms(api), names) if names else []:
+    forms = await _forms(api) if names else []
+    seen = not names
+    for guid, name in _named(forms, names):
         floor = cursor_time(polled, guid) if guid in polled else full
         async for rows, _ in _submissions(api, guid, floor - FORM_OVERLAP):
+            seen = True
             events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
             yield Page(
                 "form_submissions",
@@ -75,6 +80,8 @@ async def pull_submissions(api: Api, since: Cursor | None) -> AsyncIterator[Page
                 len(rows),
             )
         polled[guid] = iso(now - LAG)
+    if not seen and await _all_hidden(api, forms):
+        raise _scope_missing()
     done: Cursor = {
         "kind": "conversions",
         "until": iso(max(until, now - LAG)),
@@ -87,18 +94,41 @@ async def pull_submissions(api: Api, since: Cursor | None) -> AsyncIterator[Page
 async def _all_forms(
     api: Api, started: datetime, floor: datetime, begun: Any, *, first: bool
 ) -> AsyncIterator[Page]:
-    """Every form in the order of its id, from the form where a broken-off round stood."""
+    """Every form in the order of its id, from the form where a broken-off round stood: rows had come by then."""
     forms = sorted(await _forms(api))
     done: Cursor = {"kind": "conversions", "until": iso(started - LAG), "full": iso(started - LAG)}
     at = {"kind": "forms", "started": iso(started), "until": iso(floor), "first": first}
+    seen = begun is not None
     for guid, name in forms:
         if begun and guid < str(begun):
             continue
         async for rows, _ in _submissions(api, guid, floor):
+            seen = True
             events, bad = read_rows(rows, "form_submissions", _reader(guid, name))
             cursor = {**at, "form": guid}
             yield Page("form_submissions", cursor, (), tuple(events), tuple(bad), len(rows), first)
+    if not seen and await _anybody(api, floor, started) and (first or await _all_hidden(api, forms)):
+        raise _scope_missing()
     yield Page("form_submissions", done, first_load=first)
+
+
+async def _all_hidden(api: Api, forms: Sequence[tuple[str, str]]) -> bool:
+    """Whether not one form shows one submission, of whatever time."""
+    for guid, _ in forms:
+        async for _ in _submissions(api, guid, FLOOR):
+            return False
+    return True
+
+
+def _scope_missing() -> FixConfig:
+    """HubSpot answers with empty lists, not with 403, where the scope is missing (seen by others in the field)."""
+    return FixConfig(
+        "HubSpot shows no form submission at all, although contacts have sent forms: the app seems to lack the scope"
+        " `forms`.",
+        next_step="Add the scope `forms` to the app (or service key) in HubSpot. Where nobody is to read submissions,"
+        " take `form_submissions` out of mappings/hubspot.yaml.",
+        where="form_submissions",
+    )
 
 
 def _reader(guid: str, name: str) -> Callable[[Any], VendorEvent]:
@@ -110,25 +140,7 @@ async def _recent_conversions(api: Api, lo: datetime, hi: datetime) -> set[str]:
     names: set[str] = set()
     last = "0"
     while True:
-        body = {
-            "filterGroups": [
-                {
-                    "filters": [
-                        {
-                            "propertyName": "recent_conversion_date",
-                            "operator": "BETWEEN",
-                            "value": str(millis(lo)),
-                            "highValue": str(millis(hi)),
-                        },
-                        {"propertyName": "hs_object_id", "operator": "GT", "value": last},
-                    ]
-                }
-            ],
-            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
-            "properties": ["recent_conversion_event_name"],
-            "limit": SEARCH_PAGE,
-        }
-        answer = await api.post(f"{api.paths.objects('contacts')}/search", body, policy="search")
+        answer = await _converted(api, lo, hi, last, SEARCH_PAGE)
         _, hits = search_result(answer)
         for hit in hits:
             properties = hit.get("properties") or {}
@@ -139,6 +151,29 @@ async def _recent_conversions(api: Api, lo: datetime, hi: datetime) -> set[str]:
         if int(highest) <= int(last):
             raise not_a_page(answer)
         last = highest
+
+
+async def _anybody(api: Api, lo: datetime, hi: datetime) -> bool:
+    """Whether any contact converted in this time."""
+    total, _ = search_result(await _converted(api, lo, hi, "0", 1))
+    return total > 0
+
+
+async def _converted(api: Api, lo: datetime, hi: datetime, above: str, limit: int) -> Answer:
+    """A page of the contacts who converted in this time, by id."""
+    times = {"operator": "BETWEEN", "value": str(millis(lo)), "highValue": str(millis(hi))}
+    filters = [
+        {"propertyName": "recent_conversion_date", **times},
+        {"propertyName": "num_conversion_events", "operator": "GT", "value": "0"},
+        {"propertyName": "hs_object_id", "operator": "GT", "value": above},
+    ]
+    body = {
+        "filterGroups": [{"filters": filters}],
+        "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+        "properties": ["recent_conversion_event_name"],
+        "limit": limit,
+    }
+    return await api.post(f"{api.paths.objects('contacts')}/search", body, policy="search")
 
 
 def _named(forms: Sequence[tuple[str, str]], names: set[str]) -> list[tuple[str, str]]:

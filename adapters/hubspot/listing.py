@@ -15,7 +15,7 @@ from adapters.hubspot.api import Api
 from adapters.hubspot.byid import batch_read
 from adapters.hubspot.errors import BadRequest, place
 from adapters.hubspot.rows import id_of, next_after, results_of, search_result
-from connector.core.model import Census
+from connector.core.model import Census, RecordState
 from connector.errors import RetryLater
 from connector.transport import Answer
 
@@ -90,11 +90,14 @@ async def _confirm_end(api: Api, stream: str, after: str | None, answer: Answer)
         )
 
 
-def census_of(object_: str, listed: Listed, above: str | None) -> Census | None:
+def census_of(
+    object_: str, listed: Listed, above: str | None, state: RecordState = RecordState.LIVE
+) -> Census | None:
     """The ids of a page as all there is between it and the page before; None where they do not ascend, and from
     there on. `object_`: as `Census.object` has it; `above`: the last id of the page before, "0" before the first.
     """
     numbers = [int(id_) for id_ in (above or "", *listed.ids) if id_.isdigit()]
     if above is None or len(numbers) != len(listed.ids) + 1 or any(a >= b for a, b in pairwise(numbers)):
         return None
-    return Census(object_, frozenset(listed.ids), above, None if listed.following is None else listed.ids[-1])
+    up_to = None if listed.following is None else listed.ids[-1]
+    return Census(object_, frozenset(listed.ids), above, up_to, state)

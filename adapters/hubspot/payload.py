@@ -195,8 +195,11 @@ def stage_date_fields(schema: Mapping[str, FieldInfo]) -> frozenset[str]:
     return frozenset(wanted)
 
 
-def email_event(row: Any) -> VendorEvent:
-    """A marketing e-mail event. Raises UnreadableError. HubSpot's key is `id` with `created`."""
+def email_event(row: Any, names: Mapping[str, str | None] | None = None) -> VendorEvent:
+    """A marketing e-mail event. Raises UnreadableError. HubSpot's key is `id` with `created`.
+
+    `names` are those of campaigns by their ids; the one found stands as `emailCampaignName`.
+    """
     id_ = row_id(row)
     happened = moment(row.get("created"))
     if happened is None:
@@ -206,7 +209,7 @@ def email_event(row: Any) -> VendorEvent:
         crm=CRM,
         stream="email_events",
         key=f"{id_}:{row['created']}",
-        values=_flat(row),
+        values={**_flat(row), "emailCampaignName": (names or {}).get(str(row.get("emailCampaignId")))},
         occurred_at=happened,
         email=recipient if isinstance(recipient, str) and recipient else None,
     )
@@ -224,9 +227,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, JsonValue]:
 
 
 def submission(row: Any, form_guid: str, form_name: str) -> VendorEvent:
-    """A form submission. Raises UnreadableError. Old ones have no `conversionId`: time and address tell them
-    apart.
-    """
+    """A form submission. Raises UnreadableError. Old ones have no `conversionId`: time and content tell them apart."""
     if not isinstance(row, Mapping):
         raise UnreadableError("it is not an object")
     happened = moment(row.get("submittedAt"))
@@ -237,7 +238,8 @@ def submission(row: Any, form_guid: str, form_name: str) -> VendorEvent:
         if isinstance(answer, Mapping) and answer.get("name"):
             answers[str(answer["name"])] = answer.get("value") or None
     email = answers.get("email")
-    key = row.get("conversionId") or f"{form_guid}:{row['submittedAt']}:{_digest(str(email))}"
+    content = repr((sorted(answers.items()), row.get("pageUrl") or None))
+    key = row.get("conversionId") or f"{form_guid}:{row['submittedAt']}:{_digest(content)}"
     return VendorEvent(
         crm=CRM,
         stream="form_submissions",

@@ -43,7 +43,7 @@ from adapters.hubspot.payload import (
     stage_date_fields,
 )
 from adapters.hubspot.searching import SEARCH_PAGE, Window, hits_above, inside
-from connector.core.model import JsonValue, Page, VendorEvent
+from connector.core.model import JsonValue, Page, RecordState, VendorEvent
 from connector.errors import StopRun
 from connector.ports import FieldInfo, Fields, Stream
 
@@ -195,18 +195,26 @@ async def _refresh(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterat
     }
     async for listed in _listed(pulling, stream, after, archived=False):
         census = census_of(_counted_as(OBJECTS[stream]), listed, above)
-        above = (census.up_to if census else None) or None
+        above = census.up_to if census else None
         going_on: Cursor = {**cursor, "after": listed.following, "above": above}
         page = await page_of(pulling, stream, listed.rows, done if listed.following is None else going_on)
         yield replace(page, census=census)
 
 
 async def _sweep(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterator[Page]:
-    """The recycle bin. A crash repeats it: only the last page says that it was done."""
+    """The recycle bin. A crash repeats it: only the last page says that it was done.
+
+    Who was in it and is no more was restored, or erased: by somebody, or by HubSpot after 90 days.
+    """
     unswept = {**cursor, "swept": iso(FLOOR)}
+    object_ = OBJECTS[stream]
+    above: str | None = "0" if _counted_as(object_) else None
     async for listed in _listed(pulling, stream, None, archived=True):
+        census = census_of(object_, listed, above, RecordState.ARCHIVED)
+        above = census.up_to if census else None
         ends = listed.following is None
-        yield await page_of(pulling, stream, listed.rows, cursor if ends else unswept, archived=True)
+        page = await page_of(pulling, stream, listed.rows, cursor if ends else unswept, archived=True)
+        yield replace(page, census=census)
 
 
 async def _listed(

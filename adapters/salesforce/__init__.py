@@ -17,9 +17,10 @@ from adapters.salesforce.probe import SWITCHES
 from adapters.salesforce.pull import STREAMS, pull
 from adapters.salesforce.push import BATCH, Pace, push
 from adapters.salesforce.rest import Rest, Usage
+from adapters.salesforce.setup import Admin, Door
+from adapters.salesforce.source import as_source
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
-from connector.core.targets import TargetField
 from connector.errors import FixConfig
 from connector.ports import (
     Access,
@@ -73,15 +74,7 @@ class Salesforce:
         self._clock = clock
         self._login = auth.Login(grant, clock, tokens)
         limiter = Limiter(CALLS_AT_ONCE, AT_ONCE_NOT_PER_TIME, clock, share=rate_share)
-        self._http = Transport(
-            self._login.instance_url,
-            auth=self._login,
-            limits={"default": limiter},
-            classify=classify,
-            clock=clock,
-            name="Salesforce",
-            correlation_header="x-sfdc-request-id",
-        )
+        self._http = _transport(self._login, clock, limiter)
         self._rest = Rest(self._http, clock, version, daily_share)
         self._bulk = Bulk(self._rest, clock, reads_from=bulk_read_from)
         self.bulk = JobSink(self._bulk, clock, self.push, lambda name: self._switches[name], bulk_write_from)
@@ -252,13 +245,44 @@ def build_sandbox(*args: Any, **options: Any) -> object:
 
 
 def admin(variables: Mapping[str, str], clock: Clock) -> CrmAdmin:
-    """Set-up; see connector.ports.CrmAdmin."""
-    raise FixConfig("not there yet")
+    """Set-up, as the administrator of SALESFORCE_ADMIN_*, else as the integration user. Raises FixConfig."""
+    version = _version(variables.get("SALESFORCE_API_VERSION", "66.0"))
+    by_admin = auth.admin_grant_of(variables)
+    runtime = auth.grant_of(variables) if auth.connected(variables) else None
+    if runtime is not None and runtime.kind == "refresh":
+        if by_admin is None:
+            raise FixConfig(
+                "A rotating refresh token belongs to the running connector; set-up must not use it up.",
+                next_step="Set SALESFORCE_ADMIN_* to an administrator's credential.",
+            )
+        runtime = None
+    if by_admin is None and runtime is None:
+        raise FixConfig(
+            "There is no credential to set Salesforce up with.",
+            next_step="Set SALESFORCE_ADMIN_* to an administrator's credential; it is used once and kept nowhere.",
+        )
+    own = _door(runtime, clock, version) if runtime is not None else None
+    door = _door(by_admin, clock, version) if by_admin is not None else own
+    assert door is not None
+    return Admin(door, own, clock)
 
 
-def as_source(targets: Sequence[TargetField]) -> Mapping[str, str]:
-    """The fields as files."""
-    return {}
+def _door(grant: auth.Grant, clock: Clock, version: str) -> Door:
+    login = auth.Login(grant, clock, None)
+    http = _transport(login, clock, Limiter(CALLS_AT_ONCE, AT_ONCE_NOT_PER_TIME, clock))
+    return Door(login, http, Rest(http, clock, version, 1.0))
+
+
+def _transport(login: auth.Login, clock: Clock, limiter: Limiter) -> Transport:
+    return Transport(
+        login.instance_url,
+        auth=login,
+        limits={"default": limiter},
+        classify=classify,
+        clock=clock,
+        name="Salesforce",
+        correlation_header="x-sfdc-request-id",
+    )
 
 
 def access(mapping: CrmMapping) -> Sequence[Access]:
@@ -274,7 +298,7 @@ PLUGIN = Plugin(
     connect=connect,
     build_sandbox=build_sandbox,
     admin=admin,
-    admin_variables=(),
+    admin_variables=auth.ADMIN_VARIABLES,
     as_source=as_source,
     access=access,
     switches=SWITCHES,

@@ -7,6 +7,8 @@ https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flows.htm
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -54,6 +56,21 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("SALESFORCE_DAILY_SHARE", "Share of the org's daily calls that we may use", "0.3"),
 )
 
+ADMIN_VARIABLES: tuple[Variable, ...] = (
+    Variable("SALESFORCE_ADMIN_LOGIN_URL", "Where the administrator logs in; unset: SALESFORCE_LOGIN_URL"),
+    Variable("SALESFORCE_ADMIN_CLIENT_ID", "Consumer key of an app for set-up", secret=True),
+    Variable("SALESFORCE_ADMIN_CLIENT_SECRET", "Its consumer secret: client credentials", secret=True),
+    Variable("SALESFORCE_ADMIN_USERNAME", "User name of an administrator: JWT bearer"),
+    Variable(
+        "SALESFORCE_ADMIN_PRIVATE_KEY", "Private key (PEM) of the app's certificate: JWT bearer", secret=True
+    ),
+    Variable("SALESFORCE_ADMIN_ACCESS_TOKEN", "An administrator's session, used as it is", secret=True),
+    Variable(
+        "SALESFORCE_ADMIN_INSTANCE_URL", "The host of that session, such as https://acme.my.salesforce.com"
+    ),
+)
+"""Set-up's own credential: used once, kept nowhere. None set: set-up runs as the integration user."""
+
 _CREDENTIALS = (
     "SALESFORCE_CLIENT_ID",
     "SALESFORCE_CLIENT_SECRET",
@@ -65,7 +82,7 @@ _CREDENTIALS = (
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """How we log in: `client_credentials`, `jwt` or `refresh`, with what that takes."""
+    """How we log in: `client_credentials`, `jwt`, `refresh` or `token` (a session that others opened)."""
 
     kind: str
     login_url: str
@@ -74,6 +91,7 @@ class Grant:
     username: str = ""
     private_key: str = ""
     refresh_token: str = ""
+    access_token: str = ""
     audience: str = ""
 
 
@@ -135,17 +153,43 @@ def grant_of(variables: Mapping[str, str]) -> Grant:
     return Grant("client_credentials", login_url, client_id, client_secret=secret)
 
 
-def _login_url(value: str) -> str:
-    url = checked_url("SALESFORCE_LOGIN_URL", value)
+def admin_grant_of(variables: Mapping[str, str]) -> Grant | None:
+    """Set-up's own login by the SALESFORCE_ADMIN_* variables; None where none of them is set. Raises FixConfig."""
+    given = {each.name: variables.get(each.name, "").strip() for each in ADMIN_VARIABLES}
+    if not any(given.values()):
+        return None
+    token, instance = given["SALESFORCE_ADMIN_ACCESS_TOKEN"], given["SALESFORCE_ADMIN_INSTANCE_URL"]
+    if token or instance:
+        if not (token and instance):
+            missing = "SALESFORCE_ADMIN_INSTANCE_URL" if token else "SALESFORCE_ADMIN_ACCESS_TOKEN"
+            raise FixConfig(f"{missing} is not set; a session needs its host.", next_step=f"Set {missing}.")
+        remember_secrets([token])
+        return Grant("token", _login_url(instance, "SALESFORCE_ADMIN_INSTANCE_URL"), "", access_token=token)
+    plain = {name.replace("_ADMIN_", "_"): value for name, value in given.items() if value}
+    plain.setdefault(
+        "SALESFORCE_LOGIN_URL", variables.get("SALESFORCE_LOGIN_URL", "https://login.salesforce.com")
+    )
+    try:
+        return grant_of(plain)
+    except FixConfig as error:
+        message, step = (
+            re.sub(r"SALESFORCE_(?!ADMIN_)", "SALESFORCE_ADMIN_", text)
+            for text in (error.message, error.next_step)
+        )
+        raise FixConfig(message, next_step=step) from error
+
+
+def _login_url(value: str, variable: str = "SALESFORCE_LOGIN_URL") -> str:
+    url = checked_url(variable, value)
     host = urlsplit(url).hostname or ""
     if host.endswith((".lightning.force.com", ".salesforce-setup.com")):
         raise FixConfig(
-            f"SALESFORCE_LOGIN_URL names {host}, which serves pages for people and no API.",
+            f"{variable} names {host}, which serves pages for people and no API.",
             next_step="Use the My Domain URL that ends in .my.salesforce.com.",
         )
     if urlsplit(url).path not in ("", "/"):
         raise FixConfig(
-            "SALESFORCE_LOGIN_URL has a path.",
+            f"{variable} has a path.",
             next_step="Give the host alone: https://acme.my.salesforce.com.",
         )
     return url
@@ -171,6 +215,7 @@ class Login:
         self._clock = clock
         self._tokens = tokens
         self._session: Session | None = None
+        self._unsaved: str | None = None
         self._lock = asyncio.Lock()
         self._http = Transport(
             grant.login_url,
@@ -205,6 +250,8 @@ class Login:
 
     async def _log_in(self) -> Session:
         grant = self._grant
+        if grant.kind == "token":
+            return self._given(again=self._session is not None)
         form = {"client_id": grant.client_id}
         if grant.kind == "jwt":
             form = {
@@ -217,6 +264,16 @@ class Login:
             return await self._refresh(form)
         answer = await self._http.send("POST", TOKEN_PATH, data=form)
         return _session(answer.json)
+
+    def _given(self, *, again: bool) -> Session:
+        """A session that others opened, as it is. Its first 15 characters are the org's id."""
+        if again:
+            raise FixConfig(
+                "The administrator's session has ended.",
+                next_step="Get another for SALESFORCE_ADMIN_ACCESS_TOKEN (`sf org display --json` prints one).",
+            )
+        grant = self._grant
+        return Session(grant.access_token, grant.login_url, grant.access_token.partition("!")[0], "")
 
     def _assertion(self) -> str:
         grant = self._grant
@@ -236,27 +293,33 @@ class Login:
             ) from error
 
     async def _refresh(self, form: dict[str, str]) -> Session:
-        """The stored token first: the one in the settings died when it was first rotated.
+        """Exchange the newest refresh token, alone among all processes that share the store.
 
-        A rotated token is stored before the session is used, so that a crash never leaves us with a dead
-        one. Using an old token twice revokes the whole family, hence no second try when an answer is lost.
+        A rotated token is stored before the session is used, so that a crash never leaves us with a dead one.
+        Using an old token a second time revokes the whole family: hence the turn-taking, no second try when an answer
+        is lost, and never the setting's own token once another has grown out of it.
+        https://help.salesforce.com/s/articleView?id=005316711
         """
         assert self._tokens is not None
-        stored = await self._tokens.load(CRM)
         form |= {"grant_type": "refresh_token"}
         if self._grant.client_secret:
             form["client_secret"] = self._grant.client_secret
-        given = self._grant.refresh_token
-        try:
-            body = await self._exchange(form, stored or given)
-        except FixConfig:
-            if not stored or stored == given:
-                raise
-            body = await self._exchange(form, given)  # somebody authorised again and set the new one
-        rotated = body.get("refresh_token") if isinstance(body, Mapping) else None
-        if isinstance(rotated, str) and rotated and rotated != stored:
-            remember_secrets([rotated])
-            await self._tokens.save(CRM, rotated)
+        async with self._tokens.alone(CRM):
+            if self._unsaved is not None:  # rotated by us, but the store was away: the newest there is
+                await self._tokens.save(CRM, self._unsaved)
+                self._unsaved = None
+            given = self._grant.refresh_token
+            origin, _, newest = (await self._tokens.load(CRM) or "").partition(":")
+            # A token that is set anew is another authorisation: what grew out of the last one is over.
+            current = newest if newest and origin == _fingerprint(given) else given
+            remember_secrets([current])
+            body = await self._exchange(form, current)
+            rotated = body.get("refresh_token") if isinstance(body, Mapping) else None
+            if isinstance(rotated, str) and rotated and rotated != current:
+                remember_secrets([rotated])
+                self._unsaved = f"{_fingerprint(given)}:{rotated}"
+                await self._tokens.save(CRM, self._unsaved)
+                self._unsaved = None
         return _session(body)
 
     async def _exchange(self, form: Mapping[str, str], refresh_token: str) -> Any:
@@ -271,6 +334,11 @@ class Login:
                 where=f"POST {TOKEN_PATH}",
             ) from error
         return answer.json
+
+
+def _fingerprint(token: str) -> str:
+    """Tells which setting a stored token grew out of, without telling the setting."""
+    return hashlib.sha256(token.encode()).hexdigest()[:16]
 
 
 def _session(body: Any) -> Session:

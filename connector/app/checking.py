@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from connector.app.definition import CRITERIA, Files, read_files, refuse_red, texts_of
-from connector.app.settings import Settings, load_settings, variables_of
+from connector.app.files import load_document
+from connector.app.settings import Settings, documented_settings, load_settings, misspelt, variables_of
 from connector.app.wiring import SystemClock, connect, has_refresh_token, plugins, token_store, unconnected
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
 from connector.errors import ConnectorError, FixConfig
+from connector.insight.portable import unresolved
 from connector.insight.schema import hold_against
 from connector.ledger import SqlLedger, open_ledger
 from connector.ports import Account, Adapter, Allowance, FieldInfo, Finding, Plugin, ProbeAnswer, TokenStore
@@ -80,6 +82,8 @@ async def examine(
     """`named`: these CRMs were asked for by name, so that a missing credential is a problem. `thorough=False`: the
     files and the live fields alone, no ledger and no rights."""
     report = Report()
+    if thorough:
+        report.common += _misspelt()
     files = read_files(folder, plugins())
     report.common += [Finding("problem", "files", str(problem)) for problem in files.problems]
     if thorough and files.criteria is not None:
@@ -96,6 +100,22 @@ async def examine(
         for found in await asyncio.gather(*looks):
             report.crms[found.crm] = found
     return report
+
+
+def _misspelt() -> list[Finding]:
+    known = [setting.name for setting in documented_settings()]
+    for plugin in plugins().values():
+        known += [each.name for each in (*plugin.variables, *plugin.admin_variables)]
+        known.append(f"CONNECTOR_SYNC_INTERVAL_{plugin.crm.upper()}")
+    return [
+        Finding(
+            "warning",
+            "settings",
+            f"{name} is set, but nobody reads it; nearest: {right}",
+            f"Rename it to {right}.",
+        )
+        for name, right in misspelt(known).items()
+    ]
 
 
 @asynccontextmanager
@@ -170,6 +190,8 @@ async def _look(
                     Finding("problem" if named else "note", "credentials", error.message, error.next_step)
                 )
             return report
+        if mapping is not None:
+            report.findings += _names_left(folder / f"{plugin.crm}.yaml")
         adapter = await connect(plugin, variables, SystemClock(), ledger, tokens)
     except ConnectorError as error:
         report.findings += as_findings(error, "credentials")
@@ -188,6 +210,19 @@ async def _look(
     finally:
         await adapter.close()
     return report
+
+
+def _names_left(path: Path) -> list[Finding]:
+    """Names that `config import --partial` could not turn into ids: nothing will ever match them."""
+    return [
+        Finding(
+            "problem",
+            path.name,
+            f"{place} still stands for something that this account lacks",
+            "Make it in the account and import again, or take it out.",
+        )
+        for place in unresolved(load_document(path).data)
+    ]
 
 
 async def _ask(

@@ -28,12 +28,16 @@ criteria_app = typer.Typer(help="The shared definition: run its examples.", no_a
 mapping_app = typer.Typer(help="The field mappings: check them.", no_args_is_help=True)
 db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 token_app = typer.Typer(help="Refresh tokens that the ledger keeps, sealed.", no_args_is_help=True)
+config_app = typer.Typer(
+    help="The definition from one pair of accounts to another, names instead of ids.", no_args_is_help=True
+)
 app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(db_app, name="db")
 app.add_typer(token_app, name="token")
+app.add_typer(config_app, name="config")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 Crms = Annotated[
@@ -374,6 +378,64 @@ def score(
             json=json,
         ),
     )
+
+
+@config_app.command("export")
+def config_export(
+    target: Annotated[Path, typer.Argument(help="A new folder, or a new file that ends in .zip.")] = Path(
+        "definition"
+    ),
+    mappings: Mappings = None,
+    json: Json = False,
+) -> None:
+    """The definition in force with names in place of this account's ids.
+
+    Example: connector config export definition.zip
+    """
+    from connector.app.commands.config import config_export as body
+
+    guarded(json, lambda: body(target, mappings=mappings, json=json))
+
+
+@config_app.command("import")
+def config_import(
+    source: Annotated[Path, typer.Argument(help="The folder or .zip that `config export` wrote.")],
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Write the files even where names lead nowhere here.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files of the mappings folder that differ.")
+    ] = False,
+    mappings: Mappings = None,
+    json: Json = False,
+) -> None:
+    """Turn the names of an exported definition into the ids of the accounts that are connected now.
+
+    Example: connector config import definition.zip
+    """
+    from connector.app.commands.config import config_import as body
+
+    guarded(
+        json,
+        lambda: body(source, partial=partial, overwrite=overwrite, mappings=mappings, json=json),
+    )
+
+
+@config_app.command("check")
+def config_check(
+    against: Annotated[
+        Path, typer.Option("--against", help="File of NAME=VALUE lines with the other accounts' credentials.")
+    ],
+    mappings: Mappings = None,
+    json: Json = False,
+) -> None:
+    """Compare both pairs of accounts for everything that the mappings name; exit 2 when there are gaps.
+
+    Example: connector config check --against production.env
+    """
+    from connector.app.commands.config import config_check as body
+
+    guarded(json, lambda: body(against, mappings=mappings, json=json))
 
 
 @token_app.command("forget")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -119,6 +119,24 @@ def lists_beside(path: Path) -> Lists:
             raise ValueError(f"The list {name} is no CSV in UTF-8: {error}.") from error
 
     return read
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write files below a folder, by relative name. Raises FixConfig for a name that leads out of it, and where it
+    cannot be written.
+    """
+    for name in texts:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise FixConfig(f"{name} would lie outside of {folder}.", next_step="Nothing was written.")
+    try:
+        for name, text in texts.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FixConfig(
+            f"{folder} cannot be written: {error.strerror}.", next_step="Name a folder you may write to."
+        ) from error
 
 
 def _plain(node: Any, path: tuple[str | int, ...], places: dict[tuple[str | int, ...], Place]) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings.sources import EnvSettingsSource
 
 from connector.core.durations import parse_duration
+from connector.core.names import nearest
 from connector.errors import FixConfig, Problem
 from connector.ports import Variable
 
@@ -161,6 +162,25 @@ def interval_of(settings: Settings, crm: str, environ: Mapping[str, str] | None 
         raise FixConfig(
             f"{name}: {error}", next_step="See docs/reference/settings.md.", where=name
         ) from error
+
+
+def misspelt(known: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that are set and that nobody reads, but that look much like one of `known`: name -> the right name.
+
+    Others' variables are no mistake, so only what comes close within the same prefix (`HUBSPOT_...`) counts.
+    """
+    env: Mapping[str, str] = os.environ if environ is None else environ
+    right = {name for each in known for name in (each, each + SECRET_SUFFIX)}
+    by_prefix: dict[str, dict[str, str]] = {}
+    for name in right:
+        prefix, _, rest = name.partition("_")
+        by_prefix.setdefault(prefix, {})[rest] = name
+    found: dict[str, str] = {}
+    for name in sorted(set(env) - right):
+        prefix, _, rest = name.partition("_")
+        if hint := nearest(rest, by_prefix.get(prefix, ())):
+            found[name] = by_prefix[prefix][hint]
+    return found
 
 
 def variables_of(variables: tuple[Variable, ...], environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -95,6 +95,7 @@ class Quarantined:
 class Census:
     """All that is alive between two ids: whatever else is known of there has gone without leaving a trace.
 
+    `state`: what its records are known as, `archived` for the census of a recycle bin.
     `object` is the vendor object whose records are counted; empty: the engagement of the page's stream, by its keys.
     `after` is left out of the range and `up_to` lies in it, None is open at that end. Of two ids the shorter comes
     first and equally long ones go by their characters: the order of whole numbers, and of ids of one length.
@@ -104,6 +105,7 @@ class Census:
     alive: frozenset[str]
     after: str | None = None
     up_to: str | None = None
+    state: RecordState = RecordState.LIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,13 +122,18 @@ def _targets(
 def _takes(crm: str, where: str, target: TargetField, info: FieldInfo) -> Iterator[Finding]:
     """Whether the field can hold every value that we may write to it, and gives it back as it was."""
     if info.kind == "other":
-        yield Finding("warning", where, f"is of a kind we do not know; we write {_kind(target)}")
+        yield Finding(
+            "warning",
+            where,
+            f"is of a kind we do not know; we write {_kind(target)}",
+            "See that it takes them.",
+        )
         return
     if info.kind not in _TAKES[target.kind]:
         yield Finding(
             "problem",
             where,
-            f"is a {info.kind} field, but we write {_kind(target)} to it ({target.result})",
+            f"is {'an' if info.kind == 'enum' else 'a'} {info.kind} field, but we write {_kind(target)} to it",
             f"Map another field: a new name under `write`, then `connector setup {crm}` makes one of the right kind.",
         )
         return

@@ -170,6 +170,10 @@ class SqlLedger:
         """The texts of a version of the definition, by name; the one in force unless told."""
         return await self._db.read(store_admin.files, version)
 
+    async def version(self) -> int | None:
+        """The number of the definition in force; None before the first."""
+        return await self._db.read(store_admin.version)
+
     async def bound(self, crm: str) -> str | None:
         """The account of this CRM that the ledger belongs to; None before the first run."""
         return await self._db.read(store_admin.bound, crm)
@@ -205,7 +209,7 @@ class SqlLedger:
         return await self._db.read(store_gather.readings, refs)
 
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
-        """Ids that are known as alive within the census and are not among its living."""
+        """Ids known in the census's state and range that it did not meet."""
         return await self._db.read(store_census.absent, crm, stream, census)
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:

@@ -197,6 +197,12 @@ def adopt_files(
     return version
 
 
+def version(db: Connection) -> int | None:
+    """The number of the version in force."""
+    query = select(FILE_VERSION.c.version).order_by(FILE_VERSION.c.version.desc()).limit(1)
+    return db.execute(query).scalar()
+
+
 def files(db: Connection, version: int | None = None) -> Mapping[str, str]:
     """The texts of a version by name (the one in force unless told); empty before the first."""
     query = select(FILE_VERSION.c.files).order_by(FILE_VERSION.c.version.desc()).limit(1)

@@ -1,10 +1,10 @@
-"""Gather: what is known as alive and was not met in a census. Only asks; nothing is taken for dead here."""
+"""Gather: what is known and was not met in a census. Only asks; nothing is taken for dead here."""
 
 from __future__ import annotations
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
-from connector.core.model import Census, RecordState
+from connector.core.model import Census
 from connector.ledger.tables import ENGAGEMENT, RECORD
 
 
@@ -13,7 +13,7 @@ def absent(db: Connection, crm: str, stream: str, census: Census) -> list[str]:
     if census.object:
         prefix = f"{crm}:{census.object}:"
         query = select(RECORD.c.ref).where(
-            RECORD.c.state == RecordState.LIVE.value,
+            RECORD.c.state == census.state.value,
             *_between(RECORD.c.ref, prefix, census),
         )
     else:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from connector.core.model import Ref
-from tests.contract.hubspot_account import HOUR, engaged
+from connector.errors import FixConfig
+from tests.contract.hubspot_account import FIELDS, HOUR, engaged
 
 ACTIVITIES = ("meetings", "calls", "emails", "tasks", "notes", "communications")
 
@@ -109,3 +113,225 @@ async def test_a_changed_association_is_found_by_the_weekly_sweep(account):
     found = {event.key: event for event in await account.events("meetings")}
 
     assert found[meeting].about == (Ref("hubspot", "contact", other),)
+
+
+# ---------------------------------------------------------------------------------------------- form submissions
+
+
+async def test_quirk_hubspot_20_submissions_that_vanish_without_a_scope_fail_the_stream_and_name_the_scope():
+    async with engaged(submissions_hidden=True) as account:
+        with pytest.raises(FixConfig, match="`forms`") as told:
+            await account.events("form_submissions")
+
+    assert "form_submissions" in told.value.next_step
+    assert "form_submissions" not in account.cursors
+
+
+async def test_quirk_hubspot_20_a_scope_lost_over_night_is_noticed_at_the_next_conversion_and_weekly(account):
+    ((_, address),) = account.people()
+    await account.quiet("form_submissions")
+    form = next(form.name for form in account.sandbox.sandbox.store.forms.values() if form.kind == "hubspot")
+    store = account.sandbox.sandbox.store
+    store.habits = replace(store.habits, submissions_hidden=True)
+    assert await account.events("form_submissions") == []  # nobody sent anything: nothing to doubt
+    before = dict(account.cursors)
+
+    account.sandbox.create("form_submissions", {"form": form, "email": address})
+    account.clock.advance(HOUR)
+    with pytest.raises(FixConfig, match="`forms`"):
+        await account.events("form_submissions")
+    account.clock.advance(timedelta(days=8))
+    with pytest.raises(FixConfig, match="`forms`"):
+        await account.events("form_submissions")
+    assert account.cursors == before
+
+    store.habits = replace(store.habits, submissions_hidden=False)
+    assert address in {event.email for event in await account.events("form_submissions")}
+
+
+async def test_an_account_whose_forms_nobody_sent_is_simply_empty():
+    async with engaged(people=1) as account:
+        store = account.sandbox.sandbox.store
+        for form in store.forms.values():
+            form.submissions.clear()
+        for row in store.tables["contacts"].rows.values():
+            row.values = {k: v for k, v in row.values.items() if "conversion" not in k}
+
+        assert await account.events("form_submissions") == []
+        assert account.cursors["form_submissions"]["kind"] == "conversions"
+
+
+async def test_a_form_that_shows_nothing_new_beside_others_that_do_is_no_alarm(account):
+    ((_, address),) = account.people()
+    await account.quiet("form_submissions")
+    store = account.sandbox.sandbox.store
+    contact = store.contact_of(address)
+    when = account.clock.now().isoformat().replace("+00:00", "Z")
+    store.tables["contacts"].set_quietly(
+        contact,
+        {
+            "recent_conversion_date": when,
+            "num_conversion_events": "9",
+            "recent_conversion_event_name": "Meetings",
+        },
+    )  # converted on something whose submissions nobody can read
+    account.clock.advance(HOUR)
+
+    assert await account.events("form_submissions") == []
+
+
+async def test_comment_forms_are_passed_over_and_the_other_forms_read(account):
+    kinds = {form.kind for form in account.sandbox.sandbox.store.forms.values()}
+    assert "blog_comment" in kinds
+    account.sandbox.faults.add(
+        path="/form-integrations/*", status=400, times=1,
+        json={"status": "error", "category": "VALIDATION_ERROR", "errorType": "FORM_TYPE_NOT_ALLOWED", "message": "x"},
+    )  # fmt: skip
+
+    assert await account.events("form_submissions")
+
+
+async def test_old_submissions_without_an_id_are_told_apart_by_what_they_say(account):
+    store = account.sandbox.sandbox.store
+    form = next(form for form in store.forms.values() if form.kind == "hubspot")
+    at = int((account.clock.now() - timedelta(days=800)).timestamp() * 1000)
+    for topic in ("pricing", "support"):  # the same person, form and millisecond
+        store.submit(form, at, {"email": "ada@example.com", "topic": topic}, "/page", keep_id=False)
+
+    first = {
+        event.key for event in await account.events("form_submissions") if event.email == "ada@example.com"
+    }
+    account.cursors.clear()
+    again = {
+        event.key for event in await account.events("form_submissions") if event.email == "ada@example.com"
+    }
+
+    assert len(first) == 2
+    assert first == again
+
+
+async def test_submissions_of_the_same_second_over_a_page_boundary_all_come(account):
+    await account.quiet("form_submissions")
+    form = next(form.name for form in account.sandbox.sandbox.store.forms.values() if form.kind == "hubspot")
+    at = int(account.clock.now().timestamp() * 1000)
+    ((_, address),) = account.people()
+    for n in range(130):  # more than two pages of them
+        account.sandbox.create("form_submissions", {"form": form, "email": address, "n": str(n), "at": at})
+    account.clock.advance(HOUR)
+
+    events = await account.events("form_submissions")
+
+    assert sorted(int(event.values["n"]) for event in events) == list(range(130))
+
+
+# ------------------------------------------------------------------------------------------------- e-mail events
+
+
+def mail_event(account, email="ada@example.com", type="CLICK", ago=timedelta(minutes=1), **more):
+    at = int((account.clock.now() - ago).timestamp() * 1000)
+    return account.sandbox.create("email_events", {"type": type, "email": email, "at": at, **more})
+
+
+async def test_quirk_hubspot_22_an_offset_that_expired_begins_its_window_again():
+    async with engaged() as account:
+        for n in range(2_300):  # three pages in one window
+            mail_event(account, email=f"p{n}@example.com", ago=timedelta(minutes=1, milliseconds=n))
+        seen = set()
+        async with aclosing(account.adapter.pull("email_events", None, FIELDS)) as pages:
+            async for page in pages:
+                seen |= {event.key for event in page.events}
+                account.cursors["email_events"] = page.cursor
+                if page.cursor.get("offset"):
+                    break
+        account.clock.advance(5 * HOUR)  # the offset lived four and a half
+
+        seen |= {event.key for event in await account.events("email_events")}
+
+        assert len(seen) == account.sandbox.counts()["email_events"]
+        refused = [
+            call for call in account.sandbox.log.calls() if "email/public" in call.path and call.status == 400
+        ]
+        assert len(refused) == 1
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_quirk_hubspot_23_every_campaign_has_its_name_because_the_list_is_read_without_statistics(
+    tells,
+):
+    async with engaged(emails_tell_campaigns=tells) as account:
+        names = {70_100 + n: f"Mailing {n}" for n in range(150)}
+        account.sandbox.sandbox.store.email_campaigns.update(names)
+        for campaign in names:
+            mail_event(account, campaign=campaign)
+
+        told = {
+            e.values["emailCampaignId"]: e.values["emailCampaignName"]
+            for e in await account.events("email_events")
+        }
+
+        assert {id_: told[id_] for id_ in names} == names
+        calls = account.sandbox.log.calls()
+        assert not [call for call in calls if "includeStats" in call.query]
+        listed = [call for call in calls if "marketing/emails" in call.path]
+        single = [call for call in calls if "v1/campaigns" in call.path]
+        assert len(listed) == 2
+        assert {int(call.path.rpartition("/")[2]) for call in single}.isdisjoint(names) is tells
+        assert len(single) <= len(told)
+
+
+async def test_quirk_hubspot_23_with_statistics_the_made_up_list_leaves_mails_out_as_the_real_one_did(
+    account,
+):
+    token = {"Authorization": "Bearer pat-eu1-sandbox-full"}
+    async with httpx.AsyncClient(base_url=account.sandbox.url, headers=token) as client:
+        plain = (await client.get("/marketing/v3/emails?limit=100")).json()["results"]
+        counted = (await client.get("/marketing/v3/emails?limit=100&includeStats=true")).json()["results"]
+
+    assert 0 < len(counted) < len(plain)
+
+
+async def test_a_campaign_is_looked_up_once_and_one_that_is_gone_keeps_its_number(account):
+    mail_event(account, campaign=70_002)
+    mail_event(account, campaign=12_345)
+    first = await account.engagement("email_events")
+    account.sandbox.log.clear()
+    account.clock.advance(HOUR / 2)
+    again = await account.engagement("email_events")
+
+    assert not [call for call in account.sandbox.log.calls() if "campaigns" in call.path]
+    assert {one.name for one in first if one.email == "ada@example.com"} == {"Product update 4.2", "12345"}
+    assert {one.name for one in again} >= {"Product update 4.2", "12345"}
+
+
+async def test_quirk_hubspot_26_a_type_that_nobody_knew_is_kept_and_stops_nothing(account):
+    mail_event(account, type="TELEPATHY")
+    mail_event(account)
+
+    types = [one.type for one in await account.engagement("email_events") if one.email == "ada@example.com"]
+
+    assert sorted(types) == ["email_click", "other"]
+
+
+async def test_what_hubspot_knows_for_a_machine_is_not_even_stored(account):
+    mail_event(account, email="bot@example.com", filtered=True)
+    mail_event(account, email="ada@example.com", filtered=False)
+
+    people = {one.email for one in await account.engagement("email_events")}
+
+    assert "ada@example.com" in people
+    assert "bot@example.com" not in people
+
+
+async def test_an_event_that_shows_up_an_hour_late_and_one_two_days_late_are_read(account):
+    await account.quiet("email_events")
+    await account.events("email_events")
+
+    mail_event(account, email="hour@example.com", ago=timedelta(minutes=50))
+    mail_event(account, email="days@example.com", ago=timedelta(days=2))
+    account.clock.advance(timedelta(minutes=5))
+    soon = {event.email for event in await account.events("email_events")}
+    account.clock.advance(timedelta(days=1))
+    later = {event.email for event in await account.events("email_events")}
+
+    assert "hour@example.com" in soon
+    assert "days@example.com" in later

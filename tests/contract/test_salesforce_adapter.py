@@ -99,16 +99,6 @@ async def test_a_first_load_reads_every_live_record_once(org, source):
     assert not any(page.quarantined for page in pages)
 
 
-async def test_pages_that_the_server_shrinks_lose_nobody(make_org):
-    org = await make_org(page_rows=7)
-
-    pages = await org.pull("Lead")
-
-    read = [record.ref.id for page in pages for record in page.records]
-    assert len(pages) > 3
-    assert sorted(read) == sorted(org.ids("Lead"))
-
-
 @pytest.mark.parametrize("kept", [1, 2, 4])
 async def test_a_first_load_that_dies_goes_on_where_it_was(make_org, kept):
     org = await make_org(page_rows=7)
@@ -117,17 +107,6 @@ async def test_a_first_load_that_dies_goes_on_where_it_was(make_org, kept):
     after = [record.ref.id for page in await org.pull("Lead") for record in page.records]
 
     assert sorted(before + after) == sorted(org.ids("Lead"))
-
-
-async def test_a_locator_that_dies_in_a_first_load_costs_nothing(make_org):
-    org = await make_org(page_rows=7)
-    dead = [{"message": "invalid query locator", "errorCode": "INVALID_QUERY_LOCATOR"}]
-    org.sandbox.faults.add(method="GET", path="*/query/*", skip=1, status=400, json=dead)
-
-    pages = await org.pull("Lead")
-
-    read = [record.ref.id for page in pages for record in page.records]
-    assert sorted(read) == sorted(org.ids("Lead"))
 
 
 async def test_an_activity_older_than_a_year_is_read_although_it_is_archived(org):
@@ -212,36 +191,6 @@ async def test_a_conversion_names_the_contact_and_brings_it(org):
     assert converted.moved_to.id in contacts
     assert converted.moved_to.id in str(ids)
     assert converted.counterparts == (converted.moved_to,)
-
-
-async def test_a_row_whose_commit_takes_long_is_found_in_the_next_pull(make_org):
-    org = await make_org(commit_lag=timedelta(minutes=4))
-    lead = await org.one("Lead")
-    org.clock.advance(2 * HOUR)
-    org.sandbox.edit("Lead", lead.ref.id, {"Company": "Slow Inc."})
-    org.clock.advance(timedelta(minutes=1))
-    hidden = await org.records("Lead")
-    org.clock.advance(timedelta(minutes=15))
-
-    found = await org.records("Lead")
-
-    assert lead.ref.id not in hidden
-    assert found[lead.ref.id].values["Company"] == "Slow Inc."
-
-
-async def test_thousands_of_rows_with_one_stamp_are_each_read_once(make_org):
-    org = await make_org(page_rows=25)
-    await org.pull("Lead")
-    org.clock.advance(2 * HOUR)
-    live = sorted(org.ids("Lead"))
-    for lead in live:
-        org.sandbox.act("Lead", lead, "touch")
-    dead = [{"message": "invalid query locator", "errorCode": "INVALID_QUERY_LOCATOR"}]
-    org.sandbox.faults.add(method="GET", path="*/query/*", status=400, json=dead)
-
-    read = [record.ref.id for page in await org.pull("Lead") for record in page.records]
-
-    assert sorted(read) == live
 
 
 @pytest.mark.parametrize("kept", [1, 2])

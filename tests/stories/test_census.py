@@ -96,3 +96,21 @@ async def test_a_call_that_was_deleted_for_good_counts_no_more(settled):
     known = await settled.ledger.absent("hubspot", "calls", everything)
     assert str(erased) not in known
     assert len(known) == len(calls.live)
+
+
+async def test_a_deleted_contact_that_is_then_erased_loses_its_values_too(settled):
+    erased, restored = live(settled)[5:7]
+    for id_ in (erased, restored):
+        settled.hubspot.act("contact", id_, "archive")
+    settled.later(days=1, hours=1)
+    await settled.sync("hubspot")
+    assert await state_of(settled, erased) is RecordState.ARCHIVED
+    settled.hubspot.act("contact", erased, "gdpr_delete")
+    settled.hubspot.act("contact", restored, "restore")
+    settled.later(days=1, hours=1)
+
+    await settled.sync("hubspot")
+
+    (facts,) = await settled.ledger.facts([[Ref("hubspot", "contact", erased)]])
+    assert (facts.records[0].state, facts.records[0].emails) == (RecordState.GONE, ())
+    assert await state_of(settled, restored) is RecordState.LIVE

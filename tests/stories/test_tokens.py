@@ -11,12 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from adapters.salesforce.sandbox.org import REFRESH_TOKEN
+from connector.app.commands.init import shipped
 from connector.app.settings import load_settings
 from connector.app.tokens import SealedTokens, seal, unseal
 from connector.app.wiring import connect, plugins, token_store
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
 from connector.sandbox.clock import SandboxClock
+from connector.sandbox.population import make_population
+from connector.sandbox.server import serve
 from connector.transport import redact
 from tests.databases import ledger_url
 from tests.stories.test_cli import answer, run
@@ -168,3 +172,38 @@ def test_a_kept_token_can_be_let_go(tmp_path: Path) -> None:
 
     assert answer(environment, "token", "forget", "salesforce")["forgotten"] is True
     assert answer(environment, "token", "forget", "salesforce")["forgotten"] is False
+
+
+def test_processes_that_share_a_ledger_never_use_a_rotated_token_twice(tmp_path: Path) -> None:
+    """The second use of a rotated refresh token revokes the whole grant, in the sandbox as at the vendor."""
+    clock = SandboxClock()
+    org = plugins()["salesforce"].build_sandbox(make_population(10, 5, clock.now()), clock)
+    with serve([org]) as up:
+        environment = {
+            **{name: value for name, value in up.environment().items() if "SECRET" not in name},
+            "SALESFORCE_REFRESH_TOKEN": REFRESH_TOKEN,
+            "CONNECTOR_SECRET_KEY": KEY,
+            "CONNECTOR_DATABASE_URL": ledger_url("sqlite", tmp_path),
+            "CONNECTOR_MAPPINGS_DIR": str(shipped()),
+            "PATH": os.environ["PATH"],
+        }
+        words = [sys.executable, "-m", "connector", "check", "salesforce", "--json"]
+        all_at_once = [
+            subprocess.Popen(
+                words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for _ in range(3)
+        ]
+        for process in all_at_once:
+            said, errors = process.communicate(timeout=120)
+            assert process.returncode == 0, said + errors
+            assert REFRESH_TOKEN not in said + errors
+        later = answer(environment, "sync", "salesforce", "--plan-only", code=None)
+        another_key = answer(
+            {**environment, "CONNECTOR_SECRET_KEY": "not the key that sealed it"}, "sync", code=2
+        )
+        no_key = answer({**environment, "CONNECTOR_SECRET_KEY": ""}, "sync", code=2)
+
+    assert later["crms"]["salesforce"]["read"] > 0
+    assert "CONNECTOR_SECRET_KEY" in another_key["error"]["message"]
+    assert "CONNECTOR_SECRET_KEY" in no_key["error"]["next_step"]

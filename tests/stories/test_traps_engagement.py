@@ -142,3 +142,12 @@ async def test_trap_one_event_twice_counts_once(database_url: str) -> None:
 
         assert len(await lines(made, one.contact, "email click")) == len(before) + 1
         assert (await look(made, one)).state.stage == "lead"
+
+
+async def test_a_run_whose_form_submissions_vanished_is_partial_and_demotes_nobody(database_url: str) -> None:
+    async with world(database_url, options={"hubspot": {"submissions_hidden": True}}) as made:
+        result = await made.sync()
+
+        assert result.status == "partial"
+        assert "scope `forms`" in (result.crms["hubspot"].error or "")
+        assert result.left == 0

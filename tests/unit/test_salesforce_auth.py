@@ -1,5 +1,7 @@
 """Which login the settings mean, and how a session is kept."""
 
+from contextlib import asynccontextmanager
+
 import httpx
 import jwt
 import pytest
@@ -53,6 +55,10 @@ class Kept:
 
     async def save(self, crm, value):
         self.stored = value
+
+    @asynccontextmanager
+    async def alone(self, crm):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -269,21 +275,68 @@ async def test_a_rotated_refresh_token_is_kept_and_used_next_time():
         "the-first-refresh-token",
         "the-second-refresh-token",
     ]
-    assert kept.stored == "the-second-refresh-token"
+    assert kept.stored.endswith(":the-second-refresh-token")
+    assert "the-first-refresh-token" not in kept.stored
 
 
 @respx.mock
-async def test_a_newly_authorised_token_wins_over_a_dead_stored_one():
-    dead = httpx.Response(
-        400, json={"error": "invalid_grant", "error_description": "expired access/refresh token"}
-    )
-    route = respx.post(TOKEN).mock(side_effect=[dead, token()])
-    login = auth.Login(auth.grant_of(by_refresh()), HandClock(), Kept("a-dead-refresh-token"))
+async def test_a_newly_authorised_token_goes_before_what_grew_out_of_the_last_one():
+    kept = Kept()
+    route = respx.post(TOKEN).mock(side_effect=[token(refresh_token="the-second-refresh-token"), token()])
+    before = auth.Login(auth.grant_of(by_refresh()), HandClock(), kept)
+    await before.session()
+    await before.close()
+    anew = variables(SALESFORCE_REFRESH_TOKEN="authorised-again-token")
+    login = auth.Login(auth.grant_of(anew), HandClock(), kept)
 
     await login.session()
     await login.close()
 
-    assert sent(route.calls.last)["refresh_token"] == "the-first-refresh-token"
+    assert sent(route.calls.last)["refresh_token"] == "authorised-again-token"
+
+
+@respx.mock
+async def test_a_rotated_token_that_is_refused_is_not_answered_with_its_dead_ancestor():
+    """Showing an old token again would revoke the grant for good, where the refusal may pass."""
+    kept = Kept()
+    locked_out = httpx.Response(400, json={"error": "invalid_grant", "error_description": "ip restricted"})
+    route = respx.post(TOKEN).mock(side_effect=[token(refresh_token="the-second-refresh-token"), locked_out])
+    login = auth.Login(auth.grant_of(by_refresh()), HandClock(), kept)
+    await login.session()
+
+    with pytest.raises(FixConfig):
+        await login.session(force_refresh=True)
+    await login.close()
+
+    assert route.call_count == 2
+
+
+@respx.mock
+async def test_a_rotated_token_is_kept_although_the_store_was_away_when_it_came():
+    class Away(Kept):
+        away = True
+
+        async def save(self, crm, value):
+            if self.away:
+                raise ConnectionError("the database is away")
+            await super().save(crm, value)
+
+    kept = Away()
+    answers = [
+        token(refresh_token="the-second-refresh-token"),
+        token(refresh_token="the-third-refresh-token"),
+    ]
+    route = respx.post(TOKEN).mock(side_effect=answers)
+    login = auth.Login(auth.grant_of(by_refresh()), HandClock(), kept)
+    with pytest.raises(ConnectionError):
+        await login.session()
+    kept.away = False
+
+    await login.session()
+    await login.close()
+
+    assert sent(route.calls.last)["refresh_token"] == "the-second-refresh-token"
+    assert kept.stored.endswith(":the-third-refresh-token")
 
 
 @respx.mock

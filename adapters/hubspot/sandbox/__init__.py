@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.hubspot.sandbox import definitions, events, objects
+from adapters.hubspot.sandbox import definitions, events, marketing, objects
 from adapters.hubspot.sandbox.api import LONGEST_URL, Api
 from adapters.hubspot.sandbox.gate import (
     CLIENT_ID,
@@ -97,7 +97,7 @@ def build(
     )
     api = Api(store, gate, Search(store.linked), longest_url)
     # Links of one record share a prefix with records by id, so the longer paths come first.
-    endpoints = (*events.ENDPOINTS, *definitions.ENDPOINTS, *objects.ENDPOINTS)
+    endpoints = (*events.ENDPOINTS, *marketing.ENDPOINTS, *definitions.ENDPOINTS, *objects.ENDPOINTS)
     routes = [route for endpoint in endpoints for route in endpoint.routes(api)]
 
     def environment(base_url: str) -> dict[str, str]:

@@ -53,7 +53,7 @@ def list_submissions(api: Api, request: Request, body: Any) -> Response:
     if not 1 <= limit <= MOST_SUBMISSIONS:
         raise invalid(f"limit must be between 1 and {MOST_SUBMISSIONS}, was {limit}")
     form = api.store.forms.get(request.path_params["guid"])
-    if "forms" not in request.state.scopes:
+    if "forms" not in request.state.scopes or api.store.habits.submissions_hidden:
         return json_response({"results": []})
     if form is None:
         raise problem(404, "OBJECT_NOT_FOUND", "No form found")

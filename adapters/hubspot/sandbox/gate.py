@@ -20,6 +20,7 @@ from connector.sandbox.clock import SandboxClock
 PORTAL = 4_711_000_001
 TIME_ZONE = "Europe/Berlin"
 FULL_TOKEN = "pat-eu1-sandbox-full"  # noqa: S105  (opens nothing but this sandbox)
+SERVICE_KEY = "pat-eu1-sandbox-service-key"
 READ_ONLY_TOKEN = "pat-eu1-sandbox-read-only"  # noqa: S105
 NO_FORMS_TOKEN = "pat-eu1-sandbox-no-forms"  # noqa: S105
 CLIENT_ID = "sandbox-client"
@@ -80,6 +81,7 @@ class Gate:
         self._today = 0
         self._tokens = {
             FULL_TOKEN: SCOPES,
+            SERVICE_KEY: SCOPES,
             READ_ONLY_TOKEN: frozenset(scope for scope in SCOPES if not scope.endswith(".write")),
             NO_FORMS_TOKEN: SCOPES - {"forms"},
         }
@@ -184,11 +186,6 @@ class Gate:
             "fetchStatus": "SUCCESS",
             "resetsAt": iso(to_ms(midnight)),
         }
-
-    def spend(self, calls: int) -> None:
-        """Somebody else used so many of today's calls."""
-        self._turn_day(self._clock.now())
-        self._today += calls
 
     def grant(self, form: dict[str, str]) -> dict[str, Any]:
         """Answer of the token endpoint. Raises Refused with 400."""

@@ -1,4 +1,4 @@
-"""What HubSpot accounts were seen, or are said, to do differently when written to. One account does each one way."""
+"""What HubSpot accounts were seen, or are said, to do differently. One account does each one way."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ class Habits:
     as a whole even though every input has its trace id. `merged_in_batches`: an id that was merged away is `left_out`
     of a batch update, or `resolved` to its survivor. `identical_write_moves`: writing what stands there moves the
     last-modified stamp.
+
+    Of engagement: `emails_tell_campaigns`: the list of marketing e-mails tells the ids of their campaigns.
+    `submissions_hidden`: the token may list forms and sees none of their submissions, without a word. `enterprise`: the
+    account has behavioural events; without, they are forbidden. `all_states`: a person's participation in a marketing
+    event is listed once per state that it went through, not only in its newest.
     """
 
     lifecycle_backward: str = "ignore"
@@ -22,6 +27,10 @@ class Habits:
     trace_ids: bool = True
     merged_in_batches: str = "left_out"
     identical_write_moves: bool = False
+    emails_tell_campaigns: bool = True
+    submissions_hidden: bool = False
+    enterprise: bool = True
+    all_states: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -260,11 +260,13 @@ class Store:
                 targets.append(two_id)
 
     def relink(self, kind: str, id: int, to: str, to_ids: list[int]) -> None:
-        """Associate with these and no others. No last-modified stamp moves, as was seen of the real one."""
+        """Associate with these and no others. Unless `links_touch`, no last-modified stamp moves."""
         for other in self.links.get((kind, to), {}).pop(id, []):
             self.links[to, kind][other].remove(id)
         for other in to_ids:
             self.link(kind, id, to, other)
+        if self.links_touch:
+            self.tables[kind].touch(self.tables[kind].rows[id], self.now())
 
     def linked(self, kind: str, id: int, to: str) -> list[int]:
         """Ids associated with this record."""

@@ -6,8 +6,15 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from adapters.salesforce.sandbox import persons, record_types, shared
-from adapters.salesforce.sandbox.org import CLIENT_ID, CLIENT_SECRET, Options, Org
+from adapters.salesforce.sandbox import permissions, persons, record_types, shared
+from adapters.salesforce.sandbox.org import (
+    ADMIN_CLIENT_ID,
+    ADMIN_CLIENT_SECRET,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    Options,
+    Org,
+)
 from adapters.salesforce.sandbox.rows import fill, organization_id
 from adapters.salesforce.sandbox.schema import make_schema
 from adapters.salesforce.sandbox.server import routes
@@ -55,13 +62,15 @@ def build(
         shared.fill(store)
     if options.get("record_types"):
         record_types.fill(store)
+    visible = make_schema(**kinds, hidden=hidden_fields)
     org = Org(
         organization_id(population.seed),
         store,
-        make_schema(**kinds, hidden=hidden_fields),
+        dict(visible),
         Options(strict_limits=strict_limits, **options),
     )
     store.set_visible = org.set_visible
+    permissions.fill(org)
     rule = {"Id": salesforce_id("01Q", 1), "Name": "Round robin", "SobjectType": "Lead"}
     made = {"CreatedDate": wire_time(population.now), "SystemModstamp": wire_time(population.now)}
     store.tables["AssignmentRule"].fill([{**rule, **made, "Active": org.options.assignment_rule}])
@@ -79,9 +88,11 @@ def build(
 
 
 def environment(base_url: str) -> dict[str, str]:
-    """What a connector needs to reach this org by client credentials."""
+    """What a connector needs to reach this org by client credentials, and an administrator to set it up."""
     return {
         "SALESFORCE_LOGIN_URL": base_url,
         "SALESFORCE_CLIENT_ID": CLIENT_ID,
         "SALESFORCE_CLIENT_SECRET": CLIENT_SECRET,
+        "SALESFORCE_ADMIN_CLIENT_ID": ADMIN_CLIENT_ID,
+        "SALESFORCE_ADMIN_CLIENT_SECRET": ADMIN_CLIENT_SECRET,
     }

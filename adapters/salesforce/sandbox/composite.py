@@ -100,7 +100,13 @@ def _one(
     }
     body = _resolved(asked.get("body"), answers)
     call = Call(
-        str(asked.get("method", "GET")).upper(), parts[3:], parts[2].lstrip("v"), query, headers, body
+        str(asked.get("method", "GET")).upper(),
+        parts[3:],
+        parts[2].lstrip("v"),
+        query,
+        headers,
+        body,
+        outer.admin,
     )
     try:
         return dispatch(org, call)

@@ -15,12 +15,14 @@ from typing import Any
 import jwt
 
 from adapters.salesforce.sandbox.evaluate import Found, World
-from adapters.salesforce.sandbox.schema import Schema
-from adapters.salesforce.sandbox.store import API_USER, Store
+from adapters.salesforce.sandbox.schema import ObjectType
+from adapters.salesforce.sandbox.store import ADMIN_USER, API_USER, Store
 from adapters.salesforce.sandbox.wire import Reply
 
 CLIENT_ID = "sandbox-consumer-key"
 CLIENT_SECRET = "sandbox-consumer-secret"  # noqa: S105 - a made-up org's
+ADMIN_CLIENT_ID = "sandbox-admin-key"
+ADMIN_CLIENT_SECRET = "sandbox-admin-secret"  # noqa: S105
 USERNAME = "scoring.connector@ourproduct.example"
 REFRESH_TOKEN = "sandbox-refresh-token-0"  # noqa: S105
 _DAY = timedelta(hours=24)
@@ -39,7 +41,10 @@ class Options:
     field's scale, by decimal's names. `record_types`: some Leads are of a type with fewer picklist values; where a
     client can learn of them: `record_type_source` (layouts, ui, none). `uri_limit`: bytes of path and query; beyond
     them something on the way answers 414. `slow_from`: a query that finds more rows runs out of its time.
-    `session_life`: slides with use. `public_key`: PEM that JWT bearer assertions of USERNAME are checked with.
+    `read_only`: the API user may edit no object until a permission set lets it. `rights`: its system permissions;
+    `sees_rights`: it may ask for them. `picklist_key`: what the Tooling API calls a picklist value's name.
+    `session_life` slides with use, but for `jwt_tokens`, which end with another code. `public_key`: PEM by which
+    assertions of USERNAME are checked.
 
     `bulk_queue`, `bulk_time`: how long a job waits, and runs. `bulk_refuses`: objects that Bulk does not serve.
     `bulk_jobs`: query jobs of a day. `bulk_slowest`: a query over a longer stretch of SystemModstamp times out.
@@ -63,6 +68,11 @@ class Options:
     record_type_source: str = "layouts"
     uri_limit: int | None = None
     slow_from: int | None = None
+    read_only: bool = False
+    rights: tuple[str, ...] = ("ApiEnabled",)
+    sees_rights: bool = True
+    picklist_key: str = "valueName"
+    jwt_tokens: bool = False
     session_life: timedelta = timedelta(hours=2)
     cursor_life: timedelta = timedelta(days=2)
     public_key: str | None = None
@@ -93,9 +103,16 @@ class Org:
 
     id: str
     store: Store
-    schema: Schema
+    schema: dict[str, ObjectType]
     options: Options
     sessions: dict[str, datetime] = field(default_factory=dict)  # token -> dies at
+    admins: set[str] = field(default_factory=set)  # tokens of the administrator
+    by_profile: dict[str, ObjectType] = field(
+        default_factory=dict
+    )  # what the API user sees without further grants
+    custom_ids: dict[tuple[str, str], str] = field(
+        default_factory=dict
+    )  # (object, field) -> id in the Tooling API
     used: deque[datetime] = field(default_factory=deque)
     cursors: OrderedDict[str, Cursor] = field(default_factory=OrderedDict)
     refresh_token: str | None = REFRESH_TOKEN
@@ -110,7 +127,7 @@ class Org:
             for name, each in every.items()
             if (visible if name == field else name in seen)
         }
-        self.schema = {**self.schema, object: replace(self.schema[object], fields=fields)}
+        self.schema[object] = self.by_profile[object] = replace(self.schema[object], fields=fields)
 
     @property
     def world(self) -> World:
@@ -124,9 +141,10 @@ class Org:
         grant = form.get("grant_type", "")
         more: dict[str, Any] = {}
         if grant == "client_credentials":
-            if client != CLIENT_ID:
+            known = {CLIENT_ID: CLIENT_SECRET, ADMIN_CLIENT_ID: ADMIN_CLIENT_SECRET}
+            if client not in known:
                 return _refusal("invalid_client_id", "client identifier invalid")
-            if secret != CLIENT_SECRET:
+            if secret != known[client]:
                 return _refusal("invalid_client", "invalid client credentials")
         elif grant == "refresh_token":
             given = form.get("refresh_token", "")
@@ -143,7 +161,13 @@ class Org:
             return _refusal("unsupported_grant_type", "grant type not supported")
         now = self.store.clock.now()
         token = f"{self.id[:15]}!AQ{secrets.token_hex(40)}"
+        if self.options.jwt_tokens:
+            token = ".".join(base64.urlsafe_b64encode(secrets.token_bytes(30)).decode() for _ in range(3))
         self.sessions[token] = now + self.options.session_life
+        user = API_USER
+        if grant == "client_credentials" and client == ADMIN_CLIENT_ID:
+            self.admins.add(token)
+            user = ADMIN_USER
         return Reply(
             200,
             {
@@ -151,7 +175,7 @@ class Org:
                 "signature": base64.b64encode(secrets.token_bytes(32)).decode(),
                 "scope": "api id",
                 "instance_url": base_url,
-                "id": f"{base_url}/id/{self.id}/{API_USER}",
+                "id": f"{base_url}/id/{self.id}/{user}",
                 "token_type": "Bearer",
                 "issued_at": str(int(now.timestamp() * 1000)),
                 **more,
@@ -185,8 +209,13 @@ class Org:
         now = self.store.clock.now()
         if scheme.lower() not in ("bearer", "oauth") or until is None or until <= now:
             return False
-        self.sessions[token.strip()] = now + self.options.session_life
+        if not self.options.jwt_tokens:
+            self.sessions[token.strip()] = now + self.options.session_life
         return True
+
+    def is_admin(self, authorization: str) -> bool:
+        """Whether this header carries the administrator's session."""
+        return authorization.partition(" ")[2].strip() in self.admins
 
     # ------------------------------------------------------------ allowance
 

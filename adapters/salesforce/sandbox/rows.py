@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.salesforce.sandbox.schema import LADDER, LEAD_STATUSES, OPPORTUNITY_STAGES
 from adapters.salesforce.sandbox.soql import wire_time
-from adapters.salesforce.sandbox.store import API_USER, HUBSPOT_USER, RESPONSES, Store, derive
+from adapters.salesforce.sandbox.store import ADMIN_USER, API_USER, HUBSPOT_USER, RESPONSES, Store, derive
 from connector.sandbox import words
 from connector.sandbox.population import (
     Population,
@@ -453,7 +453,11 @@ def _fill_settings(store: Store, population: Population) -> None:
     tables = store.tables
     names = [*words.USERS]
     users = {_user(place): name for place, name in enumerate(names)}
-    users |= {API_USER: ("Scoring", "Connector"), HUBSPOT_USER: ("HubSpot", "Integration")}
+    users |= {
+        API_USER: ("Scoring", "Connector"),
+        HUBSPOT_USER: ("HubSpot", "Integration"),
+        ADMIN_USER: ("Org", "Admin"),
+    }
     rows = []
     for id, (first, last) in users.items():
         login = f"{first}.{last}@{words.OWN_DOMAIN}".lower()

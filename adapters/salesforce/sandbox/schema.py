@@ -43,6 +43,7 @@ class Field:
     id_lookup: bool = False
     parts: tuple[tuple[str, str], ...] = ()
     follows: tuple[str, ...] = ()  # a formula: what it shows of another object, by its path
+    title: str = ""  # the label of a field that was made while the org runs
 
     @property
     def custom(self) -> bool:
@@ -50,7 +51,7 @@ class Field:
 
     @property
     def label(self) -> str:
-        return _label(self.name)
+        return self.title or _label(self.name)
 
     @property
     def filterable(self) -> bool:
@@ -499,9 +500,49 @@ def _small_objects() -> list[ObjectType]:
             "RecordType", "012", _text("Name", 80), _text("DeveloperName", 80), _text("SobjectType", 40),
             _flag("IsActive"), updateable=False,
         ),
+        *permission_objects(),
         _history("Lead", "017"),
         _history("Contact", "03p"),
     ]  # fmt: skip
+
+
+def permission_objects() -> list[ObjectType]:
+    """Who may do what: permission sets, what they grant, and who has them."""
+    parent = _ref("ParentId", "Parent", "PermissionSet", required=True, updateable=False)
+    rights = ("ApiEnabled", "ModifyAllData", "ViewAllData", "CustomizeApplication", "ManageUsers")
+    return [
+        _object(
+            "PermissionSet", "0PS", _text("Name", 80, required=True), _text("Label", 80, required=True),
+            _text("Description"), *_fixed([_flag("IsOwnedByProfile")]),
+            *(_flag(f"Permissions{right}") for right in rights),
+        ),
+        _object(
+            "FieldPermissions", "01k", parent, _text("SobjectType", 40, required=True),
+            _text("Field", 120, required=True), _flag("PermissionsRead"), _flag("PermissionsEdit"),
+            plural="FieldPermissions",
+        ),
+        _object(
+            "ObjectPermissions", "110", parent, _text("SobjectType", 40, required=True),
+            *(_flag(f"Permissions{act}") for act in ("Read", "Edit", "Create", "Delete")),
+            *(_flag(f"Permissions{act}AllRecords") for act in ("View", "Modify")), plural="ObjectPermissions",
+        ),
+        _object(
+            "PermissionSetAssignment", "0Pa",
+            _ref("PermissionSetId", "PermissionSet", "PermissionSet", required=True, updateable=False),
+            _ref("AssigneeId", "Assignee", "User", required=True, updateable=False),
+        ),
+    ]  # fmt: skip
+
+
+def custom_field_object() -> ObjectType:
+    """What the Tooling API calls CustomField."""
+    return _object(
+        "CustomField", "00N", _text("DeveloperName"), _text("NamespacePrefix"), _text("TableEnumOrId"),
+        plural="CustomFields",
+    )  # fmt: skip
+
+
+PERMISSION_OBJECTS = ("PermissionSet", "FieldPermissions", "ObjectPermissions", "PermissionSetAssignment")
 
 
 def _history(parent: str, prefix: str) -> ObjectType:

@@ -13,12 +13,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.salesforce.sandbox import bulk, composite, reading, record_types, writing
+from adapters.salesforce.sandbox import bulk, composite, permissions, reading, record_types, tooling, writing
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import USERNAME, Org
 from adapters.salesforce.sandbox.schema import API_VERSIONS, release_label
 from adapters.salesforce.sandbox.store import API_USER
-from adapters.salesforce.sandbox.wire import DAILY_LIMIT, EXPIRED, NOT_FOUND, Call, Refused, Reply, split_url
+from adapters.salesforce.sandbox.wire import (
+    DAILY_LIMIT,
+    EXPIRED,
+    JWT_EXPIRED,
+    NOT_FOUND,
+    Call,
+    Refused,
+    Reply,
+    split_url,
+)
 from connector.sandbox.server import count_under
 
 Json = Any
@@ -78,7 +87,8 @@ async def _serve(org: Org, request: Request) -> Response:
         return Response(_HTML_431, 431, media_type="text/html")
     count_under(request, "data")
     try:
-        reply = dispatch(org, _admit(org, request, await request.body()))
+        call = _admit(org, request, await request.body())
+        reply = dispatch(org if call.admin else permissions.as_seen(org), call)
     except Refused as refused:
         reply = refused.reply
     headers = dict(reply.headers)
@@ -95,7 +105,7 @@ async def _serve(org: Org, request: Request) -> Response:
 def _admit(org: Org, request: Request, raw: bytes) -> Call:
     """The call behind a request that may pass: known session, known version, allowance left, readable body."""
     if not org.knows(request.headers.get("authorization", "")):
-        raise _refusal(401, EXPIRED)
+        raise _refusal(401, JWT_EXPIRED if org.options.jwt_tokens else EXPIRED)
     version = request.path_params["version"]
     number = re.fullmatch(r"(\d+)\.0", version)
     if number is None or int(number[1]) > API_VERSIONS[-1]:
@@ -122,6 +132,7 @@ def _admit(org: Org, request: Request, raw: bytes) -> Call:
         dict(request.query_params),
         dict(request.headers),
         body,
+        org.is_admin(request.headers.get("authorization", "")),
     )
 
 
@@ -156,6 +167,8 @@ def dispatch(org: Org, call: Call) -> Reply:
             return _sobjects(org, call, parts[1:])
         case ("composite",):
             return _composite(org, call, parts[1:])
+        case ("tooling",):
+            return tooling.dispatch(org, call)
         case ("ui-api",):
             return _by_method(call, {"GET": lambda: record_types.ui_api(org, call)})
         case ("jobs",):

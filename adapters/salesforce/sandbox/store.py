@@ -7,6 +7,7 @@ an API user may do is judged in server.py and checks.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -15,7 +16,7 @@ from adapters.salesforce.sandbox import actions, persons
 from adapters.salesforce.sandbox.checks import RecordError, checked
 from adapters.salesforce.sandbox.evaluate import NOT_SHARED
 from adapters.salesforce.sandbox.ids import full_id
-from adapters.salesforce.sandbox.schema import OPPORTUNITY_STAGES, Schema
+from adapters.salesforce.sandbox.schema import OPPORTUNITY_STAGES, Field, ObjectType, Schema
 from adapters.salesforce.sandbox.soql import wire_time
 from adapters.salesforce.sandbox.tables import Row, Table
 from connector.sandbox.clock import SandboxClock
@@ -25,6 +26,7 @@ from connector.sandbox.population import salesforce_id
 NEW_IDS = 900_000_000  # records created while the sandbox runs are numbered from here: their ids sort last
 ARCHIVED_AFTER = timedelta(days=365)  # Salesforce help, "Archived activities"
 API_USER = salesforce_id("005", 100)
+ADMIN_USER = salesforce_id("005", 102)
 HUBSPOT_USER = salesforce_id("005", 101)
 SALES_USER = salesforce_id("005", 0)
 RESPONSES = ("Responded", "Registered", "Attended", "Clicked", "Engaged")
@@ -46,7 +48,7 @@ class Store:
     def __init__(
         self, schema: Schema, clock: SandboxClock, log: SandboxLog, *, commit_lag: timedelta = timedelta()
     ) -> None:
-        self.schema = schema
+        self.schema: dict[str, ObjectType] = dict(schema)
         self.clock = clock
         self.tables = {name: Table(kind) for name, kind in schema.items()}
         self.prefixes = {kind.prefix: name for name, kind in schema.items()}
@@ -200,6 +202,13 @@ class Store:
         row = {**self.latest(object, id), **values, "SystemModstamp": self._now()}
         self._put(object, row, "user")
 
+    def add_field(self, object: str, each: Field) -> None:
+        """A new custom field, or another definition of one; rows keep their values."""
+        kind = self.schema[object]
+        kind = replace(kind, fields={**kind.fields, each.name: each})
+        self.schema[object] = kind
+        self.tables[object].kind = kind
+
     # ------------------------------------------------------------ inner work
 
     def _checked(self, object: str, fields: Mapping[str, Any], *, creating: bool) -> dict[str, Any]:
@@ -233,8 +242,10 @@ class Store:
         for id in table.children("CampaignId").get(row["CampaignId"], ()):
             if table.rows[id].get("Label") == row.get("Status"):
                 row["HasResponded"] = bool(table.rows[id].get("HasResponded"))
-                if not row["HasResponded"] and "FirstRespondedDate" in row:
-                    row["FirstRespondedDate"] = None
+                today = self.clock.now().date().isoformat()
+                row["FirstRespondedDate"] = (
+                    row.get("FirstRespondedDate") or today if row["HasResponded"] else None
+                )
 
     def _keep_history(self, object: str, before: Row, after: Row, now: str, user: str) -> None:
         for name in _TRACKED.get(object, ()):

@@ -16,6 +16,7 @@ CONCURRENT_LIMIT = [
         "errorCode": "REQUEST_LIMIT_EXCEEDED",
     }
 ]
+JWT_EXPIRED = [{"message": "INVALID_JWT_FORMAT", "errorCode": "INVALID_JWT_FORMAT"}]
 EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
 
 
@@ -29,6 +30,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
     body: Json = None
+    admin: bool = False  # an administrator's session, which may change the org itself
 
     def flag(self, header: str, name: str) -> bool:
         """Whether a header such as `Sforce-Duplicate-Rule-Header: allowSave=true` sets `name` to true."""

@@ -11,13 +11,13 @@ from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import Any
 
-from adapters.salesforce.sandbox import record_types
+from adapters.salesforce.sandbox import permissions, record_types
 from adapters.salesforce.sandbox.checks import RecordError, checked
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import Org
 from adapters.salesforce.sandbox.reading import kind_named
 from adapters.salesforce.sandbox.rows import ROUND_ROBIN
-from adapters.salesforce.sandbox.schema import ObjectType
+from adapters.salesforce.sandbox.schema import PERMISSION_OBJECTS, ObjectType
 from adapters.salesforce.sandbox.wire import NOT_FOUND, Call, Refused, Reply
 
 Json = Any
@@ -266,10 +266,14 @@ def _apply(plans: Sequence[Plan | RecordError], all_or_none: bool) -> list[Json]
 
 def plan_create(org: Org, call: Call, kind: ObjectType, given: Mapping[str, Json]) -> Plan:
     """Judge a new row. Raises RecordError."""
+    if kind.name in PERMISSION_OBJECTS and not call.admin:
+        raise permissions.NOT_ALLOWED
     if not kind.updateable:
         message = f"entity type {kind.name} does not support create"
         raise RecordError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message)
     values = checked(kind, given, creating=True, rounding=org.options.rounding)
+    if kind.name in PERMISSION_OBJECTS:
+        return permissions.plan_create(org, call, kind, values)
     _check_references(org, kind, values)
     _check_unique(org, kind, "", values)
     _check_duplicates(org, call, kind, "", values)
@@ -284,6 +288,8 @@ def plan_create(org: Org, call: Call, kind: ObjectType, given: Mapping[str, Json
 
 def plan_update(org: Org, call: Call, kind: ObjectType, id: str, given: Mapping[str, Json]) -> Plan:
     """Judge a change of a row. Raises RecordError."""
+    if not kind.updateable:
+        raise permissions.NOT_ALLOWED
     key, row = _living(org, kind, id)
     if kind.name == "Lead" and row.get("IsConverted") and not org.options.edit_converted:
         raise RecordError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from connector.app import exits
 from connector.app.commands.check import mapping_of
+from connector.app.files import write_texts
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.running import run
@@ -94,26 +95,10 @@ def _source(plugin: Plugin, targets: Sequence[TargetField], folder: Path, *, jso
         raise FixConfig(
             f"{folder} is not empty.", next_step="Name a new or an empty folder; nothing was written."
         )
-    _write(folder, files)
+    write_texts(folder, files)
     if json:
         print_json({"crm": plugin.crm, "folder": str(folder), "files": sorted(files)})
     else:
         for name in sorted(files):
             out.print(f"wrote {folder / name}", markup=False)
     return exits.OK
-
-
-def _write(folder: Path, files: Mapping[str, str]) -> None:
-    for name in files:
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts:
-            raise FixConfig(f"{name} would lie outside of {folder}.")
-    try:
-        for name, text in files.items():
-            path_there = folder / name
-            path_there.parent.mkdir(parents=True, exist_ok=True)
-            path_there.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FixConfig(
-            f"{folder} cannot be written: {error.strerror}.", next_step="Name a folder you may write to."
-        ) from error

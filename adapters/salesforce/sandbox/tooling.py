@@ -1,0 +1,192 @@
+"""The Tooling API as far as custom fields go: query them, read one's metadata, make one, change its value set.
+
+Only an administrator may; a field's name is taken without `__c`, and a field that is made is seen by nobody yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.salesforce.sandbox import permissions
+from adapters.salesforce.sandbox.evaluate import World, run, shape_rows
+from adapters.salesforce.sandbox.ids import full_id
+from adapters.salesforce.sandbox.org import Org
+from adapters.salesforce.sandbox.schema import Field, ObjectType, custom_field_object
+from adapters.salesforce.sandbox.soql import SoqlError
+from adapters.salesforce.sandbox.tables import Table
+from adapters.salesforce.sandbox.wire import NOT_FOUND, Call, Refused, Reply
+from connector.sandbox.population import salesforce_id
+
+Json = Any
+
+_KIND = custom_field_object()
+_TYPES = {  # the Metadata API's word: describe's
+    "Number": "double",
+    "Currency": "currency",
+    "Percent": "percent",
+    "Text": "string",
+    "TextArea": "textarea",
+    "LongTextArea": "textarea",
+    "Picklist": "picklist",
+    "DateTime": "datetime",
+    "Date": "date",
+    "Checkbox": "boolean",
+    "Email": "email",
+    "Url": "url",
+    "Phone": "phone",
+}
+_WORDS = {word: type for type, word in _TYPES.items() if type not in ("TextArea", "LongTextArea")}
+
+
+def dispatch(org: Org, call: Call) -> Reply:
+    """Below `/tooling`."""
+    if not call.admin:
+        raise Refused(403, "INSUFFICIENT_ACCESS", "This user needs the permission Customize Application.")
+    match (call.method, *call.parts[1:]):
+        case ("GET", "query"):
+            return _query(org, call)
+        case ("POST", "sobjects", "CustomField"):
+            return _create(org, call)
+        case ("GET", "sobjects", "CustomField", id):
+            return _read(org, call, id)
+        case ("PATCH", "sobjects", "CustomField", id):
+            return _change(org, call, id)
+    raise NOT_FOUND
+
+
+def _query(org: Org, call: Call) -> Reply:
+    table = Table(_KIND)
+    table.fill(_row(org, name, each) for name, each in _customs(org))
+    world = World({"CustomField": _KIND}, {"CustomField": table}, {"00N": "CustomField"})
+    try:
+        found = run(call.query.get("q", ""), world, call.version)
+    except SoqlError as wrong:
+        raise Refused(400, wrong.code, wrong.message) from None
+    records = shape_rows(found.ids, "CustomField", found.shape, world, call.version) if found.shape else []
+    body = {"size": found.total, "totalSize": found.total, "done": True, "queryLocator": None}
+    return Reply(200, {**body, "entityTypeName": "CustomField", "records": records})
+
+
+def _customs(org: Org) -> list[tuple[str, Field]]:
+    return [
+        (name, each)
+        for name, kind in org.store.schema.items()
+        for each in kind.fields.values()
+        if each.custom
+    ]
+
+
+def _row(org: Org, name: str, each: Field) -> dict[str, Json]:
+    id = org.custom_ids.setdefault((name, each.name), salesforce_id("00N", len(org.custom_ids) + 1))
+    stamp = "2026-01-01T00:00:00.000+0000"
+    return {
+        "Id": id,
+        "DeveloperName": each.name.removesuffix("__c"),
+        "NamespacePrefix": None,
+        "TableEnumOrId": name,
+        "CreatedDate": stamp,
+        "LastModifiedDate": stamp,
+        "SystemModstamp": stamp,
+    }
+
+
+def _found(org: Org, id: str) -> tuple[str, Field]:
+    for name, each in _customs(org):
+        if _row(org, name, each)["Id"] == full_id(id):
+            return name, each
+    raise NOT_FOUND
+
+
+def _read(org: Org, call: Call, id: str) -> Reply:
+    name, each = _found(org, id)
+    row = _row(org, name, each)
+    url = f"/services/data/v{call.version}/tooling/sobjects/CustomField/{row['Id']}"
+    attributes = {"type": "CustomField", "url": url}
+    full = f"{name}.{each.name}"
+    return Reply(200, {"attributes": attributes, **row, "FullName": full, "Metadata": _metadata(org, each)})
+
+
+def _metadata(org: Org, each: Field) -> dict[str, Json]:
+    number = each.type in ("double", "currency", "percent")
+    values = [
+        {
+            "label": option,
+            org.options.picklist_key: option,
+            "default": option == each.default_option,
+            "isActive": None,
+        }
+        for option in each.options
+    ]
+    definition = {"controllingField": None, "sorted": False, "value": values}
+    value_set = {"restricted": each.restricted, "valueSetDefinition": definition, "valueSetName": None}
+    return {
+        "label": each.label,
+        "type": _WORDS.get(each.type, "LongTextArea"),
+        "precision": each.precision if number else None,
+        "scale": each.scale if number else None,
+        "length": each.length if each.type in ("string", "textarea") else None,
+        "required": each.required,
+        "externalId": each.external_id,
+        "unique": each.external_id,
+        "formula": None,
+        "description": None,
+        "trackHistory": False,
+        "valueSet": value_set if each.type == "picklist" else None,
+    }
+
+
+def _create(org: Org, call: Call) -> Reply:
+    body = call.body if isinstance(call.body, dict) else {}
+    object_, _, name = str(body.get("FullName", "")).partition(".")
+    kind = org.store.schema.get(object_)
+    if kind is None or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*__c", name):
+        raise Refused(
+            400, "FIELD_INTEGRITY_EXCEPTION", f"The full name {body.get('FullName')} is no custom field's"
+        )
+    if kind.find(name) is not None:
+        message = f"There is already a field named {name.removesuffix('__c')} on {object_}."
+        raise Refused(400, "DUPLICATE_DEVELOPER_NAME", message)
+    each = _field(org, kind, name, body.get("Metadata"))
+    org.store.add_field(object_, each)
+    permissions.refresh(org)
+    id = _row(org, object_, each)["Id"]
+    return Reply(201, {"id": id, "success": True, "errors": [], "warnings": [], "infos": []})
+
+
+def _change(org: Org, call: Call, id: str) -> Reply:
+    """A value set that is sent replaces the whole of what was there."""
+    object_, each = _found(org, id)
+    body = call.body if isinstance(call.body, dict) else {}
+    org.store.add_field(object_, _field(org, org.store.schema[object_], each.name, body.get("Metadata")))
+    permissions.refresh(org)
+    return Reply(204)
+
+
+def _field(org: Org, kind: ObjectType, name: str, metadata: Json) -> Field:
+    if not isinstance(metadata, Mapping) or metadata.get("type") not in _TYPES or not metadata.get("label"):
+        raise Refused(400, "FIELD_INTEGRITY_EXCEPTION", "Metadata needs a label and a known type")
+    type = _TYPES[str(metadata["type"])]
+    precision, scale = int(metadata.get("precision") or 0), int(metadata.get("scale") or 0)
+    if type in ("double", "currency", "percent") and not 0 < precision <= 18:
+        raise Refused(400, "FIELD_INTEGRITY_EXCEPTION", "precision must be between 1 and 18")
+    length = int(metadata.get("length") or 0)
+    if type == "string" and not 0 < length <= 255:
+        raise Refused(400, "FIELD_INTEGRITY_EXCEPTION", "length must be between 1 and 255")
+    values = metadata.get("valueSet") or {}
+    items = (values.get("valueSetDefinition") or {}).get("value") or ()
+    wrong = [each for each in items if org.options.picklist_key not in each]
+    if wrong:
+        other = next(iter(sorted(set(wrong[0]) - {"label", "default", "isActive"})), "")
+        raise Refused(400, "JSON_PARSER_ERROR", f"No such column '{other}' on sobject of type CustomValue")
+    return Field(
+        name,
+        type,
+        length=255 if type == "picklist" else length,
+        precision=precision,
+        scale=scale,
+        options=tuple(str(each[org.options.picklist_key]) for each in items),
+        restricted=bool(values.get("restricted")),
+        title=str(metadata["label"]),
+    )
