@@ -250,6 +250,8 @@ async def _sweep(rest: Rest, source: str, place: Changes, fields: Fields) -> Asy
     way, wanted = await living(rest, source), wanted_columns(source, fields)
     async with aclosing(walk(rest, way, sweep.after, wanted, hidden=place.hidden)) as swept:
         async for after, page, last in swept:
+            if sweep.after == soql.FIRST_ID and not page.rows:
+                await _check_emptiness(rest, source)
             before = None if sweep.after == soql.FIRST_ID else sweep.after
             alive = frozenset(long_id(str(row.get("Id"))) for row in page.rows)
             census = Census(source if source in KINDS else "", alive, before, None if last else after)

@@ -421,30 +421,6 @@ async def test_one_record_that_the_crm_rejects_fails_only_itself(database_url: s
         assert again.crms["salesforce"].rejected == 0, "the same values are not tried again within a day"
 
 
-async def test_a_lead_converted_between_plan_and_push_is_set_aside_and_its_contact_is_written(
-    database_url: str,
-) -> None:
-    async with world(database_url) as made:
-        await made.sync()
-        who = await somebody(made)
-        made.later(hours=1)
-        made.salesforce.edit("Lead", who.lead, {"MQL_Score__c": 1})
-        made.later(minutes=15)
-        planned = await made.sync("salesforce", plan_only=True)
-        contact_id = made.salesforce.act("Lead", who.lead, "convert")["ConvertedContactId"]
-        made.later(minutes=10)
-
-        pushed = await made.apply("salesforce", planned.plans["salesforce"])
-        made.later(minutes=10)
-        await made.sync()
-
-        assert pushed.set_aside == 1
-        assert pushed.written == 0
-        assert made.salesforce.raw("Contact", contact_id)["MQL_Score__c"] is not None
-        view = await look(made, who)
-        assert Ref("salesforce", "Contact", contact_id) in view.refs
-
-
 async def test_wrong_credentials_stop_before_anything_is_read(database_url: str) -> None:
     async with world(database_url) as made:
         made.hubspot.faults.add(
