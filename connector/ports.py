@@ -326,13 +326,14 @@ class TokenStore(Protocol):
 @dataclass(slots=True)
 class Fetched:
     """Per stream: rows on the wire, and what became of each. `ignored`: the mapping or the vendor's own filter
-    leaves them out (bot clicks, copied activities)."""
+    leaves them out (bot clicks, copied activities). `note`: why the stream was not read, where that is no failure."""
 
     rows: int = 0
     stored: int = 0
     duplicate: int = 0
     quarantined: int = 0
     ignored: int = 0
+    note: str = ""
 
 
 @dataclass(slots=True)

@@ -77,6 +77,22 @@ class Paths:
         return "/marketing/v3/emails" if self._v3 else f"/marketing/emails/{self.version}"
 
     @property
+    def marketing_events(self) -> str:
+        """Webinars, fairs and the like."""
+        return (
+            "/marketing/v3/marketing-events/" if self._v3 else f"/marketing/marketing-events/{self.version}"
+        )
+
+    def participations(self, event: str) -> str:
+        """Who took part in a marketing event, and how."""
+        return f"{self.marketing_events.rstrip('/')}/participations/{event}/breakdown"
+
+    @property
+    def occurrences(self) -> str:
+        """Behavioural events: page visits, and what the account defined itself."""
+        return "/events/v3/events/" if self._v3 else f"/events/event-occurrences/{self.version}"
+
+    @property
     def account(self) -> str:
         """Who we are connected as."""
         return "/account-info/v3/details" if self._v3 else f"/account-info/{self.version}/details"

@@ -7,12 +7,14 @@ nothing. What is edited out of a range meanwhile belongs to the increments. Dele
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Protocol
 
-from adapters.hubspot import email_events, forms
+from adapters.hubspot import email_events, forms, marketing_events
 from adapters.hubspot.activities import when
+from adapters.hubspot.api import Api
 from adapters.hubspot.cursors import END, FLOOR, Cursor, begun_at, to_the_millisecond, unreadable_backfill
 from adapters.hubspot.listing import LIST_PAGE, list_pages
 from adapters.hubspot.payload import row_id
@@ -23,8 +25,22 @@ from connector.errors import StopRun
 from connector.ports import Estimate, Range
 
 MILLISECOND = timedelta(milliseconds=1)
+
+
+class Part(Protocol):
+    """A module that reads a stream which HubSpot does not count."""
+
+    def least_calls(self, api: Api, within: Range) -> Awaitable[int]: ...
+
+    def backfill(self, api: Api, within: Range, begun: Cursor | None) -> AsyncIterator[Page]: ...
+
+
 A_CALL = 0.25  # seconds: pages follow one another, so that an answer's way through the net counts too
-PARTS = {"form_submissions": forms, "email_events": email_events}
+PARTS: Mapping[str, Part] = {
+    "form_submissions": forms,
+    "email_events": email_events,
+    "marketing_events": marketing_events,
+}
 
 
 async def estimate(pulling: Pulling, stream: str, within: Range) -> Estimate:

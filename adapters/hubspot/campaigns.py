@@ -11,9 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from adapters.hubspot.api import EMAIL_CAMPAIGNS, Api
-from adapters.hubspot.errors import BadRequest
+from adapters.hubspot.errors import BadRequest, Forbidden
 from adapters.hubspot.rows import next_after, not_a_page, results_of
-from connector.errors import FixConfig
 
 MANY = 20  # unknown ids from which the list, a hundred a call, may save calls
 LIST_PAGE = 100
@@ -48,7 +47,7 @@ async def _listed(api: Api) -> dict[str, str | None]:
     while True:
         try:
             answer = await api.get(api.paths.marketing_emails, {"limit": LIST_PAGE, "after": after})
-        except (BadRequest, FixConfig):
+        except (BadRequest, Forbidden):
             return found
         for row in results_of(answer):
             if isinstance(row, Mapping) and (name := row.get("name") or row.get("subject")):

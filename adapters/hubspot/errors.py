@@ -29,7 +29,11 @@ class BadRequest(StopRun):
         self.answer = answer
 
 
-class MissingScopes(FixConfig):
+class Forbidden(FixConfig):
+    """HubSpot knows us and does not let us: a scope, or something that the account's plan does not have."""
+
+
+class MissingScopes(Forbidden):
     """HubSpot refused a call because the app lacks one of these scopes."""
 
     def __init__(self, scopes: tuple[str, ...], *, where: str) -> None:
@@ -129,7 +133,7 @@ def _forbidden(answer: Answer) -> FixConfig:
     scopes = missing_scopes(answer)
     if scopes:
         return MissingScopes(scopes, where=place(answer))
-    return FixConfig(
+    return Forbidden(
         f"HubSpot forbids this: {vendor_message(answer)}",
         next_step="Check the scopes of the app, and that the user who created it still is a super admin.",
         where=place(answer),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot import activities
+from adapters.hubspot import activities, marketing_events
 from adapters.hubspot.api import Api
 from adapters.hubspot.byid import gone, read_all
 from adapters.hubspot.cursors import (
@@ -53,6 +53,7 @@ STREAMS = (
     Stream("form_submissions", "engagement", ("form_submissions",)),
     Stream("email_events", "engagement", ("email_events",)),
     *activities.STREAMS,
+    marketing_events.STREAM,
 )
 OBJECTS = {
     "companies": "company",
@@ -86,6 +87,8 @@ def pull(pulling: Pulling, stream: str, since: Cursor | None) -> AsyncIterator[P
         return ahead(pull_submissions(pulling.api, since))
     if stream == "email_events":
         return ahead(pull_email_events(pulling.api, since))
+    if stream == marketing_events.STREAM.name:
+        return ahead(marketing_events.pull_participations(pulling.api, since))
     raise StopRun(f"HubSpot has no stream `{stream}` here.", next_step="Use one of the adapter's streams.")
 
 

@@ -76,6 +76,7 @@ class Intake:
         normalized = replace(normalized, vanished=vanished, backfill=self.backfill)
         kept = await self.ledger.keep(normalized, lease, self.run, at)
         counts = self.gathered.fetched.setdefault(stream.name, Fetched())
+        counts.note = page.note or counts.note
         counts.rows += page.fetched + len(vanished)
         counts.stored += kept.stored
         counts.duplicate += kept.duplicate

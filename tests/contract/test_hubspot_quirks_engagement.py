@@ -335,3 +335,141 @@ async def test_an_event_that_shows_up_an_hour_late_and_one_two_days_late_are_rea
 
     assert "hour@example.com" in soon
     assert "days@example.com" in later
+
+
+# ----------------------------------------------------------------------------------------------- marketing events
+
+NO_EVENTS = {"HUBSPOT_ACCESS_TOKEN": "pat-eu1-sandbox-no-marketing-events"}
+
+
+def asked_of(account):
+    """Which marketing events were asked for their participations since the log was cleared."""
+    calls = [call.path for call in account.sandbox.log.calls() if call.path.endswith("/breakdown")]
+    return [path.split("/")[-2] for path in calls]
+
+
+@pytest.mark.parametrize("version", ["2026-03", "v3"])
+@pytest.mark.parametrize("all_states", [False, True])
+async def test_who_came_to_a_webinar_is_read_event_by_event_whatever_states_are_listed(version, all_states):
+    async with engaged({"HUBSPOT_API_VERSION": version}, people=400, all_states=all_states) as account:
+        told = await account.engagement("marketing_events")
+        live = [one for one in told if not one.deleted]
+
+        assert {one.type for one in live} >= {"webinar_attendance", "webinar_registration", "other"}
+        assert all(one.about and one.about.object == "contact" for one in live)
+        counted = {one.type for one in live if one.counted and one.type != "other"}
+        assert counted == {"webinar_attendance"}  # registration is the form's to tell
+        came = [one for one in live if one.type == "webinar_attendance"]
+        assert {one.name for one in came} == {"Lead scoring live"}
+        assert all(one.value == 2_700 for one in came)
+
+
+async def test_a_participation_of_more_than_a_page_and_every_state_has_its_own_meaning():
+    async with engaged(people=400) as account:
+        await account.quiet("marketing_events")
+        contacts = [r.id for r in account.population.records("hubspot") if r.state == "live"][:250]
+        fair = account.sandbox.create("marketing_events", {"name": "RevOps Days", "type": "CONFERENCE"})
+        for place, contact in enumerate(contacts):
+            state = ("REGISTERED", "ATTENDED", "NO_SHOW", "CANCELLED", "EMPTY")[place % 5]
+            account.sandbox.create("participations", {"event": fair, "contact": contact, "state": state})
+        account.clock.advance(HOUR)
+
+        told = [one for one in await account.engagement("marketing_events") if not one.deleted]
+
+        assert len(told) == 200  # those without a state say nothing
+        types = {one.status: one.type for one in told}
+        assert types == {
+            "REGISTERED": "other",
+            "ATTENDED": "event_attendance",
+            "NO_SHOW": "other",
+            "CANCELLED": "other",
+        }
+
+
+async def test_a_cancellation_takes_the_registration_back_and_a_later_one_stands(account):
+    ((contact, _),) = account.people()
+    await account.quiet("marketing_events")
+    webinar = account.sandbox.create("marketing_events", {"name": "Next one"})
+    key = f"{webinar}:{contact}:REGISTERED"
+
+    async def registered():
+        account.clock.advance(HOUR)
+        events = {event.key: event for event in await account.events("marketing_events")}
+        return key in events and not events[key].deleted
+
+    async def goes(state):
+        account.sandbox.create("participations", {"event": webinar, "contact": contact, "state": state})
+        return await registered()
+
+    assert await goes("REGISTERED") is True
+    assert await goes("CANCELLED") is False
+    assert await goes("REGISTERED") is True
+
+
+async def test_only_events_that_are_open_or_ended_lately_are_asked_again_and_only_for_news(account):
+    (contact, _), (other, _) = account.people(2)
+    events = account.sandbox.sandbox.store.marketing_events
+    await account.quiet("marketing_events")
+    account.sandbox.log.clear()
+    await account.events("marketing_events")
+    assert asked_of(account) == []  # one call: the list
+
+    open_ = max(events)
+    account.sandbox.create("participations", {"event": open_, "contact": contact, "state": "REGISTERED"})
+    account.clock.advance(HOUR)
+    await account.events("marketing_events")
+    assert asked_of(account) == [str(open_)]
+
+    account.sandbox.log.clear()
+    account.clock.advance(timedelta(days=1))  # once a day all that are still open, in case the counts lie
+    await account.events("marketing_events")
+    assert set(asked_of(account)) <= {str(id_) for id_ in sorted(events)[-2:]}
+
+    account.sandbox.log.clear()
+    account.clock.advance(HOUR)
+    long_ago = min(events)
+    account.sandbox.create("participations", {"event": long_ago, "contact": other, "state": "ATTENDED"})
+    await account.events("marketing_events")
+    assert str(long_ago) in asked_of(account)  # handed in a year late: the event says that it was changed
+
+
+async def test_a_pull_of_marketing_events_that_broke_off_goes_on_with_the_next_event():
+    async with engaged(people=400) as account:
+        whole = {event.key for event in await account.events("marketing_events")}
+        account.cursors.clear()
+        seen = set()
+        async with aclosing(account.adapter.pull("marketing_events", None, FIELDS)) as pages:
+            async for page in pages:
+                seen |= {event.key for event in page.events}
+                account.cursors["marketing_events"] = page.cursor
+                break
+        first = account.cursors["marketing_events"]["event"]
+        account.sandbox.log.clear()
+
+        seen |= {event.key for event in await account.events("marketing_events")}
+
+        assert seen == whole
+        assert first not in asked_of(account)
+
+
+async def test_a_token_that_never_saw_marketing_events_is_told_so_and_the_stream_is_no_failure():
+    async with engaged(NO_EVENTS) as account:
+        (page,) = [page async for page in account.pages("marketing_events")]
+        assert "crm.objects.marketing_events.read" in page.note
+        (again,) = [page async for page in account.pages("marketing_events")]  # asked again, for one call
+        assert again.note
+
+
+async def test_a_token_that_can_no_longer_see_marketing_events_fails_the_stream(account):
+    await account.events("marketing_events")
+    refusal = {
+        "status": "error",
+        "category": "MISSING_SCOPES",
+        "errors": [
+            {"message": "x", "context": {"requiredGranularScopes": ["crm.objects.marketing_events.read"]}}
+        ],
+    }
+    account.sandbox.faults.add(path="/marketing/*", status=403, json=refusal, times=None)
+
+    with pytest.raises(FixConfig, match="marketing_events"):
+        await account.events("marketing_events")

@@ -97,7 +97,12 @@ def build(
     )
     api = Api(store, gate, Search(store.linked), longest_url)
     # Links of one record share a prefix with records by id, so the longer paths come first.
-    endpoints = (*events.ENDPOINTS, *marketing.ENDPOINTS, *definitions.ENDPOINTS, *objects.ENDPOINTS)
+    endpoints = (
+        *events.ENDPOINTS,
+        *marketing.ENDPOINTS,
+        *definitions.ENDPOINTS,
+        *objects.ENDPOINTS,
+    )
     routes = [route for endpoint in endpoints for route in endpoint.routes(api)]
 
     def environment(base_url: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ FULL_TOKEN = "pat-eu1-sandbox-full"  # noqa: S105  (opens nothing but this sandb
 SERVICE_KEY = "pat-eu1-sandbox-service-key"
 READ_ONLY_TOKEN = "pat-eu1-sandbox-read-only"  # noqa: S105
 NO_FORMS_TOKEN = "pat-eu1-sandbox-no-forms"  # noqa: S105
+NO_EVENTS_TOKEN = "pat-eu1-sandbox-no-marketing-events"  # noqa: S105
 CLIENT_ID = "sandbox-client"
 CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105
 REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105
@@ -40,6 +41,7 @@ SCOPES = frozenset(
         "crm.schemas.companies.read",
         "crm.schemas.companies.write",
         "crm.objects.owners.read",
+        "crm.objects.marketing_events.read",
         "forms",
         "content",
     }
@@ -84,6 +86,7 @@ class Gate:
             SERVICE_KEY: SCOPES,
             READ_ONLY_TOKEN: frozenset(scope for scope in SCOPES if not scope.endswith(".write")),
             NO_FORMS_TOKEN: SCOPES - {"forms"},
+            NO_EVENTS_TOKEN: SCOPES - {"crm.objects.marketing_events.read"},
         }
         self._granted: dict[str, datetime] = {}  # access token -> when it expires
 

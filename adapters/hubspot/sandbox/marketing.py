@@ -1,4 +1,4 @@
-"""Marketing e-mails of the made-up HubSpot. Changes nothing."""
+"""Marketing e-mails and marketing events of the made-up HubSpot. Changes nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.hubspot.sandbox.api import Api, Endpoint, flag, whole
+from adapters.hubspot.sandbox.attendance import MarketingEvent, Participation, newest
 from adapters.hubspot.sandbox.wire import iso, problem
 from connector.sandbox.control import json_response
 
+SCOPE = "crm.objects.marketing_events.read"
 EMAIL_IDS = 160_000_000_000  # a marketing e-mail has an id of its own beside those of its campaigns
 
 
@@ -60,8 +62,122 @@ def _email(api: Api, campaign: int) -> dict[str, Any]:
     return shown
 
 
+def list_events(api: Api, request: Request, body: Any) -> Response:
+    """All of them, with counts of participants by state."""
+    limit, after = whole(request, "limit", 10), whole(request, "after", 0)
+    found = sorted(api.store.marketing_events.values(), key=lambda event: event.id)
+    answer: dict[str, Any] = {"results": [_event(event) for event in found[after : after + limit]]}
+    if after + limit < len(found):
+        answer["paging"] = {"next": {"after": str(after + limit)}}
+    return json_response(answer)
+
+
+def list_participations(api: Api, request: Request, body: Any) -> Response:
+    """One event's, by HubSpot's own id of the event; of erased people none."""
+    event = _asked_for(api, request)
+    limit, after = whole(request, "limit", 10), whole(request, "after", 0)
+    rows = event.participations if api.store.habits.all_states else newest(event)
+    state = request.query_params.get("state")
+    contacts = api.store.tables["contacts"]
+    rows = [row for row in rows if row.contact in contacts.rows and (not state or row.state == state)]
+    answer: dict[str, Any] = {
+        "total": len(rows),
+        "results": [_participation(api, event, row) for row in rows[after : after + limit]],
+    }
+    if after + limit < len(rows):
+        answer["paging"] = {"next": {"after": str(after + limit)}}
+    return json_response(answer)
+
+
+def count_participations(api: Api, request: Request, body: Any) -> Response:
+    """How many there are per state."""
+    counts = _counts(_asked_for(api, request))
+    return json_response(
+        {
+            "attended": counts["attendees"],
+            "registered": counts["registrants"],
+            "cancelled": counts["cancellations"],
+            "noShows": counts["noShows"],
+        }
+    )
+
+
+def _asked_for(api: Api, request: Request) -> MarketingEvent:
+    id = request.path_params["id"]
+    event = api.store.marketing_events.get(int(id)) if id.isdigit() else None
+    if event is None:
+        raise problem(404, "OBJECT_NOT_FOUND", f"Marketing event {id} does not exist")
+    return event
+
+
+def _counts(event: MarketingEvent) -> dict[str, int]:
+    states = [each.state for each in newest(event)]
+    return {
+        "registrants": len({each.contact for each in event.participations if each.state == "REGISTERED"}),
+        "attendees": states.count("ATTENDED"),
+        "cancellations": states.count("CANCELLED"),
+        "noShows": states.count("NO_SHOW"),
+    }
+
+
+def _event(event: MarketingEvent) -> dict[str, Any]:
+    return {
+        "objectId": str(event.id),
+        "externalEventId": f"webinar-{event.id}",
+        "eventName": event.name,
+        "eventType": event.type,
+        "eventOrganizer": "Our Company",
+        "eventUrl": f"https://www.our-company.example/events/{event.id}",
+        "startDateTime": iso(event.start),
+        "endDateTime": iso(event.end),
+        "eventCancelled": False,
+        "createdAt": iso(event.created),
+        "updatedAt": iso(event.updated),
+        "customProperties": [],
+        **_counts(event),
+    }
+
+
+def _participation(api: Api, event: MarketingEvent, row: Participation) -> dict[str, Any]:
+    contacts = api.store.tables["contacts"]
+    contact = contacts.survivor(contacts.rows[row.contact])
+    properties: dict[str, Any] = {"attendanceState": row.state, "occurredAt": row.at}
+    if row.seconds is not None:
+        properties |= {"attendanceDurationSeconds": row.seconds, "attendancePercentage": "0.75"}
+    return {
+        "id": str(row.id),
+        "createdAt": iso(row.at),
+        "properties": properties,
+        "associations": {
+            "contact": {
+                "contactId": str(contact.id),
+                "email": contact.values.get("email", ""),
+                "firstname": contact.values.get("firstname", ""),
+                "lastname": contact.values.get("lastname", ""),
+            },
+            "marketingEvent": {
+                "marketingEventId": str(event.id),
+                "name": event.name,
+                "externalEventId": f"webinar-{event.id}",
+                "externalAccountId": "account-1",
+            },
+        },
+    }
+
+
+_ROOTS = ("/marketing/v3/marketing-events", "/marketing/marketing-events/{version}")
+
 ENDPOINTS = (
-    Endpoint("GET", ("/marketing/v3/emails", "/marketing/v3/emails/", "/marketing/emails/{version}"),
-             list_emails, "content"),
+    Endpoint(
+        "GET",
+        ("/marketing/v3/emails", "/marketing/v3/emails/", "/marketing/emails/{version}"),
+        list_emails,
+        "content",
+    ),
     Endpoint("GET", ("/marketing/v3/emails/{id}", "/marketing/emails/{version}/{id}"), read_email, "content"),
-)  # fmt: skip
+    Endpoint("GET", (*_ROOTS, f"{_ROOTS[0]}/"), list_events, SCOPE),
+    Endpoint(
+        "GET", tuple(f"{root}/participations/{{id}}/breakdown" for root in _ROOTS), list_participations, SCOPE
+    ),
+    Endpoint("GET", tuple(f"{root}/participations/{{id}}" for root in _ROOTS), count_participations, SCOPE),
+)

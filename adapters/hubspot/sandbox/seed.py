@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
+from adapters.hubspot.sandbox.attendance import held, took_part
 from adapters.hubspot.sandbox.seed_activities import fill_activities
 from adapters.hubspot.sandbox.store import EmailEvent, Form, Store
 from adapters.hubspot.sandbox.table import Row, Version
@@ -45,6 +46,8 @@ EVENT_OF = {
 OLD_FORM_DAYS = 700  # before that, submissions had no conversion id
 _CAMPAIGN_IDS = {name: 70_001 + place for place, (name, _) in enumerate(words.EMAILS)}
 _SUBSCRIPTION = 9_001
+DAY_MS = 86_400_000
+WEBINAR = "Lead scoring live"
 
 
 def fill(store: Store, population: Population) -> None:
@@ -188,6 +191,7 @@ def _engagements(store: Store, population: Population) -> None:
             else:
                 store.counted(contact, COUNTER_OF[done.type], at)
     fill_activities(store, population.engagements)
+    _webinars(store, population)
 
 
 def _answers(done: SandboxEngagement, person: SandboxPerson | None) -> dict[str, str]:
@@ -209,3 +213,21 @@ def _email(done: SandboxEngagement, at: int) -> EmailEvent:
         url=done.url,
         subscriptions=((_SUBSCRIPTION, status),) if status else (),
     )
+
+
+def _webinars(store: Store, population: Population) -> None:
+    """A webinar every month; who registered by form is known to the webinar tool as well, and some came."""
+    now = to_ms(population.now)
+    starts = [now + (10 - 30 * place) * DAY_MS for place in range(34, -1, -1)]
+    events = [held(store, WEBINAR, "WEBINAR", at, at + 3_600_000, created=at - 40 * DAY_MS) for at in starts]
+    for done in population.engagements:
+        if done.type != "webinar_registration" or done.channel != "hubspot_form" or done.record is None:
+            continue
+        at, contact = to_ms(done.occurred_at), int(done.record)
+        event = next(event for event in events if event.start > at)
+        took_part(store, event, contact, "REGISTERED", at)
+        if event.end < now:
+            came = ("ATTENDED", "NO_SHOW", "CANCELLED")[done.n % 3]
+            took_part(
+                store, event, contact, came, event.start - DAY_MS if came == "CANCELLED" else event.start
+            )

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.hubspot.sandbox import attendance
+from adapters.hubspot.sandbox.attendance import MarketingEvent
 from adapters.hubspot.sandbox.habits import RESTORE, Habits
 from adapters.hubspot.sandbox.schema import (
     OWN_COUNTERS,
@@ -134,6 +136,7 @@ class Store:
         self.forms: dict[str, Form] = {}
         self.email_events: list[EmailEvent] = []
         self.email_campaigns: dict[int, str] = {}
+        self.marketing_events: dict[int, MarketingEvent] = {}
         self.owners: list[dict[str, Any]] = []
         self.blocked: set[str] = set()  # addresses erased for good
         self._made = 0
@@ -397,6 +400,7 @@ class Store:
         counted = {name: len(table.rows) for name, table in self.tables.items()}
         counted["form_submissions"] = sum(len(form.submissions) for form in self.forms.values())
         counted["email_events"] = len(self.email_events)
+        counted["marketing_events"] = sum(len(each.participations) for each in self.marketing_events.values())
         return counted
 
     def raw(self, object: str, id: str) -> Mapping[str, Any]:
@@ -423,12 +427,14 @@ class Store:
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
         """A record; or `form_submissions` {form, email, url?, at?}, `email_events` {type, email, campaign?,
         url?, at?, filtered?}; `contacts` in the fields of calls, meetings, e-mails, notes and tasks links
-        them.
+        them. Marketing events and participations: attendance.control.
         """
         if object == "form_submissions":
             return self._control_submission(fields)
         if object == "email_events":
             return self._control_email(fields)
+        if object in ("marketing_events", "participations"):
+            return attendance.control(self, object, fields)
         table = self.table(object)
         if table is None:
             raise LookupError(f"There is no object {object}.")

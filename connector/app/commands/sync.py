@@ -116,6 +116,9 @@ def report(result: RunResult) -> None:
     for crm, counts in result.crms.items():
         if counts.error:
             out.print(f"{crm}: {counts.error}")
+        for stream, fetched in counts.fetched.items():
+            if fetched.note:
+                out.print(f"{crm}: {stream} {fetched.note}")
         if counts.waiting and crm in result.plans:
             plan = result.plans[crm]
             out.print(
