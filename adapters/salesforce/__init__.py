@@ -7,13 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 from adapters.salesforce import auth, soql
+from adapters.salesforce.access import access
 from adapters.salesforce.backfill import backfill, estimate
 from adapters.salesforce.bulk import Bulk
 from adapters.salesforce.bulk_sink import JobSink
 from adapters.salesforce.byid import gone, read
+from adapters.salesforce.catalog import catalog
 from adapters.salesforce.errors import FieldRefused, ObjectRefused, classify
+from adapters.salesforce.inspect import inspect
 from adapters.salesforce.payload import CRM, field_info
-from adapters.salesforce.probe import SWITCHES
+from adapters.salesforce.probe import EDITABLE, SOURCE, SWITCHES, probe
 from adapters.salesforce.pull import STREAMS, pull
 from adapters.salesforce.push import BATCH, Pace, push
 from adapters.salesforce.rest import Rest, Usage
@@ -23,7 +26,6 @@ from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig
 from connector.ports import (
-    Access,
     Account,
     Adapter,
     Allowance,
@@ -97,7 +99,7 @@ class Salesforce:
 
     async def push(self, batch: Sequence[Write]) -> list[Receipt]:
         """See push.push."""
-        look_first = bool(self._switches["converted_leads_editable"])
+        look_first = bool(self._switches[EDITABLE])
         return await push(self._rest, self._clock, batch, pace=self._pace, look_first=look_first)
 
     async def schema(self, object: str) -> Mapping[str, FieldInfo]:
@@ -165,16 +167,18 @@ class Salesforce:
         return Allowance(told.used, told.allowed, told.ours, self._daily_share) if told.allowed else None
 
     async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
-        """See connector.ports."""
-        return ()
+        """See inspect.inspect."""
+        session = await self._login.session()
+        source = str(self._switches[SOURCE])
+        return await inspect(self._rest, session.user, mapping, source=source)
 
     async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
-        """See connector.ports."""
-        return ()
+        """See probe.probe."""
+        return await probe(self._rest, self._clock, test_record)
 
     async def catalog(self) -> Sequence[Named]:
-        """See connector.ports."""
-        return ()
+        """See catalog.catalog."""
+        return await catalog(self._rest)
 
     def use(self, switches: Mapping[str, JsonValue]) -> None:
         """See connector.ports."""
@@ -283,11 +287,6 @@ def _transport(login: auth.Login, clock: Clock, limiter: Limiter) -> Transport:
         name="Salesforce",
         correlation_header="x-sfdc-request-id",
     )
-
-
-def access(mapping: CrmMapping) -> Sequence[Access]:
-    """What a mapping needs."""
-    return ()
 
 
 PLUGIN = Plugin(
