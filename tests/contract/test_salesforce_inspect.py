@@ -97,7 +97,7 @@ async def test_record_types_that_nothing_tells_of_are_a_note(make_org):
 
 async def test_most_of_the_days_calls_used_is_a_warning(make_org):
     org = await make_org(daily_limit=40, variables={"SALESFORCE_DAILY_SHARE": "1"})
-    for _ in range(21):
+    for _ in range(24):
         await org.adapter.account()
 
     found = await findings(org)
