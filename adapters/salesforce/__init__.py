@@ -91,7 +91,7 @@ class Salesforce:
 
     def pull(self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields) -> AsyncIterator[Page]:
         """See pull.pull."""
-        return pull(self._rest, stream, since, fields)
+        return pull(self._bulk, stream, since, fields)
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
         """See pull.read."""
@@ -153,13 +153,13 @@ class Salesforce:
 
     async def estimate(self, stream: str, within: Range) -> Estimate:
         """See backfill.estimate."""
-        return await estimate(self._rest, stream, within)
+        return await estimate(self._bulk, stream, within)
 
     def backfill(
         self, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
     ) -> AsyncIterator[Page]:
         """See backfill.backfill."""
-        return backfill(self._rest, stream, within, begun, fields)
+        return backfill(self._bulk, stream, within, begun, fields)
 
     def allowance(self) -> Allowance | None:
         """The org's calls of the last 24 hours, as `Sforce-Limit-Info` or `/limits` told them last."""

@@ -15,17 +15,21 @@ from datetime import UTC, datetime, timedelta
 from math import ceil
 
 from adapters.salesforce import soql
+from adapters.salesforce.bulk import Bulk
+from adapters.salesforce.bulk_read import PIECE_ROWS, walk_or_jobs
 from adapters.salesforce.cursors import backfill_cursor, read_backfill_cursor
 from adapters.salesforce.errors import FieldRefused
 from adapters.salesforce.pull import ARCHIVED, LIVING, ROLES, STREAMS, only, tell_changes
-from adapters.salesforce.rest import Rest
-from adapters.salesforce.walk import QUERY_ROWS, Columns, by_id, walk, wanted_columns
+from adapters.salesforce.walk import QUERY_ROWS, Columns, by_id, wanted_columns
 from connector.core.model import JsonValue, Page
 from connector.errors import StopRun
 from connector.ports import Estimate, Fields, Range
 
 PAGE_ROWS = 2_000  # of an answer, where rows are not too wide
 PAGE_SECONDS = 2.0  # of such a page; a guess, told as one: the vendor promises nothing
+JOB_CALLS = 12  # to make a job and to look at it until it ends; a guess too, as are the next two
+JOB_SECONDS = 120.0
+JOB_ROWS_A_SECOND = 5_000
 
 _OCCURRED: Mapping[str, tuple[tuple[str, bool], ...]] = {  # column, whether it is a date without a time
     "Task": (("CompletedDateTime", False), ("ActivityDate", True), ("CreatedDate", False)),
@@ -33,8 +37,9 @@ _OCCURRED: Mapping[str, tuple[tuple[str, bool], ...]] = {  # column, whether it 
 }  # fmt: skip
 
 
-async def estimate(rest: Rest, stream: str, within: Range) -> Estimate:
+async def estimate(bulk: Bulk, stream: str, within: Range) -> Estimate:
     """What `backfill` of this range takes: the org's own count of it, one call. Raises RetryLater, FixConfig."""
+    rest = bulk.rest
     _known(stream)
     if stream == ROLES:
         return Estimate(0, 1, 0.1)
@@ -47,25 +52,35 @@ async def estimate(rest: Rest, stream: str, within: Range) -> Estimate:
         except FieldRefused as refused:
             await rest.find_hidden(stream, wanted, refused)
     await rest.learn_usage()
-    pages = max(ceil(rows / PAGE_ROWS), 1) + rows // QUERY_ROWS
     beside = ceil(rows / soql.IDS_IN_QUERY) if stream == "Opportunity" else 0
+    if bulk.better(stream, rows):
+        calls = 1 + JOB_CALLS + ceil(rows / PIECE_ROWS) + beside
+        return Estimate(rows, calls, JOB_SECONDS + rows / JOB_ROWS_A_SECOND + beside * PAGE_SECONDS)
+    pages = max(ceil(rows / PAGE_ROWS), 1) + rows // QUERY_ROWS
     return Estimate(rows, pages + beside, (pages + beside) * PAGE_SECONDS)
 
 
 async def backfill(
-    rest: Rest, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
+    bulk: Bulk, stream: str, within: Range, begun: Mapping[str, JsonValue] | None, fields: Fields
 ) -> AsyncIterator[Page]:
-    """See connector.ports.CrmSource.backfill. In the order of ids; `begun` names the last one that was kept."""
+    """See connector.ports.CrmSource.backfill. In the order of ids; `begun` names the last one that was kept. What is
+    left of many rows behind the first page comes by jobs, in no order."""
+    rest = bulk.rest
     _known(stream)
-    after = read_backfill_cursor(begun)
+    after, kept = read_backfill_cursor(begun)
     if stream == ROLES:
         yield Page(ROLES, backfill_cursor(after), first_load=True)
         return
     where = _within(stream, within, await only(rest, stream))
     way = by_id(stream, where, deleted_too=stream in ARCHIVED)
-    async with aclosing(walk(rest, way, after, wanted_columns(stream, fields))) as pages:
-        async for after, page, _ in pages:
-            yield await tell_changes(rest, stream, backfill_cursor(after), page, fields)
+
+    def left(after: str, columns: Columns) -> Sequence[str]:
+        return [soql.after_id(after), *where(columns)]
+
+    wanted = wanted_columns(stream, fields)
+    async with aclosing(walk_or_jobs(bulk, way, after, wanted, left, kept=kept)) as pages:
+        async for after, at, page, _ in pages:
+            yield await tell_changes(rest, stream, backfill_cursor(after, at), page, fields)
 
 
 def _known(stream: str) -> None:

@@ -15,6 +15,7 @@ import structlog
 
 from adapters.salesforce.bulk_errors import JobGone, NoBulk
 from adapters.salesforce.rest import Rest
+from adapters.salesforce.walk import QUERY_ROWS
 from connector.core.model import JsonValue
 from connector.errors import ConnectorError, RetryLater, StopRun
 from connector.ports import Clock
@@ -86,6 +87,10 @@ class Bulk:
     def fits(self, source: str) -> bool:
         """Whether this object was not refused yet. Some are never served: they are asked for by REST."""
         return source not in self._unfit
+
+    def better(self, source: str, rows: int) -> bool:
+        """Whether so many rows, as a query counted them, are better read by a job. A query counts at most 50,000."""
+        return self.reads_from is not None and rows >= min(self.reads_from, QUERY_ROWS) and self.fits(source)
 
     def refuse(self, source: str, why: NoBulk) -> None:
         """Remember for the life of this process that an object is not served. A spent allowance comes back."""

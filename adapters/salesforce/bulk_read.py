@@ -13,16 +13,18 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from adapters.salesforce import soql
 from adapters.salesforce.bulk import TRIES, Bulk, Download, Job
 from adapters.salesforce.bulk_csv import rows_of
 from adapters.salesforce.bulk_errors import JobGone, NoBulk, is_hidden_field, is_too_slow, refusal
+from adapters.salesforce.bulk_place import Place, Window
 from adapters.salesforce.errors import FieldRefused, QueryTooSlow
 from adapters.salesforce.payload import instant
 from adapters.salesforce.rest import Rest
-from connector.core.model import JsonValue
+from adapters.salesforce.rest import Rows as RestRows
+from adapters.salesforce.walk import Columns, Way, lost, walk
 from connector.errors import FixConfig, RetryLater, StopRun
 from connector.transport import scrub
 
@@ -35,73 +37,67 @@ JOBS_LOST = 3  # for one window; then something else is wrong
 # Bulk API refuses these; REST gives nothing of them that a mapping could use.
 _COMPOUND = frozenset({"address", "location", "base64"})
 
+P = TypeVar("P")
 Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Rows of an object. `where`: the conditions, given which of the `wanted` columns this user sees."""
+    """Rows of an object. `where`: the conditions, given which of the `wanted` columns this user sees. `hidden`: those
+    that were not visible so far; another one that vanishes is not blank."""
 
     source: str
     wanted: Sequence[str]
     where: Callable[[Sequence[str]], Sequence[str]]
     deleted_too: bool
+    hidden: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """`[low, high)` of SystemModstamp; None is open."""
+async def walk_or_jobs(
+    bulk: Bulk,
+    way: Way[P],
+    place: P,
+    wanted: Columns,
+    left: Callable[[P, Columns], Sequence[str]],
+    *,
+    hidden: frozenset[str] | None = None,
+    kept: Place | None = None,
+) -> AsyncGenerator[tuple[P, Place | None, RestRows, bool], None]:
+    """As `walk`, but what is left of many rows behind the first page comes by jobs, in no order.
 
-    low: datetime | None = None
-    high: datetime | None = None
-
-    def conditions(self) -> list[str]:
-        bounds = ((">=", self.low), ("<", self.high))
-        return [f"SystemModstamp {sign} {soql.instant(each)}" for sign, each in bounds if each is not None]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How far a reading has got: the job of the first window (none yet: empty), the locator of the piece to fetch
-    next, the rows of the pieces before it. `query` tells whether the job still answers what is asked."""
-
-    windows: tuple[Window, ...] = (Window(),)
-    job: str = ""
-    query: str = ""
-    locator: str = ""
-    rows: int = 0
-
-
-def write_place(place: Place) -> dict[str, JsonValue]:
-    """A place as JSON."""
-    windows: list[JsonValue] = [
-        [soql.instant(each) if each else None for each in (window.low, window.high)]
-        for window in place.windows
-    ]
-    return {
-        "windows": windows,
-        "job": place.job,
-        "query": place.query,
-        "locator": place.locator,
-        "rows": place.rows,
-    }
-
-
-def read_place(kept: Any) -> Place:
-    """The place that this JSON tells. Raises KeyError, TypeError or ValueError for any other."""
-    windows = tuple(
-        Window(*(instant(each) if each is not None else None for each in window))
-        for window in kept["windows"]
-    )
-    if not windows:
-        raise ValueError("no window")
-    names = {name: kept[name] for name in ("job", "query", "locator")}
-    if not all(isinstance(value, str) for value in names.values()):
-        raise TypeError("not a text")
-    return Place(windows, rows=int(kept["rows"]), **names)
+    Meanwhile the place stays, and `Place` says how far the jobs have got (`kept` gives it back). `left`: the conditions
+    for what lies behind a place. Where Bulk is refused, the walk goes on from the place.
+    """
+    if kept is None or bulk.reads_from is None:
+        async with aclosing(walk(bulk.rest, way, place, wanted, hidden=hidden)) as pages:
+            async for following, page, last in pages:
+                moved, place = following != place, following
+                yield place, None, page, last
+                if moved and not last and bulk.better(way.source, page.total):
+                    hidden = bulk.rest.hidden(way.source, wanted) if hidden is None else hidden
+                    break
+            else:
+                return
+    try:
+        ask = Ask(way.source, wanted, lambda columns: left(place, columns), way.deleted_too, hidden)
+        async with aclosing(read(bulk, ask, kept)) as found:
+            async for at, rows in found:
+                now = bulk.now()
+                page = RestRows(sorted(rows, key=_id), now, now, at is None)
+                yield way.behind(place, page, False) if at is None else place, at, page, at is None
+        return
+    except NoBulk:
+        pass
+    async with aclosing(walk(bulk.rest, way, place, wanted, hidden=hidden)) as pages:
+        async for place, page, last in pages:
+            yield place, None, page, last
 
 
-# ------------------------------------------------------------------------------------------- reading
+def _id(row: Mapping[str, Any]) -> str:
+    return str(row.get("Id"))
+
+
+# -------------------------------------------------------------------------------------------- by jobs
 
 
 async def read(
@@ -143,6 +139,9 @@ async def read(
 
 async def _window(bulk: Bulk, ask: Ask, place: Place) -> AsyncGenerator[tuple[Place | None, Rows], None]:
     """The rows of the first window. The last page leads to the next one, or nowhere."""
+    vanished = bulk.rest.hidden(ask.source, ask.wanted) - (ask.hidden or frozenset())
+    if ask.hidden is not None and vanished:
+        raise lost(ask.source, vanished)
     types = await _types(bulk.rest, ask)
     query = soql.select(types, ask.source, [*ask.where(list(types)), *place.windows[0].conditions()])
     name = hashlib.sha256(f"{ask.deleted_too} {query}".encode()).hexdigest()[:16]

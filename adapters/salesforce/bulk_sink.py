@@ -89,7 +89,7 @@ class JobSink:
                 "until": soql.instant(since),
                 "due": soql.instant(self._clock.now() + NO_SWEEP),
             }
-            async with aclosing(pull(self._bulk.rest, source, cursor, fields)) as pages:  # type: ignore[type-var]
+            async with aclosing(pull(self._bulk, source, cursor, fields)) as pages:  # type: ignore[type-var]
                 async for page in pages:
                     found |= {
                         asked[key]: record

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from adapters.salesforce import soql
+from adapters.salesforce.bulk_place import Place, read_place, write_place
 from adapters.salesforce.payload import instant
 from connector.core.model import JsonValue
 from connector.errors import StopRun
@@ -24,10 +26,11 @@ MANY_ROWS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """A first load, read up to this id. It started at this server time."""
+    """A first load, read up to this id. It started at this server time. `bulk`: how far a job has got with the rest."""
 
     after: str
     started: datetime
+    bulk: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,8 @@ class Changes:
     """Changes are kept up to `until`. Part way through an increment: behind which row; the next `until`.
 
     `due`: when everything is read once more (None: a day behind `until`); `sweep`: how far that has got. `feed`: up to
-    when hard deletes are known. `hidden`: the wanted fields that were not visible (None: nobody looked).
+    when hard deletes are known. `hidden`: the wanted fields that were not visible (None: nobody looked). `bulk`: part
+    way, how far a job has got with the rest.
     """
 
     until: datetime
@@ -55,6 +59,7 @@ class Changes:
     sweep: Sweep | None = None
     feed: datetime | None = None
     hidden: frozenset[str] | None = None
+    bulk: Place | None = None
 
     @property
     def sweep_due(self) -> datetime:
@@ -86,13 +91,13 @@ def unreadable() -> StopRun:
 
 def _place(cursor: Mapping[str, JsonValue]) -> Loading | Changes | None:
     if cursor["kind"] == "list":
-        return Loading(cursor["after"], instant(cursor["started"]))
+        return Loading(cursor["after"], instant(cursor["started"]), _bulk(cursor))
     if cursor["kind"] != "changes":
         return None
     place = Changes(instant(cursor["until"]))
     if "stamp" in cursor:
         stamp, then = instant(cursor["stamp"]), instant(cursor["then"])
-        place = replace(place, stamp=stamp, after=cursor["after"], then=then)
+        place = replace(place, stamp=stamp, after=cursor["after"], then=then, bulk=_bulk(cursor))
     if "sweep" in cursor:
         kept = cursor["sweep"]
         place = replace(place, sweep=Sweep(instant(kept["began"]), kept["after"], int(kept["rows"])))
@@ -105,13 +110,20 @@ def _place(cursor: Mapping[str, JsonValue]) -> Loading | Changes | None:
     )
 
 
+def _bulk(cursor: Mapping[str, Any]) -> Place | None:
+    return read_place(cursor["bulk"]) if "bulk" in cursor else None
+
+
 def write_cursor(place: Loading | Changes) -> dict[str, JsonValue]:
     """A position as JSON."""
     if isinstance(place, Loading):
-        return {"kind": "list", "after": place.after, "started": soql.instant(place.started)}
+        loading = {"kind": "list", "after": place.after, "started": soql.instant(place.started)}
+        return loading | ({"bulk": write_place(place.bulk)} if place.bulk else {})
     cursor: dict[str, JsonValue] = {"kind": "changes", "until": soql.instant(place.until)}
     if place.stamp is not None and place.then is not None:
         cursor |= {"stamp": soql.instant(place.stamp), "after": place.after, "then": soql.instant(place.then)}
+        if place.bulk is not None:
+            cursor["bulk"] = write_place(place.bulk)
     for name, moment in (("due", place.due), ("feed", place.feed)):
         if moment is not None:
             cursor[name] = soql.instant(moment)
@@ -123,16 +135,20 @@ def write_cursor(place: Loading | Changes) -> dict[str, JsonValue]:
     return cursor
 
 
-def read_backfill_cursor(cursor: Mapping[str, JsonValue] | None) -> str:
-    """The id behind which a backfill goes on. Raises StopRun for a cursor we did not write."""
+def read_backfill_cursor(cursor: Mapping[str, JsonValue] | None) -> tuple[str, Place | None]:
+    """The id behind which a backfill goes on, and how far a job has got with that. Raises StopRun for a cursor we did
+    not write."""
     if cursor is None:
-        return soql.FIRST_ID
+        return soql.FIRST_ID, None
     after = cursor.get("after") if cursor.get("kind") == "backfill" else None
     if not isinstance(after, str) or not soql.is_id(after):
         raise unreadable()
-    return after
+    try:
+        return after, _bulk(cursor)
+    except (KeyError, TypeError, ValueError):
+        raise unreadable() from None
 
 
-def backfill_cursor(after: str) -> dict[str, JsonValue]:
+def backfill_cursor(after: str, bulk: Place | None = None) -> dict[str, JsonValue]:
     """How far a backfill has got, as JSON."""
-    return {"kind": "backfill", "after": after}
+    return {"kind": "backfill", "after": after, **({"bulk": write_place(bulk)} if bulk else {})}

@@ -17,6 +17,8 @@ from datetime import timedelta
 from typing import Any
 
 from adapters.salesforce import soql
+from adapters.salesforce.bulk import Bulk
+from adapters.salesforce.bulk_read import walk_or_jobs
 from adapters.salesforce.byid import by_id
 from adapters.salesforce.cursors import (
     LAG,
@@ -64,13 +66,14 @@ SHORTEST_FEED = timedelta(minutes=2)  # the feed cuts seconds off and wants more
 
 
 async def pull(
-    rest: Rest, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields
+    bulk: Bulk, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields
 ) -> AsyncIterator[Page]:
     """Every row of a stream changed after `since`, page by page, oldest first; None reads everything.
 
     Raises StopRun for a cursor or an answer that does not add up, FixConfig for an object out of sight,
     RetryLater when the day's allowance is spent. What was yielded before stands.
     """
+    rest = bulk.rest
     if all(stream != known.name for known in STREAMS):
         raise StopRun(f"Salesforce has no stream `{stream}`.")
     place = read_cursor(since)
@@ -78,15 +81,21 @@ async def pull(
         yield await _roles_begin(rest)
         return
     if place is None or isinstance(place, Loading):
-        async with aclosing(_first_load(rest, stream, place, fields)) as pages:
+        async with aclosing(_first_load(bulk, stream, place, fields)) as pages:
             async for page in pages:
                 yield page
         return
-    wanted = wanted_columns(stream, fields)
-    way = _increment(rest, stream, wanted, await only(rest, stream))
-    async with aclosing(walk(rest, way, place, wanted, hidden=place.hidden)) as changes:
-        async for place, rows, _ in changes:
-            yield await _told(rest, stream, write_cursor(place), rows, fields)
+    wanted, where = wanted_columns(stream, fields), await only(rest, stream)
+    way = _increment(rest, stream, wanted, where)
+
+    def left(place: Changes, columns: Columns) -> Sequence[str]:
+        return [soql.changed_from(place.stamp or place.until - OVERLAP), *where]
+
+    kept, place = place.bulk, replace(place, bulk=None)
+    found = walk_or_jobs(bulk, way, place, wanted, left, hidden=place.hidden, kept=kept)
+    async with aclosing(found) as changes:
+        async for place, at, rows, _ in changes:
+            yield await _told(rest, stream, write_cursor(replace(place, bulk=at)), rows, fields)
     if stream == ROLES:
         return
     if stream in HARD_DELETED:
@@ -141,20 +150,28 @@ async def living(rest: Rest, source: str) -> Way[str]:
 
 
 async def _first_load(
-    rest: Rest, source: str, place: Loading | None, fields: Fields
+    bulk: Bulk, source: str, place: Loading | None, fields: Fields
 ) -> AsyncGenerator[Page, None]:
+    rest = bulk.rest
     after = place.after if place else soql.FIRST_ID
     started = place.started if place else None
     wanted = wanted_columns(source, fields)
-    async with aclosing(walk(rest, await living(rest, source), after, wanted)) as loaded:
-        async for after, page, last in loaded:
+    where = (*LIVING.get(source, ()), *await only(rest, source))
+
+    def left(after: str, columns: Columns) -> Sequence[str]:
+        return [soql.after_id(after), *where]
+
+    kept = place.bulk if place else None
+    found = walk_or_jobs(bulk, await living(rest, source), after, wanted, left, kept=kept)
+    async with aclosing(found) as loaded:
+        async for after, at, page, last in loaded:
             if started is None:
                 started = page.asked_at
                 if not page.rows:
                     await _check_emptiness(rest, source)
             hidden = rest.hidden(source, wanted)
             done = Changes(started - LAG, due=started + SWEEP_EVERY, feed=started - LAG, hidden=hidden)
-            cursor = write_cursor(done if last else Loading(after, started))
+            cursor = write_cursor(done if last else Loading(after, started, at))
             yield await tell_changes(rest, source, cursor, page, fields)
 
 

@@ -55,12 +55,14 @@ class Rows:
     `asked_at` is a moment before the query was sent by the server's clock and by ours: where the two differ,
     the earlier one, so that a watermark made of it leaves nothing out. `opened` is the server's time when it
     answered the query's first page: which rows it has was settled then, what later pages say of them was not.
+    `total`: rows of the whole query.
     """
 
     rows: list[Mapping[str, Any]]
     asked_at: datetime
     opened: datetime
     done: bool
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ class Rest:
                     )
                 if following is not None:
                     ahead = asyncio.create_task(self.send("GET", following, headers=PAGE_HINT))
-                yield Rows(rows, asked_at, opened, following is None)
+                yield Rows(rows, asked_at, opened, following is None, total)
                 if ahead is None:
                     return
                 answer, ahead = await ahead, None

@@ -8,7 +8,8 @@ import pytest
 
 from adapters.salesforce.bulk import Bulk
 from adapters.salesforce.bulk_errors import NoBulk
-from adapters.salesforce.bulk_read import Ask, read, read_place, write_place
+from adapters.salesforce.bulk_place import read_place, write_place
+from adapters.salesforce.bulk_read import Ask, read
 from adapters.salesforce.payload import record_from
 from connector.errors import RetryLater
 
