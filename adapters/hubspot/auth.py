@@ -142,7 +142,9 @@ class OAuth:
 def _classify(answer: Answer) -> Verdict:
     if 200 <= answer.status < 300:
         return Ok()
-    if answer.status == 429 or answer.status >= 500:
+    if answer.status == 429 or (
+        answer.status >= 500 and answer.status != 530
+    ):  # 530: the edge cannot read it
         return Retry(
             RetryLater(f"HubSpot answered a token request with {answer.status}.", where=answer.asked)
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from adapters.hubspot.api import Api
@@ -55,7 +54,7 @@ def _under(ref: Ref, row: Any, kind: str) -> VendorRecord:
         ) from None
     if read.ref == ref:
         return read
-    return replace(read, ref=ref, state=RecordState.MERGED, moved_to=read.ref)
+    return VendorRecord(ref, kind, {}, read.changed_at, state=RecordState.MERGED, moved_to=read.ref)
 
 
 async def get_one(api: Api, stream: str, id_: str, properties: Sequence[str]) -> Any | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import io
+import random
 import socket
 import ssl
 import sys
@@ -451,7 +452,8 @@ class Transport:
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, _AgainError) and error.after is not None:
-            return error.after.total_seconds()
+            seconds = error.after.total_seconds()
+            return seconds + random.uniform(0, min(1.0, seconds / 10))
         return float(self._backoff(state))
 
     async def _sleep(self, seconds: float) -> None:
