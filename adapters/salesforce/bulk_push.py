@@ -7,10 +7,11 @@ https://developer.salesforce.com/docs/atlas.en-us.api_asynch.meta/api_asynch/bul
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import ceil
 
 from adapters.salesforce.bulk import TRIES, Alive, Bulk, Job
 from adapters.salesforce.bulk_csv import columns_of, fits, table_of, texts_of
@@ -22,8 +23,8 @@ from connector.core.model import Outcome, Receipt, Write
 from connector.errors import ConnectorError, LeaseBusy, OutcomeUnknown, RetryLater, StopRun
 from connector.ports import Clock
 
-JOB_ROWS = 50_000  # of one job: five of its inner batches, and 20 MB where every text is as long as it may be
-MOST_BYTES = 100_000_000  # of an upload; it grows by half in transit, where 150 MB are allowed
+JOB_ROWS = 50_000  # of one job: five of its inner batches
+MOST_BYTES = 10_000_000  # of one upload: 100 MB are allowed, but it has to leave within the 30 s of a request
 ENOUGH = 2_000  # rows; below that collections are quicker
 ROUNDS = 3  # jobs, the later ones for rows that were held or not reached
 LOCK_WAIT = timedelta(seconds=10)  # before rows that were held go into another job
@@ -65,25 +66,50 @@ async def push_job(
             break
         if round_:
             await clock.sleep(LOCK_WAIT)
+        sorted_ = _Sorted()
         try:
-            sorted_ = await _one_job(bulk, batch[0].ref.object, left, done, begun, alive)
+            for part in _parts(left):
+                await _one_job(bulk, batch[0].ref.object, part, done, sorted_, begun, alive)
         except NoBulk as why:
             bulk.refuse(batch[0].ref.object, why)
-            break  # the allowance is spent, or the object not served: nothing of this round was sent
+            left = _unanswered(left, done, sorted_)
+            others += sorted_.by_collections
+            break  # the allowance is spent, or the object not served
         except LeaseBusy:
             raise
         except ConnectorError as error:
-            if not round_:
+            if not round_ and not sorted_.seen:
                 raise
+            left = _unanswered(left, done, sorted_)
+            others += sorted_.by_collections
             if isinstance(error, OutcomeUnknown):
                 for row in left:
                     done.answer(row, Outcome.UNKNOWN, str(error))
                 left = []
-            break  # what the job before it wrote stands
+            break  # what the jobs before it wrote stands
         left = sorted_.again
         others += sorted_.by_collections
     await _by_collections([*others, *left], done, collections, alive)
     return [done.receipts[write.id] for write in batch]
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Pieces that can be uploaded in time. A row's cells are about as long as its JSON."""
+    size = sum(len(str(row.element)) for row in rows)
+    pieces = max(1, ceil(size / MOST_BYTES))
+    many = ceil(len(rows) / pieces)
+    for start in range(0, len(rows), many):
+        yield rows[start : start + many]
+
+
+def _unanswered(rows: Sequence[Row], done: Answers, sorted_: _Sorted) -> list[Row]:
+    """Those of which nothing is known yet, and those that another job was to carry."""
+    collected = {row.id for row in sorted_.by_collections}
+    return [
+        row
+        for row in rows
+        if row.id not in collected and any(write.id not in done.receipts for write in row.writes)
+    ]
 
 
 # ------------------------------------------------------------------------------------------- the job
@@ -94,17 +120,13 @@ async def _one_job(
     source: str,
     rows: Sequence[Row],
     done: Answers,
+    sorted_: _Sorted,
     begun: Callable[[str], Awaitable[None]],
     alive: Alive,
-) -> _Sorted:
+) -> None:
     """Send these rows. Raises RetryLater or FixConfig while nothing was processed, OutcomeUnknown afterwards."""
     elements = [row.element for row in rows]
     table = table_of(elements, columns_of(elements))
-    if len(table) > MOST_BYTES:
-        raise StopRun(
-            f"An upload of {len(rows)} rows is {len(table)} bytes, more than Salesforce takes at once.",
-            next_step="Nothing of it was sent. Map fewer long texts, or report it.",
-        )
     job = await bulk.update(source)
     await begun(job.id)  # whoever comes after a crash asks this job before making another
     try:
@@ -128,7 +150,7 @@ async def _one_job(
             await bulk.abort("ingest", job.id)
         raise _under_way(error) from error
     job = await _ended(bulk, job, alive)
-    return await _sort(bulk, job, {row.id: row for row in rows}, done, alive)
+    await _sort(bulk, job, {row.id: row for row in rows}, done, sorted_, alive)
 
 
 async def _ended(bulk: Bulk, job: Job, alive: Alive) -> Job:
@@ -156,32 +178,31 @@ def _under_way(error: ConnectorError) -> OutcomeUnknown:
 # --------------------------------------------------------------------------------------- its results
 
 
-async def _sort(bulk: Bulk, job: Job, rows: Mapping[str, Row], done: Answers, alive: Alive) -> _Sorted:
+async def _sort(
+    bulk: Bulk, job: Job, rows: Mapping[str, Row], done: Answers, sorted_: _Sorted, alive: Alive
+) -> None:
     """Every row by its Id; `JobComplete` may hold failed ones, and `Failed` or `Aborted` takes nothing back.
 
     Rows that no file names after a few tries are unknown. Raises OutcomeUnknown where no file can be read.
     """
-    sorted_ = _Sorted()
     try:
         for _ in range(TRIES):
             await _read_files(bulk, job, rows, done, sorted_, alive)
-            if len(sorted_.seen) == len(rows):
+            if rows.keys() <= sorted_.seen:
                 break
     except LeaseBusy:
         raise
     except ConnectorError as error:
-        if not sorted_.seen:
+        if not rows.keys() & sorted_.seen:
             raise OutcomeUnknown(
                 f"The results of a Bulk job of writes cannot be read: {error.message}",
                 next_step="The records are read back before they are written again.",
                 where=error.where,
             ) from error
-    for id, row in rows.items():
-        if id not in sorted_.seen:
-            done.answer(
-                row, Outcome.UNKNOWN, f"No result of the Bulk job (state {job.state}) names this record."
-            )
-    return sorted_
+    for id in rows.keys() - sorted_.seen:
+        sorted_.seen.add(id)
+        reason = f"No result of the Bulk job (state {job.state}) names this record."
+        done.answer(rows[id], Outcome.UNKNOWN, reason)
 
 
 async def _read_files(
@@ -191,12 +212,12 @@ async def _read_files(
         if (row := _new(cells, rows, sorted_)) is not None:
             done.answer(row, Outcome.WRITTEN)
     await alive()
-    if job.failed or job.state != "JobComplete" or len(sorted_.seen) < len(rows):
+    if job.failed or job.state != "JobComplete" or not rows.keys() <= sorted_.seen:
         for cells in texts_of(await bulk.result_file(job.id, "failedResults")):
             if (row := _new(cells, rows, sorted_)) is not None:
                 _failed(row, fault_of_row(cells.get("sf__Error", "")), done, sorted_)
         await alive()
-    if len(sorted_.seen) < len(rows):
+    if not rows.keys() <= sorted_.seen:
         for cells in texts_of(await bulk.result_file(job.id, "unprocessedrecords")):
             if (row := _new(cells, rows, sorted_)) is None:
                 continue

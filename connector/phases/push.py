@@ -21,6 +21,7 @@ from connector.phases.lease import acquired
 from connector.ports import Adapter, BulkSink, Clock, Fields, Lease, Ledger, PlanRow
 
 FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
+ROWS_A_COMMIT = 2_000  # receipts of very many rows; others want to write to the ledger too
 UNKNOWN_IN_A_ROW = 3  # after so many batches without an answer the rest waits for the next run
 
 
@@ -299,8 +300,10 @@ async def _one_job(
         return await bulk.push(writes, begun=begun, alive=hold.renew)
 
     receipts = await _send(send, ready, pushed)
-    await hold.renew()
-    await ledger.receive(ready, receipts, hold.lease, clock.now())
+    for start in range(0, len(ready), ROWS_A_COMMIT):  # each row by itself is sending or answered
+        part = slice(start, start + ROWS_A_COMMIT)
+        await hold.renew()
+        await ledger.receive(ready[part], receipts[part], hold.lease, clock.now())
     _count(pushed, receipts)
     if _all_unknown(receipts):
         pushed.error = receipts[0].reason

@@ -392,3 +392,49 @@ async def test_a_job_of_an_earlier_process_is_waited_for_or_dropped(make_org, st
     assert [job.state for job in jobs(org)] == [
         {"Open": "Aborted", "running": "JobComplete", "gone": "Open"}[state]
     ]
+
+
+async def test_what_is_too_much_for_one_upload_goes_as_several_jobs(make_org, monkeypatch):
+    monkeypatch.setattr(bulk_push, "MOST_BYTES", 1_000)
+    org = await make_org(**QUIET)
+    refs, kept = await live(org), Keeping()
+
+    receipts = await send(org, scores(refs), kept)
+
+    assert set(outcomes(receipts)) == {Outcome.WRITTEN}
+    assert len(jobs(org)) > 2
+    assert kept.jobs == [job.id for job in jobs(org)]
+    assert len(org.sandbox.log.writes()) == len(refs)
+
+
+async def test_of_several_jobs_the_one_that_cannot_be_asked_leaves_only_its_own_rows_unknown(
+    make_org, monkeypatch
+):
+    monkeypatch.setattr(bulk_push, "MOST_BYTES", 1_000)
+    org = await make_org(bulk_queue=timedelta(0), bulk_time=timedelta(0), **QUIET)
+    refs = await live(org)
+    org.sandbox.faults.add(method="GET", path="*/jobs/ingest/*", skip=2, times=None, drop=True)
+
+    receipts = await send(org, scores(refs))
+
+    assert Outcome.WRITTEN in outcomes(receipts)
+    assert set(outcomes(receipts)) == {Outcome.WRITTEN, Outcome.UNKNOWN}
+    written = [refs[at] for at, receipt in enumerate(receipts) if receipt.outcome is Outcome.WRITTEN]
+    assert all(org.sandbox.raw("Lead", ref.id)["MQL_Score__c"] == 61.0 for ref in written)
+
+
+async def test_of_several_jobs_the_ones_that_are_refused_leave_their_rows_to_collections(
+    make_org, monkeypatch
+):
+    monkeypatch.setattr(bulk_push, "MOST_BYTES", 1_000)
+    org = await make_org(**QUIET)
+    refs = await live(org)
+    spent = [{"errorCode": "LIMIT_EXCEEDED", "message": "ApiBatchItems Limit exceeded."}]
+    org.sandbox.faults.add(method="POST", path="*/jobs/ingest", skip=1, times=None, status=400, json=spent)
+
+    receipts = await send(org, scores(refs))
+
+    assert set(outcomes(receipts)) == {Outcome.WRITTEN}
+    assert len(jobs(org)) == 1
+    assert len(calls(org, "/composite/sobjects")) == 1
+    assert len(org.sandbox.log.writes()) == len(refs)

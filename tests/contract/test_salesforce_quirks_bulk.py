@@ -313,3 +313,29 @@ async def test_an_object_without_rows_is_read_to_its_end(make_org):
     pages = [page async for page in read(desk(org), nobody)]
 
     assert pages[-1] == (None, [])
+
+
+async def test_a_result_with_everything_that_is_awkward_in_one_piece(make_org):
+    org = await make_org()
+    columns = ["Id", "LastName", "Description", "NumberOfEmployees", "MQL_Score__c", "HasOptedOutOfEmail"]
+    header = ",".join(f'"{name}"' for name in columns)
+    one = '"00Q000000000001AAA","Gärt\x00ner","two\nlines, ""quoted""","0.0","87.0","true"'
+    other = '"00Q000000000002AAA","N/A","","","","false"'
+    told = {"content-type": "text/csv", "Sforce-Locator": "null"}
+    good = {**told, "Sforce-NumberOfRecords": "2"}
+    org.sandbox.faults.add(path="*/results", status=200, headers=good, text=f"{header}\n{one}\n{other[:30]}")
+    org.sandbox.faults.add(path="*/results", status=200, headers=good, text=f"{header}\n{one}\n{other}\n")
+    twins = sorted(org.ids("Lead"))[:2]
+    two = leads(columns, where=(f"Id IN ('{twins[0]}','{twins[1]}')",))  # a job of two rows
+
+    found = await rows_by_bulk(org, two)
+
+    assert found == [
+        dict(
+            zip(
+                columns, ("00Q000000000001AAA", "Gärtner", 'two\nlines, "quoted"', 0, 87.0, True), strict=True
+            )
+        ),
+        dict(zip(columns, ("00Q000000000002AAA", "N/A", None, None, None, False), strict=True)),
+    ]
+    assert len(calls(org, "/results")) == 2

@@ -19,10 +19,11 @@ from tests.stories.world import START, QuickClock, World, world
 
 
 class Rival(QuickClock):
-    """Whenever somebody waits, another process asks for the right to push."""
+    """Whenever somebody waits, another process asks for the same right."""
 
-    def __init__(self) -> None:
+    def __init__(self, right: str) -> None:
         super().__init__(START)
+        self.right = right
         self.ledger: Any = None
         self.refused, self.admitted = 0, 0
 
@@ -30,7 +31,7 @@ class Rival(QuickClock):
         await super().sleep(span)
         if self.ledger is not None:
             try:
-                await self.ledger.acquire("push:salesforce", "rival", self.now())
+                await self.ledger.acquire(self.right, "rival", self.now())
                 self.admitted += 1
             except LeaseBusy:
                 self.refused += 1
@@ -46,7 +47,8 @@ async def org_of_jobs(
         url, people=people, clock=clock or QuickClock(START), options={"salesforce": org}
     ) as made:
         plugin = plugins()["salesforce"]
-        environment = {**made.running.environment(), "SALESFORCE_BULK_WRITE_FROM": "5"}
+        few = {"SALESFORCE_BULK_WRITE_FROM": "5", "SALESFORCE_BULK_READ_FROM": "10"}
+        environment = {**made.running.environment(), **few}
         adapter = plugin.connect(variables_of(plugin.variables, environment), made.clock, None)
         made.adapters = {**made.adapters, "salesforce": adapter}
         try:
@@ -87,11 +89,11 @@ async def test_a_first_sync_writes_by_jobs_and_a_second_one_writes_nothing(datab
         assert {job.object for job in jobs(made)} == {"Lead", "Contact"}
         assert not [c for c in made.salesforce.log.calls() if c.path.endswith("/composite/sobjects")]
         assert second.crms["salesforce"].planned == 0
-        assert len(jobs(made)) == 2
+        assert len(jobs(made)) == 2  # none to read: the org answers in pages of 2,000
 
 
 async def test_whoever_pushes_keeps_the_right_to_while_a_job_is_waited_for(database_url: str) -> None:
-    clock = Rival()
+    clock = Rival("push:salesforce")
     async with org_of_jobs(database_url, clock=clock, bulk_queue=timedelta(minutes=20)) as made:
         planned = await made.sync(plan_only=True)
         clock.ledger = made.ledger
@@ -101,6 +103,21 @@ async def test_whoever_pushes_keeps_the_right_to_while_a_job_is_waited_for(datab
         assert pushed.written > 10
         assert pushed.error is None
         assert clock.refused > 20
+        assert clock.admitted == 0
+
+
+async def test_whoever_reads_keeps_the_right_to_while_a_job_is_waited_for(database_url: str) -> None:
+    clock = Rival("pull:salesforce")
+    slow = {"bulk_queue": timedelta(minutes=20), "page_rows": 5}
+    async with org_of_jobs(database_url, clock=clock, **slow) as made:
+        clock.ledger = made.ledger
+
+        result = await made.sync("salesforce", plan_only=True)
+
+        assert result.status == "succeeded"
+        assert result.crms["salesforce"].adds_up()
+        assert {job.kind for job in jobs(made)} == {"query"}
+        assert clock.refused > 60
         assert clock.admitted == 0
 
 
