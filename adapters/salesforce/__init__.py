@@ -19,7 +19,7 @@ from adapters.salesforce.payload import CRM, field_info
 from adapters.salesforce.probe import EDITABLE, SOURCE, SWITCHES, probe
 from adapters.salesforce.pull import STREAMS, pull
 from adapters.salesforce.push import BATCH, Pace, push
-from adapters.salesforce.rest import Rest, Usage
+from adapters.salesforce.rest import Rest, Usage, urgent
 from adapters.salesforce.setup import Admin, Door
 from adapters.salesforce.source import as_source
 from connector.core.mapping import CrmMapping
@@ -70,6 +70,7 @@ class Salesforce:
         version: str = "66.0",
         rate_share: float = 0.9,
         daily_share: float = 0.3,
+        guard_stage: bool = False,
         bulk_read_from: int | None = 50_000,
         bulk_write_from: int | None = 10_000,
     ) -> None:
@@ -81,6 +82,7 @@ class Salesforce:
         self._bulk = Bulk(self._rest, clock, reads_from=bulk_read_from)
         self.bulk = JobSink(self._bulk, clock, self.push, lambda name: self._switches[name], bulk_write_from)
         self._pace = Pace()
+        self._guard = guard_stage
         self._switches: dict[str, JsonValue] = {switch.name: switch.default for switch in SWITCHES}
         self._version, self._daily_share = version, daily_share
         self._served: Sequence[str] = ()
@@ -95,12 +97,16 @@ class Salesforce:
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
         """See pull.read."""
-        return await read(self._rest, refs, fields)
+        with urgent():
+            return await read(self._rest, refs, fields)
 
     async def push(self, batch: Sequence[Write]) -> list[Receipt]:
         """See push.push."""
         look_first = bool(self._switches[EDITABLE])
-        return await push(self._rest, self._clock, batch, pace=self._pace, look_first=look_first)
+        with urgent():
+            return await push(
+                self._rest, self._clock, batch, pace=self._pace, look_first=look_first, guard=self._guard
+            )
 
     async def schema(self, object: str) -> Mapping[str, FieldInfo]:
         """The fields of an object that this user sees, by name. Raises FixConfig where it sees no such
@@ -199,6 +205,7 @@ def connect(variables: Mapping[str, str], clock: Clock, tokens: TokenStore | Non
         version=_version(variables.get("SALESFORCE_API_VERSION", "66.0")),
         rate_share=_share("SALESFORCE_RATE_SHARE", variables.get("SALESFORCE_RATE_SHARE", "0.9")),
         daily_share=_share("SALESFORCE_DAILY_SHARE", variables.get("SALESFORCE_DAILY_SHARE", "0.3")),
+        guard_stage=_yes("SALESFORCE_GUARD_STAGE", variables.get("SALESFORCE_GUARD_STAGE", "false")),
         bulk_read_from=_rows(
             "SALESFORCE_BULK_READ_FROM", variables.get("SALESFORCE_BULK_READ_FROM", "50000")
         ),
@@ -206,6 +213,12 @@ def connect(variables: Mapping[str, str], clock: Clock, tokens: TokenStore | Non
             "SALESFORCE_BULK_WRITE_FROM", variables.get("SALESFORCE_BULK_WRITE_FROM", "10000")
         ),
     )
+
+
+def _yes(name: str, value: str) -> bool:
+    if value.strip().lower() not in ("true", "false"):
+        raise FixConfig(f"{name} is neither true nor false.", next_step="Set it to true or false.")
+    return value.strip().lower() == "true"
 
 
 def _version(value: str) -> str:

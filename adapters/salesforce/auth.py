@@ -53,6 +53,11 @@ VARIABLES: tuple[Variable, ...] = (
         "Writes to an object from which they go as a Bulk API job; `never`",
         "10000",
     ),
+    Variable(
+        "SALESFORCE_GUARD_STAGE",
+        "Lower a stage row by row, and only where nobody changed the record since",
+        "false",
+    ),
     Variable("SALESFORCE_DAILY_SHARE", "Share of the org's daily calls that we may use", "0.3"),
 )
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from adapters.salesforce.bulk_errors import JobGone, is_hidden_field, refusal
-from connector.errors import ConnectorError, FixConfig, RetryLater, StopRun
+from connector.errors import ConnectorError, FixConfig, RetryLater, SkipRecord, StopRun
 from connector.transport import Answer, Fail, Ok, Refresh, Retry, Verdict, scrub
 
 LONGEST_TEXT = 240  # of a vendor's message that we repeat
@@ -38,6 +38,10 @@ class ObjectRefused(FixConfig):
 
 class UrlTooLong(FixConfig):
     """A query does not fit into a URL; in a body it may."""
+
+
+class ChangedSince(SkipRecord):
+    """A record changed after the moment that a write depends on."""
 
 
 class CursorLost(StopRun):
@@ -204,6 +208,7 @@ _AGAIN: Mapping[int, tuple[timedelta | None, bool]] = {
 _BY_STATUS: Mapping[int, tuple[type[ConnectorError], str]] = {
     403: (FixConfig, _GRANT),
     404: (FixConfig, "Check SALESFORCE_API_VERSION, and that the integration user may see the object."),
+    412: (ChangedSince, "The next run looks at it anew."),
     410: (FixConfig, "This API version is retired: set SALESFORCE_API_VERSION to a newer one."),
     414: (UrlTooLong, "The query is too long for a URL: map fewer fields of this object."),
     431: (UrlTooLong, "The query is too long for a URL: map fewer fields of this object."),

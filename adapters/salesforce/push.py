@@ -17,6 +17,7 @@ from typing import Any
 from adapters.salesforce import soql
 from adapters.salesforce.checks import Unfit, fields_by_name, fitted
 from adapters.salesforce.errors import DAY_IS_SPENT, Fate, Fault, fate_of, fault_of, row_step
+from adapters.salesforce.guarded import lowers, push_guarded
 from adapters.salesforce.payload import CRM, long_id, to_wire, whereabouts
 from adapters.salesforce.rest import Rest
 from connector.core.model import JsonValue, Outcome, Receipt, RecordState, Ref, Write
@@ -103,21 +104,24 @@ async def push(
     *,
     pace: Pace | None = None,
     look_first: bool = False,
+    guard: bool = False,
 ) -> list[Receipt]:
     """Update these records of one object, at most 200. One Receipt per Write, in order.
 
     A bad row fails only itself, most of them before anything is sent. One that another transaction holds is sent
     again a few times; where the org's own code runs out of time, fewer rows go at once; one that was converted,
     merged or deleted is set aside with where it went. `look_first`: the org lets converted Leads be edited, so that
-    no error would tell; they are looked for. Raises OutcomeUnknown when nobody can tell whether the batch arrived,
-    RetryLater when the allowance is spent, FixConfig when no write can succeed.
+    no error would tell; they are looked for. `guard`: a lower stage goes by itself, on the condition that nobody
+    changed the record since. Raises OutcomeUnknown when nobody can tell whether the batch arrived, RetryLater when the
+    allowance is spent, FixConfig when no write can succeed.
     """
     if not batch:
         return []
     _check(batch)
     pace = pace or Pace()
     done = Answers()
-    rows = await prepared(rest, batch, done)
+    plain = await _guarded(rest, batch, done) if guard else batch
+    rows = await prepared(rest, plain, done) if plain else []
     if look_first and rows and batch[0].ref.object == "Lead":
         rows = await _still_leads(rest, rows, done)
     until = clock.now() + PATIENCE
@@ -150,6 +154,17 @@ def _check(batch: Sequence[Write]) -> None:
             "is not.",
             next_step="Nothing of it was sent. This is a fault of the connector; please report it.",
         )
+
+
+async def _guarded(rest: Rest, batch: Sequence[Write], done: Answers) -> list[Write]:
+    """Writes that lower a stage are sent by themselves; returns the others."""
+    source = soql.name(batch[0].ref.object)
+    fields = fields_by_name(await rest.describe(source, younger_than=SCHEMA_KNOWN))
+    lowering = [write for write in batch if lowers(write, fields)]
+    if lowering:
+        receipts = await push_guarded(rest, lowering, fields, HEADERS)
+        done.receipts |= {receipt.write_id: receipt for receipt in receipts}
+    return [write for write in batch if write.id not in done.receipts]
 
 
 async def prepared(rest: Rest, batch: Sequence[Write], done: Answers) -> list[Row]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,12 +33,27 @@ DAY = timedelta(hours=24)
 LONGEST_QUERY = 8_000  # characters of a query in a URL; longer ones travel in a body
 QUERIES_IN_ONE = 5  # of a composite request
 OPTIONAL_UP_TO = 0.7  # of the day's calls; the rest is for what cannot wait
+ALL_UP_TO = 0.85  # of the day's calls, by whomever; beyond it only writes that are computed already, for other programs
+TOLD_FRESH = timedelta(minutes=15)  # an older word about the day's calls may be over: one call asks again
 
 # Searched for, never matched whole: the header grows further clauses, `per-app-api-usage` among them.
 _USAGE = re.compile(r"(?<![\w-])api-usage=(\d+)/(\d+)")
 
 # A parent that may be one of several objects shows only what they have in common.
 _COMMON = frozenset({"id", "name", "firstname", "lastname", "email", "phone", "title", "type", "username"})
+
+
+_urgent: ContextVar[bool] = ContextVar("urgent", default=False)
+
+
+@contextmanager
+def urgent() -> Iterator[None]:
+    """What is sent within is part of a write that was decided already: the look before it, and the write."""
+    token = _urgent.set(True)
+    try:
+        yield
+    finally:
+        _urgent.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +101,7 @@ class Rest:
         self._base = f"/services/data/v{version}"
         self._daily_share = daily_share
         self._used, self._allowed = 0, 0
+        self._told_at = clock.now()
         self._hours: deque[tuple[datetime, int]] = deque()  # calls per started hour, oldest first
         self._described: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
         self._hidden: dict[str, tuple[datetime, frozenset[str]]] = {}
@@ -162,6 +180,7 @@ class Rest:
         found = _USAGE.search(answer.headers.get("sforce-limit-info", ""))
         if found:
             self._used, self._allowed = int(found[1]), int(found[2])
+            self._told_at = self._clock.now()
 
     def _note_warning(self, answer: Answer) -> None:
         """`Warning: 299` says that this API version ends. Logged once."""
@@ -193,6 +212,15 @@ class Rest:
                 f"Our share of the org's daily API calls is spent: {self._ours()} of the last 24 hours, "
                 f"{self._daily_share:.0%} of {self._allowed} allowed.",
                 next_step="Later runs go on from here; or raise SALESFORCE_DAILY_SHARE.",
+                after=timedelta(hours=1),
+            )
+        if _urgent.get() or self._clock.now() - self._told_at >= TOLD_FRESH:
+            return
+        if self._allowed and self._used >= ALL_UP_TO * self._allowed:
+            raise RetryLater(
+                f"{self._used / self._allowed:.0%} of the org's daily API calls are used, by all its programs; the "
+                "rest is left to them, and to writes that are decided already.",
+                next_step="Later runs go on from here; see Setup > Company Information for who uses them.",
                 after=timedelta(hours=1),
             )
 

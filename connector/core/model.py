@@ -357,12 +357,14 @@ class Write:
 
     `lowered`: fields of `values` that must be cleared before they can be set, with the value to be lowered. The adapter
     leaves them alone where they hold something else by now, and puts this value back where the new one is refused.
+    `stood`: the stage's field with what stood there when this was decided, for a CRM where a write can depend on it.
     """
 
     id: int
     ref: Ref
     values: Mapping[str, JsonValue]
     lowered: Mapping[str, JsonValue] = field(default_factory=dict)
+    stood: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

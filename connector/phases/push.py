@@ -116,6 +116,7 @@ async def _finish(adapter: Adapter, rows: Sequence[PlanRow]) -> list[Receipt]:
             row.ref,
             {w.field: w.after for w in row.writes if w.two_step},
             {w.field: w.before for w in row.writes if w.two_step},
+            {w.field: w.before for w in row.writes if w.result == "stage"},
         )
         for row in rows
     ]
