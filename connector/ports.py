@@ -41,12 +41,14 @@ Fields = Mapping[str, frozenset[str]]
 class Stream:
     """One thing an adapter can pull. `kind` is `person`, `company`, `opportunity` or `engagement`.
 
-    `objects` names the vendor objects whose fields matter to it (keys of `Fields`).
+    `objects` names the vendor objects whose fields matter to it (keys of `Fields`). `per_person`: it costs calls for
+    each person, so that it is read of a few by `pull_for`; `pull` reads it of nobody.
     """
 
     name: str
     kind: str
     objects: tuple[str, ...] = ()
+    per_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,12 @@ class CrmSource(Protocol):
         Ends normally only when the stream was read to its end; then the last page's cursor is the new watermark.
         Rows may come twice, none is left out. A cursor it cannot read raises StopRun.
         """
+        ...
+
+    def pull_for(
+        self, stream: str, people: Sequence[Ref], since: Mapping[str, JsonValue] | None, fields: Fields
+    ) -> AsyncIterator[Page]:
+        """As `pull`, of these people's records alone: for streams that are `per_person`."""
         ...
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
@@ -715,6 +723,11 @@ class Ledger(Protocol):
 
     async def readings(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], float]:
         """The last readings of these records' counters."""
+        ...
+
+    async def in_bands(self, crm: str, bands: Sequence[int], limit: int) -> list[Ref]:
+        """Live person records of this CRM whose person stood in one of these bands at the last decision, highest score
+        first."""
         ...
 
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:

@@ -78,6 +78,12 @@ class HubSpot:
         """See `adapters.hubspot.pull`."""
         return pulling.pull(self._reading(fields), stream, since)
 
+    def pull_for(
+        self, stream: str, people: Sequence[Ref], since: Mapping[str, JsonValue] | None, fields: Fields
+    ) -> AsyncIterator[Page]:
+        """See `adapters.hubspot.occurrences`: the one stream that costs calls per person."""
+        return pulling.pull(self._reading(fields), stream, since, people)
+
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
         """Contacts and companies as they stand now, by the ref asked for; a merged one carries `moved_to`."""
         asked = self._reading(fields)

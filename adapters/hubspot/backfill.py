@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
-from adapters.hubspot import email_events, forms, marketing_events
+from adapters.hubspot import email_events, forms, marketing_events, occurrences
 from adapters.hubspot.activities import when
 from adapters.hubspot.api import Api
 from adapters.hubspot.cursors import END, FLOOR, Cursor, begun_at, to_the_millisecond, unreadable_backfill
@@ -40,6 +40,7 @@ PARTS: Mapping[str, Part] = {
     "form_submissions": forms,
     "email_events": email_events,
     "marketing_events": marketing_events,
+    "behavioural_events": occurrences,
 }
 
 

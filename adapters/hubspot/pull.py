@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot import activities, marketing_events
+from adapters.hubspot import activities, marketing_events, occurrences
 from adapters.hubspot.api import Api
 from adapters.hubspot.byid import gone, read_all
 from adapters.hubspot.cursors import (
@@ -43,7 +43,7 @@ from adapters.hubspot.payload import (
     stage_date_fields,
 )
 from adapters.hubspot.searching import SEARCH_PAGE, Window, hits_above, inside
-from connector.core.model import JsonValue, Page, RecordState, VendorEvent
+from connector.core.model import JsonValue, Page, RecordState, Ref, VendorEvent
 from connector.errors import StopRun
 from connector.ports import FieldInfo, Fields, Stream
 
@@ -54,6 +54,7 @@ STREAMS = (
     Stream("email_events", "engagement", ("email_events",)),
     *activities.STREAMS,
     marketing_events.STREAM,
+    occurrences.STREAM,
 )
 OBJECTS = {
     "companies": "company",
@@ -77,9 +78,11 @@ class Pulling:
     schema: SchemaOf  # object -> awaitable of its fields, cached by the adapter unless asked `anew`
 
 
-def pull(pulling: Pulling, stream: str, since: Cursor | None) -> AsyncIterator[Page]:
-    """Pages of one stream after `since`, fetched one ahead of the reader. Raises StopRun for an unknown
-    cursor.
+def pull(
+    pulling: Pulling, stream: str, since: Cursor | None, people: Sequence[Ref] = ()
+) -> AsyncIterator[Page]:
+    """Pages of one stream after `since`, fetched one ahead of the reader; `people` for the stream that needs them.
+    Raises StopRun for an unknown cursor.
     """
     if stream in OBJECTS:
         return ahead(pull_objects(pulling, stream, since))
@@ -89,6 +92,8 @@ def pull(pulling: Pulling, stream: str, since: Cursor | None) -> AsyncIterator[P
         return ahead(pull_email_events(pulling.api, since))
     if stream == marketing_events.STREAM.name:
         return ahead(marketing_events.pull_participations(pulling.api, since))
+    if stream == occurrences.STREAM.name:
+        return ahead(occurrences.pull_occurrences(pulling.api, people, since))
     raise StopRun(f"HubSpot has no stream `{stream}` here.", next_step="Use one of the adapter's streams.")
 
 

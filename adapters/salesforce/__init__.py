@@ -24,7 +24,7 @@ from adapters.salesforce.setup import Admin, Door
 from adapters.salesforce.source import as_source
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
-from connector.errors import FixConfig
+from connector.errors import FixConfig, StopRun
 from connector.ports import (
     Account,
     Adapter,
@@ -94,6 +94,15 @@ class Salesforce:
     def pull(self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields) -> AsyncIterator[Page]:
         """See pull.pull."""
         return pull(self._bulk, stream, since, fields)
+
+    def pull_for(
+        self, stream: str, people: Sequence[Ref], since: Mapping[str, JsonValue] | None, fields: Fields
+    ) -> AsyncIterator[Page]:
+        """Salesforce has no streams that cost calls per person."""
+        raise StopRun(
+            f"Salesforce has no stream `{stream}` that is read per person.",
+            next_step="Use one of the adapter's streams.",
+        )
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
         """See pull.read."""

@@ -159,7 +159,8 @@ class StreamMapping:
 
     `fields` and `attributes` map our name to their names, the first that is not blank. `occurred_at` names
     the time's column of an exported file; a CRM's adapter knows the time itself. `only_bands` and `at_most` say of
-    whom a stream is read that costs calls per person: people of these bands, so many of them, highest score first.
+    whom a stream is read that costs calls per person: people of these bands (none named: the highest), so many of
+    them, highest score first.
     """
 
     stream: str
@@ -170,7 +171,7 @@ class StreamMapping:
     types: tuple[TypeRule, ...] = ()
     occurred_at: str | None = None
     scanner: ScannerRule | None = None
-    only_bands: tuple[int, ...] = (5,)
+    only_bands: tuple[int, ...] = ()
     at_most: int = 500
 
 

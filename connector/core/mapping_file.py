@@ -381,7 +381,7 @@ def _stream(name: str, body: object, path: Path, problems: list[Problem], known:
         types=_type_rules(body.get("types"), (*path, "types"), problems, known),
         occurred_at=_text(body.get("occurred_at"), (*path, "occurred_at"), problems),
         scanner=_scanner(body.get("scanner"), (*path, "scanner"), problems, known),
-        only_bands=_bands(body.get("only_bands", 5), (*path, "only_bands"), problems),
+        only_bands=_bands(body.get("only_bands"), (*path, "only_bands"), problems),
         at_most=_whole(body.get("at_most", 500), (*path, "at_most"), problems, low=1) or 500,
     )
 
@@ -403,11 +403,13 @@ def _scanner(body: object, path: Path, problems: list[Problem], known: _Known) -
 
 
 def _bands(value: object, path: Path, problems: list[Problem]) -> tuple[int, ...]:
+    if value is None:
+        return ()
     bands = value if _is_list(value) else [value]
     assert isinstance(bands, list | tuple)
     if not bands or not all(isinstance(one, int) and 1 <= one <= 5 for one in bands):
         problems.append(Problem(path, "needs bands from 1 to 5, as in [5] or [4, 5]."))
-        return (5,)
+        return ()
     return tuple(sorted({int(one) for one in bands}))
 
 

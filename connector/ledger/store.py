@@ -208,6 +208,10 @@ class SqlLedger:
         """The last readings of these records' counters."""
         return await self._db.read(store_gather.readings, refs)
 
+    async def in_bands(self, crm: str, bands: Sequence[int], limit: int) -> list[Ref]:
+        """Live person records of this CRM by their person's band, highest score first."""
+        return await self._db.read(store_ask.in_bands, crm, bands, limit)
+
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
         """Ids known in the census's state and range that it did not meet."""
         return await self._db.read(store_census.absent, crm, stream, census)

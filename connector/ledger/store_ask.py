@@ -123,6 +123,19 @@ def _views(db: Connection, rows: Sequence[Row[Any]]) -> list[PersonView]:
     ]
 
 
+def in_bands(db: Connection, crm: str, bands: Sequence[int], limit: int) -> list[Ref]:
+    """Live person records of a CRM whose person stands in one of these bands, highest score first."""
+    query = (
+        select(RECORD.c.ref)
+        .join(PERSON, PERSON.c.id == RECORD.c.person_id)
+        .where(PERSON.c.ended_at.is_(None), PERSON.c.band.in_(list(bands)))
+        .where(RECORD.c.kind == "person", RECORD.c.state == "live", RECORD.c.ref.startswith(f"{crm}:"))
+        .order_by(PERSON.c.score.desc(), RECORD.c.ref)
+        .limit(limit)
+    )
+    return [codec.parse_ref(row.ref) for row in db.execute(query)]
+
+
 def stage_counts(db: Connection) -> dict[str, int]:
     """How many people stand in each stage now."""
     query = (

@@ -6,13 +6,22 @@ where the fault is the stream's own, and stop where the CRM itself cannot be rea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from connector.core.mapping import CrmMapping, wanted_fields
-from connector.core.model import Engagement, Page, PersonRecord, Quarantined, RecordState, Ref, VendorRecord
+from connector.core.model import (
+    Engagement,
+    JsonValue,
+    Page,
+    PersonRecord,
+    Quarantined,
+    RecordState,
+    Ref,
+    VendorRecord,
+)
 from connector.core.normalize import (
     growth,
     normalize_company,
@@ -39,6 +48,8 @@ class Gathered:
     failed: dict[str, str] = field(default_factory=dict)  # stream -> what went wrong
     first_load: bool = False
 
+
+TOP_BAND = (5,)
 
 Progress = Callable[[str, str, int], None]
 """Told (crm, stream, rows so far) after each page."""
@@ -112,7 +123,7 @@ async def gather(
                 since = await ledger.cursor(crm, stream.name)
                 if stream.kind == "person" and (since is None or since.get("kind") == "list"):
                     gathered.first_load = True
-                async with ended(source.pull(stream.name, since, intake.fields)) as pages:
+                async with ended(await _pages(intake, stream, since)) as pages:
                     async for page in pages:
                         lease, _ = await intake.keep(page, stream, lease)
             except LeaseBusy:
@@ -128,6 +139,18 @@ async def gather(
     finally:
         await ledger.release(lease)
     return gathered
+
+
+async def _pages(
+    intake: Intake, stream: Stream, since: Mapping[str, JsonValue] | None
+) -> AsyncIterator[Page]:
+    """The stream's pages; where each person costs calls, of the people whom the mapping names by their band."""
+    source = intake.source
+    if not stream.per_person:
+        return source.pull(stream.name, since, intake.fields)
+    asked = intake.mapping.engagement[stream.name]
+    people = await intake.ledger.in_bands(source.crm, asked.only_bands or TOP_BAND, asked.at_most)
+    return source.pull_for(stream.name, people, since, intake.fields)
 
 
 @asynccontextmanager

@@ -68,3 +68,15 @@ async def engaged(variables=None, people=120, **options):
             yield Engaged(running["hubspot"], clock, adapter, population)
         finally:
             await adapter.close()
+
+
+def uncommented(text):
+    """The shipped mapping with the streams that it only proposes: `tasks` to `communications`, `behavioural_events`."""
+    lines = []
+    inside = False
+    for line in text.splitlines():
+        inside = line.startswith(("  # tasks:", "  # behavioural_events:")) or (
+            inside and line.startswith("  # ")
+        )
+        lines.append(line.replace("  # ", "  ", 1) if inside else line)
+    return "\n".join(lines)

@@ -8,10 +8,13 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from ruamel.yaml import YAML
 
+from connector.app.commands.init import shipped
+from connector.core.mapping_file import parse_mapping
 from connector.core.model import Ref
 from connector.errors import FixConfig
-from tests.contract.hubspot_account import FIELDS, HOUR, engaged
+from tests.contract.hubspot_account import FIELDS, HOUR, engaged, uncommented
 
 ACTIVITIES = ("meetings", "calls", "emails", "tasks", "notes", "communications")
 
@@ -473,3 +476,90 @@ async def test_a_token_that_can_no_longer_see_marketing_events_fails_the_stream(
 
     with pytest.raises(FixConfig, match="marketing_events"):
         await account.events("marketing_events")
+
+
+# ---------------------------------------------------------------------------------------------- behavioural events
+
+
+async def visits(account, people):
+    refs = [Ref("hubspot", "contact", id_) for id_ in people]
+    cursor = account.cursors.get("behavioural_events")
+    pages = []
+    async for page in account.adapter.pull_for("behavioural_events", refs, cursor, FIELDS):
+        pages.append(page)
+        account.cursors["behavioural_events"] = page.cursor
+    return pages
+
+
+def questions(account):
+    return [call for call in account.sandbox.log.calls() if "event-occurrences" in call.path]
+
+
+async def test_page_visits_are_asked_of_the_people_named_a_call_each_and_of_nobody_else(account):
+    people = [id_ for id_, _ in account.people(12)]
+    for id_ in people:
+        account.sandbox.act("contact", id_, "page_view", url="https://www.our-company.example/pricing")
+    account.clock.advance(timedelta(minutes=1))
+    account.sandbox.log.clear()
+
+    events = [event for page in await visits(account, people[:8]) for event in page.events]
+
+    assert len(questions(account)) == 8
+    assert {ref.id for event in events for ref in event.about} == set(people[:8])
+    assert {"https://www.our-company.example/pricing"} <= {event.values["hs_url"] for event in events}
+    assert len({event.key for event in events}) == len(events)
+
+
+async def test_the_same_person_is_asked_about_again_after_six_hours_and_a_new_one_at_once(account):
+    (one, _), (other, _) = account.people(2)
+    await visits(account, [one])
+    account.clock.advance(HOUR)
+    account.sandbox.act("contact", one, "page_view", url="https://x.example/late")
+    account.sandbox.log.clear()
+    await visits(account, [one, other])
+    assert [call.query.split("objectId=")[1].split("&")[0] for call in questions(account)] == [other]
+
+    account.clock.advance(5 * HOUR)
+    events = [event for page in await visits(account, [one]) for event in page.events]
+    assert "https://x.example/late" in {event.values["hs_url"] for event in events}
+
+
+async def test_more_visits_than_a_page_holds_all_come(account):
+    ((one, _),) = account.people()
+    account.sandbox.act("contact", one, "page_view", url="https://x.example/", times=250)
+    account.clock.advance(timedelta(minutes=1))
+
+    (page,) = await visits(account, [one])
+
+    assert len([event for event in page.events if event.values["hs_url"] == "https://x.example/"]) == 250
+
+
+async def test_an_account_below_enterprise_says_so_once_for_one_call_and_that_is_no_failure():
+    async with engaged(enterprise=False) as account:
+        people = [id_ for id_, _ in account.people(30)]
+        account.sandbox.log.clear()
+
+        (page,) = await visits(account, people)
+
+        assert len(questions(account)) == 1
+        assert "does not have access" in page.note
+        assert page.events == ()
+
+
+async def test_an_account_that_had_page_visits_and_lost_them_fails_the_stream(account):
+    (one, _), (other, _) = account.people(2)
+    await visits(account, [one])
+    store = account.sandbox.sandbox.store
+    store.habits = replace(store.habits, enterprise=False)
+
+    with pytest.raises(FixConfig, match="forbids"):
+        await visits(account, [one, other])
+
+
+def test_what_the_shipped_mapping_only_proposes_is_valid_as_it_stands():
+    proposed = uncommented((shipped() / "hubspot.yaml").read_text(encoding="utf-8"))
+
+    mapping = parse_mapping(YAML(typ="safe").load(proposed))
+
+    assert {"tasks", "notes", "communications", "behavioural_events"} <= set(mapping.engagement)
+    assert mapping.engagement["behavioural_events"].only_bands == (5,)

@@ -66,7 +66,8 @@ async def test_a_second_sync_over_an_unchanged_world_writes_nothing(database_url
         assert all(quiet(counts) for counts in (*echoes.crms.values(), *calm.crms.values()))
         assert {crm: len(made.writes(crm)) for crm in made.adapters} == before
         assert echoes.people == 0, "our own writes coming back made somebody due"
-        assert all(counts.calls <= 18 for counts in calm.crms.values()), calm.crms  # one or two a stream
+        # 12, the start-up check, and what the hourly second look finds once more.
+        assert all(counts.calls <= 15 for counts in calm.crms.values()), calm.crms
 
 
 async def test_an_unchanged_world_is_written_nothing_tomorrow_unless_a_band_grade_or_stage_moved(

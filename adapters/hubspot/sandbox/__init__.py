@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.hubspot.sandbox import definitions, events, marketing, objects
+from adapters.hubspot.sandbox import definitions, events, marketing, objects, occurrences
 from adapters.hubspot.sandbox.api import LONGEST_URL, Api
 from adapters.hubspot.sandbox.gate import (
     CLIENT_ID,
@@ -100,6 +100,7 @@ def build(
     endpoints = (
         *events.ENDPOINTS,
         *marketing.ENDPOINTS,
+        *occurrences.ENDPOINTS,
         *definitions.ENDPOINTS,
         *objects.ENDPOINTS,
     )

@@ -190,7 +190,7 @@ def _engagements(store: Store, population: Population) -> None:
                 store.viewed(contact, at, done.url or words.SITE)
             else:
                 store.counted(contact, COUNTER_OF[done.type], at)
-    fill_activities(store, population.engagements)
+    fill_activities(store, population.engagements, to_ms(population.now))
     _webinars(store, population)
 
 

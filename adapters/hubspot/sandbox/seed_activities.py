@@ -19,8 +19,8 @@ HOUR = 3_600_000
 SELLER = f"robin.seller@{words.OWN_DOMAIN}"
 
 
-def fill_activities(store: Store, done: Iterable[SandboxEngagement]) -> None:
-    """Meetings and calls as they are; around them what a diligent salesperson leaves behind."""
+def fill_activities(store: Store, done: Iterable[SandboxEngagement], now: int) -> None:
+    """Meetings and calls as they are; around them what a diligent salesperson leaves behind until now."""
     rows: dict[str, list[Row]] = {}
     links: list[tuple[str, int, int]] = []
     spoken, written = _ids(SPOKEN_IDS), _ids(WRITTEN_IDS)
@@ -41,6 +41,8 @@ def fill_activities(store: Store, done: Iterable[SandboxEngagement]) -> None:
             made.append(("emails", _mail(next(written), deed, at - HOUR, incoming=False)))
             made.append(("emails", _mail(next(written), deed, at, incoming=True)))
         for kind, row in made:
+            if row.updated > now and kind not in ("calls", "meetings"):
+                continue
             rows.setdefault(kind, []).append(row)
             links.append((kind, row.id, contact))
             if kind in ("calls", "meetings"):

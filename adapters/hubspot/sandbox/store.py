@@ -83,6 +83,15 @@ class EmailEvent:
     subscriptions: tuple[tuple[int, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A page that a contact looked at; the n-th visit of all."""
+
+    n: int
+    at: int
+    url: str
+
+
 class Store:
     """One account. `by` is `api` for calls of a client and `user` for the control surface."""
 
@@ -136,6 +145,8 @@ class Store:
         self.forms: dict[str, Form] = {}
         self.email_events: list[EmailEvent] = []
         self.email_campaigns: dict[int, str] = {}
+        self.visits: dict[int, list[Visit]] = {}  # by contact
+        self._visited = 0
         self.marketing_events: dict[int, MarketingEvent] = {}
         self.owners: list[dict[str, Any]] = []
         self.blocked: set[str] = set()  # addresses erased for good
@@ -310,6 +321,8 @@ class Store:
 
     def viewed(self, contact: Row, at: int, url: str) -> None:
         """A tracked page view."""
+        self._visited += 1
+        self.visits.setdefault(contact.id, []).append(Visit(self._visited, at, url))
         changes = self._counted(contact, "hs_analytics_num_page_views", at, "hs_analytics_last_timestamp")
         if "hs_analytics_last_timestamp" in changes:
             changes |= {"hs_analytics_last_url": url, "hs_analytics_last_visit_timestamp": iso(at)}

@@ -34,6 +34,11 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
                 "engagement": {
                     name: [rule.type for rule in each.types] for name, each in mapping.engagement.items()
                 },
+                "calls_per_person": {
+                    name: {"only_bands": list(each.only_bands), "at_most": each.at_most}
+                    for name, each in mapping.engagement.items()
+                    if each.only_bands
+                },
             }
         )
         return exits.OK
@@ -48,4 +53,9 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
         out.print(table)
     for name, stream in mapping.engagement.items():
         out.print(f"{name}: {', '.join(dict.fromkeys(rule.type for rule in stream.types))}")
+        if stream.only_bands:
+            bands = ", ".join(map(str, stream.only_bands))
+            out.print(
+                f"  costs a call or more per person: at most {stream.at_most:,} a sync, people of band {bands}"
+            )
     return exits.OK
