@@ -71,9 +71,7 @@ def to_names(document: Any, catalog: Sequence[Named]) -> list[Gap]:
             if spot.kinds:
                 gaps.append(Gap(spot.where, spot.kinds[0], spot.value, "nothing here has this id; it stays"))
             continue
-        if named.name == named.id:
-            continue  # an API name that looks like an id: the same in every account
-        name = named.name or named.label
+        name = _name(named)
         if len(_called(named.kind, name, catalog)) > 1:
             gaps.append(Gap(spot.where, named.kind, name, "several are called so; the id stays"))
             continue
@@ -125,7 +123,7 @@ def compare(mapping: CrmMapping, document: Any, here: Side, there: Side) -> list
             if spot.kinds:
                 gaps.append(Gap(spot.where, spot.kinds[0], spot.value, "nothing here has this id"))
             continue
-        name = named.name or named.label
+        name = _name(named)
         if not _called(named.kind, name, there.catalog):
             gaps.append(_missing(spot.where, named.kind, name, there.catalog, "there"))
     return gaps
@@ -135,12 +133,8 @@ def one_sided(here: Sequence[Named], there: Sequence[Named]) -> tuple[list[Named
     """What exists in the first account only, and in the second only, by name and label."""
 
     def without(some: Sequence[Named], others: Sequence[Named]) -> list[Named]:
-        known = {(other.kind, fold(word)) for other in others for word in (other.name, other.label) if word}
-        return [
-            one
-            for one in some
-            if not any((one.kind, fold(word)) in known for word in (one.name, one.label) if word)
-        ]
+        known = {(other.kind, fold(word)) for other in others for word in _words(other)}
+        return [one for one in some if not any((one.kind, fold(word)) in known for word in _words(one))]
 
     return without(here, there), without(there, here)
 
@@ -288,6 +282,15 @@ def _by_id(spot: Spot, catalog: Sequence[Named]) -> Named | None:
     return matches[0] if len(matches) == 1 and not spot.kinds and not spot.value.isdecimal() else None
 
 
+def _words(named: Named) -> list[str]:
+    """What it is called in every account: the API name unless that is a number of this one, and the label."""
+    return [word for word in (named.name, named.label) if word and not _LOCAL.fullmatch(word)]
+
+
+def _name(named: Named) -> str:
+    return next(iter(_words(named)), named.label)
+
+
 def _called(kind: str, name: str, catalog: Sequence[Named]) -> list[Named]:
     """Those of a kind with this API name, else with this label."""
     of_kind = [named for named in catalog if named.kind == kind]
@@ -296,7 +299,7 @@ def _called(kind: str, name: str, catalog: Sequence[Named]) -> list[Named]:
 
 
 def _missing(where: str, kind: str, name: str, catalog: Sequence[Named], place: str = "here") -> Gap:
-    known = [word for named in catalog if named.kind == kind for word in (named.label, named.name) if word]
+    known = [word for named in catalog if named.kind == kind for word in _words(named)]
     return Gap(where, kind, name, f"is not {place}", nearest(name, known))
 
 

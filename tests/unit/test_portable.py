@@ -50,7 +50,7 @@ HERE = [
     Named("list", "8", "Partners"),
     Named("owner", "51", "Ada Byron", "ada@example.com"),
     Named("stage", "marketingqualifiedlead", "Marketing Qualified Lead", "marketingqualifiedlead"),
-    Named("stage", "48351273", "Accepted by sales"),
+    Named("stage", "48351273", "Accepted by sales", "48351273"),
     Named("status", "OPEN_DEAL", "Open deal", "OPEN_DEAL"),
     Named("status", "99", "Bad timing"),
 ]
@@ -61,7 +61,7 @@ THERE = [
     Named("list", "702", "Partners"),
     Named("owner", "5100", "Ada B.", "ada@example.com"),
     Named("stage", "marketingqualifiedlead", "MQL", "marketingqualifiedlead"),
-    Named("stage", "1", "Accepted by Sales"),
+    Named("stage", "1", "Accepted by Sales", "1"),
     Named("status", "OPEN_DEAL", "Open deal", "OPEN_DEAL"),
     Named("status", "12", "Bad timing"),
 ]
