@@ -79,7 +79,8 @@ def test_everything_that_is_wrong_is_told_in_one_go(environment: dict[str, str])
         each["level"] == "problem"
         for each in [*findings(document), *findings(document, "hubspot"), *findings(document, "salesforce")]
     )
-    assert all(each["next_step"] for crm in document["crms"] for each in findings(document, crm))
+    everything = [each for crm in document["crms"] for each in findings(document, crm)]
+    assert all(each["next_step"] for each in everything if each["level"] != "note")
     assert WRONG_TOKEN not in done.stdout + done.stderr
 
 
@@ -90,7 +91,7 @@ def test_people_read_the_same_problems_first_and_the_next_step_below(environment
 
     assert "problem  contact.mql_scoer" in said
     assert "-> `connector setup hubspot`" in said
-    assert "Salesforce" not in said
+    assert "Salesforce (" not in said
 
 
 def test_results_that_a_field_cannot_take_are_problems(environment: dict[str, str]) -> None:

@@ -12,12 +12,13 @@ from typing import Any, cast
 import pytest
 
 from connector.app.wiring import plugins
+from connector.sandbox import words
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandboxes, SandboxApp, serve
 from tests.stories.test_cli import answer, run
 
-GONE = "Blog comments"  # a form that production has not
+GONE = words.FORMS[-1][0]  # a form that production has not
 
 
 def account(*, production: bool) -> tuple[SandboxApp, dict[str, str]]:
@@ -183,7 +184,7 @@ def test_a_file_that_is_no_environment_or_no_export_is_exit_2(
         archive.writestr("../criteria.yaml", "x: 1")
     (tmp_path / "not.zip").write_text("no archive")
 
-    for words in (
+    for command in (
         ("check", "--against", "prose.env"),
         ("check", "--against", "empty.env"),
         ("check", "--against", "missing.env"),
@@ -191,9 +192,9 @@ def test_a_file_that_is_no_environment_or_no_export_is_exit_2(
         ("import", "not.zip"),
         ("import", "missing"),
     ):
-        path = str(tmp_path / words[-1])
-        error = answer(environment, "config", *words[:-1], path, code=2)["error"]
-        assert error["message"], words
+        path = str(tmp_path / command[-1])
+        error = answer(environment, "config", *command[:-1], path, code=2)["error"]
+        assert error["message"], command
     assert not (tmp_path.parent / "criteria.yaml").exists()
 
 
