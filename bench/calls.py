@@ -113,7 +113,9 @@ async def _changed(
     clock.advance(timedelta(minutes=5))
     done = await _sync(parts)
     counts = done.crms[crm]
-    kinds = Counter(call.path for call in running[crm].log.calls())
+    # A session that ended with the hours that were skipped is renewed: no read, and no more often than once in two hours.
+    sent = (call for call in running[crm].log.calls() if call.status != 401 and "/oauth2/" not in call.path)
+    kinds = Counter(call.path for call in sent)
     writes = _writes(running, crm)
     reads = sum(kinds.values()) - writes
     least = quiet.crms[crm].calls + sum(math.ceil(changed / rows) for rows in READS[crm])
