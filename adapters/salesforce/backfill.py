@@ -1,7 +1,7 @@
 """Read a range of a stream again, and what that would take. Cursor in, cursor out; never the cursor of a pull.
 
 The range is on `SystemModstamp` for records, on the moment at which it happened for engagement, as `payload` dates it:
-CampaignMember by `FirstRespondedDate` (a date: its midnight UTC), without a response by `CreatedDate`; Task by
+CampaignMember by `FirstRespondedDate` (a date: its midnight UTC) yet not before `CreatedDate`; Task by
 `CompletedDateTime`, else `ActivityDate`, else `CreatedDate`; Event by `StartDateTime`, else the same two. All of it is
 filtered by the server, so the count is that of the rows. Roles in opportunities are no rows of their own: they come
 with their opportunity.
@@ -106,8 +106,13 @@ def _responded(within: Range, visible: set[str]) -> list[list[str]]:
     if not {"HasResponded", "FirstRespondedDate"} <= visible:
         return [_between("CreatedDate", within, whole_days=False)]
     unanswered = "(HasResponded = false OR FirstRespondedDate = null)"
+    answered = ["HasResponded = true", "FirstRespondedDate != null"]
+    both = (("FirstRespondedDate", True), ("CreatedDate", False))  # the later of the two counts
+    since, until = Range(since=within.since), Range(until=within.until)
+    begun = " OR ".join(each for column, days in both for each in _between(column, since, whole_days=days))
     return [
-        ["HasResponded = true", *_between("FirstRespondedDate", within, whole_days=True)],
+        [*answered, f"({begun})" if begun else ""]
+        + [each for column, days in both for each in _between(column, until, whole_days=days)],
         [unanswered, *_between("CreatedDate", within, whole_days=False)],
     ]
 

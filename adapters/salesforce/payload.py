@@ -205,12 +205,12 @@ def hard_deleted(stream: str, row: Mapping[str, Any]) -> VendorEvent:
 def _occurred_at(row: Mapping[str, Any], stream: str) -> datetime:
     """When it happened, or will: the future is stored, and counts once it has come.
 
-    Dates without a time are midnight UTC. A membership counts from the first response, else from when it
-    was made.
+    Dates without a time are midnight UTC. A membership counts from the day of the first response, yet not from before
+    it was made; without a response from when it was made.
     """
     if stream == "CampaignMember":
-        responded = row.get("FirstRespondedDate") if row.get("HasResponded") else None
-        return midnight(responded) if responded else instant(row["CreatedDate"])
+        made, responded = instant(row["CreatedDate"]), row.get("FirstRespondedDate")
+        return max(midnight(responded), made) if responded and row.get("HasResponded") else made
     for name in ("CompletedDateTime", "StartDateTime", "ActivityDateTime"):
         if row.get(name):
             return instant(row[name])

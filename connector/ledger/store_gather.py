@@ -173,7 +173,10 @@ def _keep_records(
     fresh: dict[str, R] = {}
     for name, (vendor, record) in zip(names, pairs, strict=True):
         known = now.get(name)
-        if known is not None and isinstance(record, PersonRecord) and record.answer is not None:
+        undated = (
+            vendor.status_at is None
+        )  # where the vendor keeps no history, the first sight of an answer stands
+        if known is not None and undated and isinstance(record, PersonRecord) and record.answer is not None:
             record = keep_answer_date(record, load(known.body))
         state = record.state.value
         if known is not None and vendor.changed_at < known.changed_at and state == known.state:

@@ -89,25 +89,29 @@ async def test_a_backfill_leaves_the_deleted_and_what_never_counts_out(org):
     assert len(everything) == len(set(everything))
 
 
-async def test_an_answer_is_dated_by_its_day_and_an_invitation_by_when_it_was_made(org):
-    lead = sorted(org.ids("Lead"))[0]
-    campaign = sorted(org.ids("Campaign"))[0]
-    contact = sorted(org.ids("Contact"))[0]
+async def test_an_answer_is_dated_by_its_day_yet_not_before_the_membership_was_made(org):
+    lead, other = sorted(org.ids("Lead"))[:2]
+    campaign, contact = sorted(org.ids("Campaign"))[0], sorted(org.ids("Contact"))[0]
     org.clock.set(datetime(2026, 11, 22, 15, 30, tzinfo=UTC))
-    answered = org.sandbox.create(
-        "CampaignMember", {"CampaignId": campaign, "LeadId": lead, "Status": "Responded"}
-    )
-    invited = org.sandbox.create(
-        "CampaignMember", {"CampaignId": campaign, "ContactId": contact, "Status": "Sent"}
-    )
-    midnight = datetime(2026, 11, 22, tzinfo=UTC)
+    made = {
+        name: org.sandbox.create("CampaignMember", {"CampaignId": campaign, **values})
+        for name, values in (
+            ("answered at once", {"LeadId": lead, "Status": "Responded"}),
+            ("answered later", {"LeadId": other, "Status": "Sent"}),
+            ("invited", {"ContactId": contact, "Status": "Sent"}),
+        )
+    }
+    org.clock.set(datetime(2026, 11, 24, 8, tzinfo=UTC))
+    org.sandbox.edit("CampaignMember", made["answered later"], {"Status": "Responded"})
+    day, answer = datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC)
 
-    from_midnight = keys(await filled(org, "CampaignMember", Range(midnight, midnight + DAY)))
-    from_noon = keys(await filled(org, "CampaignMember", Range(midnight + DAY / 2, midnight + DAY)))
+    afternoon = set(keys(await filled(org, "CampaignMember", Range(day + DAY / 2, day + DAY))))
+    evening = set(keys(await filled(org, "CampaignMember", Range(day + DAY / 3 * 2, day + DAY))))
+    later = set(keys(await filled(org, "CampaignMember", Range(answer, answer + DAY))))
 
-    assert {answered, invited} <= set(from_midnight)
-    assert invited in from_noon
-    assert answered not in from_noon
+    assert afternoon & set(made.values()) == {made["answered at once"], made["invited"]}
+    assert not evening & set(made.values())
+    assert later == {made["answered later"]}
 
 
 async def test_roles_come_with_their_opportunities(org):

@@ -134,7 +134,7 @@ async def test_what_counts_as_a_response_is_the_campaigns_own_definition(org):
     events = await org.events("CampaignMember")
 
     assert events[came].values["HasResponded"] is True
-    assert events[came].occurred_at == datetime(2026, 11, 22, tzinfo=UTC)  # responses are dated by day
+    assert events[came].occurred_at == datetime(2026, 11, 22, 11, tzinfo=UTC)  # not before it was made
     assert events[sent].values["HasResponded"] is False
 
 

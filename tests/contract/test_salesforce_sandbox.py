@@ -213,6 +213,47 @@ def test_simple_salesforce_reads_limits_and_replication_feeds(make):
     assert sf.limits()["DailyApiRequests"]["Max"] == 100_000
 
 
+def test_simple_salesforce_reads_what_stands_beside_people(make):
+    """Relations of activities, field history, member statuses, person accounts, and the bin by queryAll."""
+    org = make(shared_activities=True, person_accounts=4)
+    sf, lead = org.client(), org.lead()
+    org.box.edit("Lead", lead, {"Status": "Working - Contacted"})
+    org.box.edit("Lead", lead, {"Status": "Closed - Not Converted"})
+    org.box.act("Lead", lead, "delete")
+
+    relations = sf.query_all("SELECT TaskId, RelationId, Relation.Type FROM TaskWhoRelation")["records"]
+    history = sf.query(f"SELECT Field, NewValue, CreatedDate FROM LeadHistory WHERE LeadId = '{lead}'")
+    responses = sf.query("SELECT CampaignId, Label FROM CampaignMemberStatus WHERE HasResponded = true")
+    persons = sf.query("SELECT Id, PersonContactId, PersonEmail FROM Account WHERE IsPersonAccount = true")
+    binned = list(sf.query_all_iter("SELECT Id FROM Lead WHERE IsDeleted = true", include_deleted=True))
+    contact = sf.Contact.describe()
+
+    assert {each["Relation"]["Type"] for each in relations} == {"Lead", "Contact"}
+    assert [each["NewValue"] for each in history["records"]][-1] == "Closed - Not Converted"
+    assert responses["totalSize"] > 0
+    assert persons["totalSize"] == 4
+    assert sf.Contact.get(persons["records"][0]["PersonContactId"])["IsPersonAccount"] is True
+    assert lead in {each["Id"] for each in binned}
+    assert [each["name"] for each in contact["fields"] if each["calculated"]] == ["Account_Industry__c"]
+
+
+def test_simple_salesforce_sends_queries_in_a_composite_request(org):
+    asked = [
+        {
+            "method": "GET",
+            "referenceId": name,
+            "url": f"/services/data/v66.0/query?q=SELECT+COUNT()+FROM+{name}",
+        }
+        for name in ("Lead", "Nowhere")
+    ]
+
+    answer = org.client().restful("composite", method="POST", json={"compositeRequest": asked})
+
+    good, bad = answer["compositeResponse"]
+    assert good["body"]["totalSize"] > 0
+    assert (bad["httpStatusCode"], bad["body"][0]["errorCode"]) == (400, "INVALID_TYPE")
+
+
 def test_simple_salesforce_recognises_our_errors(org):
     sf = org.client()
     with pytest.raises(SalesforceMalformedRequest, match="No such column 'Nope'"):

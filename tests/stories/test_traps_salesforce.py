@@ -238,6 +238,28 @@ async def test_an_answer_of_sales_is_dated_by_the_history_of_its_field(database_
         assert (answer.kind, answer.at) == ("rejected", answered)
 
 
+async def test_an_answer_given_again_between_two_syncs_is_dated_by_the_second_time(database_url: str) -> None:
+    async with world(database_url) as made:
+        await made.sync()
+        who = await somebody(made)
+        made.later(hours=1)
+        made.salesforce.edit("Lead", who.lead, {"Status": "Closed - Not Converted"})
+        made.later(minutes=15)
+        await made.sync()
+        made.later(hours=5)
+        made.salesforce.edit("Lead", who.lead, {"Status": "Working - Contacted"})
+        made.later(hours=1)
+        again = made.clock.now().replace(microsecond=0)
+        made.salesforce.edit("Lead", who.lead, {"Status": "Closed - Not Converted"})
+        made.later(minutes=15)
+
+        await made.sync()
+
+        answer = (await facts_of(made, "Lead", who.lead)).records[0].answer
+        assert answer is not None
+        assert answer.at == again
+
+
 async def test_merges_that_go_round_in_a_circle_hang_nothing(database_url: str) -> None:
     async with world(database_url) as made:
         await made.sync()
