@@ -113,7 +113,7 @@ async def _changed(
     clock.advance(timedelta(minutes=5))
     done = await _sync(parts)
     counts = done.crms[crm]
-    # A session that ended with the hours that were skipped is renewed: no read, and no more often than once in two hours.
+    # A session that ended with the hours that were skipped is renewed: that is no read.
     sent = (call for call in running[crm].log.calls() if call.status != 401 and "/oauth2/" not in call.path)
     kinds = Counter(call.path for call in sent)
     writes = _writes(running, crm)
