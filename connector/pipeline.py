@@ -21,7 +21,8 @@ from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide, why_n
 from connector.phases.definition import Definition
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
-from connector.phases.push import Pushed, Terms, push, settle
+from connector.phases.push import Pushed, Terms, push
+from connector.phases.settle import settle
 from connector.ports import Adapter, Clock, CrmCounts, FieldInfo, Ledger
 
 T = TypeVar("T")

@@ -78,10 +78,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a call costs and how much may be sent at once."""
+    """What a call costs and how much may be sent at once: records a call, and batches of writes under way."""
 
     write_batch: int
     read_batch: int
+    writes_at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True)

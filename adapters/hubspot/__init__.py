@@ -61,7 +61,7 @@ class HubSpot:
 
     crm = "hubspot"
     bulk = None  # batches of 100 are all there is
-    limits = Limits(write_batch=pushing.BATCH, read_batch=READ_BATCH)
+    limits = Limits(write_batch=pushing.BATCH, read_batch=READ_BATCH, writes_at_once=pushing.AT_ONCE)
 
     def __init__(self, api: Api, auth: Auth, *, daily_share: float) -> None:
         self._api = api

@@ -22,6 +22,7 @@ from connector.errors import OutcomeUnknown, RetryLater
 from connector.transport import Answer
 
 BATCH = 100
+AT_ONCE = 8  # batches under way: 19 a second are allowed, and one may take 0.4 s
 STAGE = "lifecyclestage"
 KEPT = "LIFECYCLE_STAGE_KEPT"
 # Codes that concern a property as such: every input that carries it fails alike, whatever its value.

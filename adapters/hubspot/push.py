@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from adapters.hubspot.api import Api
-from adapters.hubspot.batches import BATCH, STAGE, WRITTEN, Fate, Input, send
+from adapters.hubspot.batches import AT_ONCE, BATCH, STAGE, WRITTEN, Fate, Input, send
 from adapters.hubspot.checks import refusal
 from adapters.hubspot.lower import lower
 from adapters.hubspot.payload import wire
@@ -19,7 +19,7 @@ from connector.core.model import Receipt, Write
 from connector.errors import ConnectorError
 from connector.ports import FieldInfo
 
-__all__ = ["BATCH", "Pushing", "push"]
+__all__ = ["AT_ONCE", "BATCH", "Pushing", "push"]
 
 Schema = Callable[[str, bool], Awaitable[Mapping[str, FieldInfo]]]
 """The properties of an object, by name; True asks for them anew."""

@@ -68,3 +68,7 @@ class Heartbeat:
     async def __call__(self) -> None:
         """Renew it, unless that was done just now."""
         self.lease = await extended(self._ledger, self.lease, self._clock.now())
+
+    async def whole(self) -> None:
+        """Renew it now, before something that may take as long as a lease lives."""
+        self.lease = await self._ledger.renew(self.lease, self._clock.now())

@@ -14,7 +14,8 @@ from connector.app.settings import load_settings
 from connector.app.wiring import wired
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
-from connector.phases.push import Terms, push, settle
+from connector.phases.push import Terms, push
+from connector.phases.settle import settle
 from connector.pipeline import live_schemas
 from connector.ports import PlanInfo, PlanRow
 
