@@ -7,7 +7,7 @@ syncs throughout. The people whom it touches are held until all of its range is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from connector.core.mapping import CrmMapping
@@ -37,6 +37,7 @@ from connector.ports import (
     Adapter,
     Allowance,
     Backfill,
+    BackfillStream,
     Clock,
     CrmCounts,
     Estimate,
@@ -111,6 +112,17 @@ def told(estimates: Mapping[str, Estimate], allowance: Allowance | None) -> dict
     return document
 
 
+def share_done(streams: Iterable[BackfillStream], estimates: Mapping[str, Estimate]) -> float:
+    """How much of it is done, from 0 to 1: streams weigh what they were estimated to take. One that the vendor did not
+    count is at its beginning until it is done."""
+    weights = {name: max(each.seconds, 0.001) for name, each in estimates.items()}
+    done = 0.0
+    for stream in streams:
+        part = min(stream.rows / stream.expected, 1.0) if stream.expected else 0.0
+        done += weights.get(stream.name, 0.0) * (1.0 if stream.done else part)
+    return done / sum(weights.values()) if weights else 1.0
+
+
 # --------------------------------------------------------------------------------------------------------------- run
 
 
@@ -169,7 +181,6 @@ async def run_backfill(
         version = await ledger.adopt_files(definition.texts, started)
         adapters = {crm: adapter}
         unreachable = await prove(adapters, ledger, clock)
-        unreachable = unreachable or await settle_all(adapters, definition, ledger, clock, holder)
         backfill = await ledger.begin_backfill(backfill.id, alive.lease, clock.now())
         result = RunResult(backfill.run, crms={crm: CrmCounts()})
         attempt = _Attempt(
@@ -178,6 +189,7 @@ async def run_backfill(
         )  # fmt: skip
         before = {crm: adapter.calls()}
         try:
+            unreachable = unreachable or await settle_all(adapters, definition, ledger, clock, holder)
             stop = Stop("waiting", unreachable[crm]) if unreachable else await _worked(attempt)
             await _sum_up(attempt, stop)
             status, reason = _ended(attempt, stop)
@@ -186,7 +198,7 @@ async def run_backfill(
             result.status = "cancelled" if cancelled else "failed"
             reason = "interrupted" if cancelled else str(error) or type(error).__name__
             attempt.counts.error = attempt.counts.error or reason
-            await _settled(attempt, "paused" if cancelled else "failed", reason)
+            await _settled(attempt, "waiting" if cancelled else "failed", reason)
             await finish(result, adapters, before, ledger, clock, started)
             raise
         await _settled(attempt, status, reason)

@@ -23,7 +23,7 @@ from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push
 from connector.phases.settle import settle
-from connector.ports import Adapter, Clock, CrmCounts, FieldInfo, Ledger
+from connector.ports import Adapter, Clock, CrmCounts, Fetched, FieldInfo, Ledger
 
 T = TypeVar("T")
 
@@ -79,6 +79,21 @@ class RunResult:
             "seconds": round(self.seconds, 3),
             **self.more,
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> RunResult:
+        """A run from the document that it printed."""
+        crms = {
+            crm: CrmCounts(
+                **{**counts, "fetched": {name: Fetched(**f) for name, f in counts["fetched"].items()}}
+            )
+            for crm, counts in document["crms"].items()
+        }
+        mql = document["mql"]
+        return cls(
+            document["run"], document["status"], crms, document["people"], mql["entered"], mql["left"], mql["now"],
+            document["seconds"], dict(document["plans"]),
+        )  # fmt: skip
 
     @property
     def needs_attention(self) -> bool:

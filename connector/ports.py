@@ -417,11 +417,13 @@ class Kept:
     wish: str = ""
 
 
-SERVING = "serve"
-"""The lease that a sidecar holds while it is alive: with one alive, commands leave backfills to it."""
-
 UNFINISHED = ("queued", "running", "paused", "waiting", "failed")
 """A backfill in one of these states is taken up again by the same command; `succeeded` and `cancelled` have ended."""
+
+
+def serving(crm: str) -> str:
+    """The lease of the sidecar that serves this CRM: with one alive, commands leave backfills to it."""
+    return f"serve:{crm}"
 
 
 def backfill_lease(crm: str) -> str:

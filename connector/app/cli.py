@@ -45,6 +45,7 @@ Crms = Annotated[
 ]
 People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="Contacts in each CRM.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed makes the same world.")]
+RunNumber = Annotated[int, typer.Argument(help="The run's number, as `runs list` prints it.")]
 Mappings = Annotated[
     Path | None, typer.Option("--mappings", help="Folder of the files; else CONNECTOR_MAPPINGS_DIR.")
 ]
@@ -191,6 +192,53 @@ def sync(
     guarded(json, lambda: body(crms or [], plan_only=plan_only, yes=yes, mappings=mappings, json=json))
 
 
+@app.command()
+def backfill(
+    crm: Annotated[str, typer.Argument(help="hubspot or salesforce.")],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", help="Only what was last modified (engagement: happened) at or after, ISO 8601."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Only what was last modified (happened) before, ISO 8601.")
+    ] = None,
+    object: Annotated[
+        str,
+        typer.Option("--object", help="One object or stream: contacts, Lead, email_events ...; else all."),
+    ] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Read and decide over a copy of the ledger; write and keep nothing."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Begin without asking, and apply plans beyond the limits.")
+    ] = False,
+    mappings: Mappings = None,
+    json: Json = False,
+) -> None:
+    """Read an old range into the ledger and decide whom it touches: estimated first, resumable, giving way to syncs.
+
+    Example: connector backfill hubspot --since 2026-01-01 --object contacts
+    """
+    from connector.app.commands.backfill import backfill as body
+
+    guarded(
+        json,
+        lambda: body(
+            crm,
+            since=since,
+            until=until,
+            object=object,
+            dry_run=dry_run,
+            yes=yes,
+            mappings=mappings,
+            json=json,
+        ),
+    )
+
+
 @plan_app.command("list")
 def plan_list(json: Json = False) -> None:
     """The latest write plans.
@@ -261,6 +309,39 @@ def runs_show(run: Annotated[int, typer.Argument(help="The run's number.")], jso
     from connector.app.commands.runs import runs_show as body
 
     guarded(json, lambda: body(run, json=json))
+
+
+@runs_app.command("pause")
+def runs_pause(run: RunNumber, json: Json = False) -> None:
+    """Pause a backfill at its next page; what was read stays. `runs resume` goes on.
+
+    Example: connector runs pause 4
+    """
+    from connector.app.commands.runs import runs_stop as body
+
+    guarded(json, lambda: body(run, "pause", json=json))
+
+
+@runs_app.command("resume")
+def runs_resume(run: RunNumber, json: Json = False) -> None:
+    """Go on with a backfill that was paused, has failed, died or waits for allowance.
+
+    Example: connector runs resume 4
+    """
+    from connector.app.commands.runs import runs_resume as body
+
+    guarded(json, lambda: body(run, json=json))
+
+
+@runs_app.command("cancel")
+def runs_cancel(run: RunNumber, json: Json = False) -> None:
+    """End a backfill at its next page; what was read stays, and the next sync decides whom it touched.
+
+    Example: connector runs cancel 4
+    """
+    from connector.app.commands.runs import runs_stop as body
+
+    guarded(json, lambda: body(run, "cancel", json=json))
 
 
 @app.command()

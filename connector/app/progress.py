@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from connector.backfill import share_done
 from connector.pipeline import Watching
+from connector.ports import Backfill, BackfillStream
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 EVERY = 10.0  # seconds between two plain lines
 
@@ -50,15 +57,127 @@ def _bars() -> Iterator[Watching]:
 
 
 def _lines() -> Watching:
-    last = [time.monotonic()]
-
-    def say(text: str) -> None:
-        if time.monotonic() - last[0] >= EVERY:
-            last[0] = time.monotonic()
-            sys.stderr.write(text + "\n")
-
+    say = _now_and_then(at_once=False)
     return Watching(
         gathered=lambda crm, stream, rows: say(f"{crm}: {rows:,} rows of {stream} read"),
         decided=lambda people: say(f"{people:,} people decided"),
         pushed=lambda crm, rows: say(f"{crm}: {rows:,} records written"),
     )
+
+
+def _now_and_then(*, at_once: bool) -> Callable[[str], None]:
+    last = [0.0 if at_once else time.monotonic()]
+
+    def say(text: str) -> None:
+        if time.monotonic() - last[0] >= EVERY:
+            last[0] = time.monotonic()
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+    return say
+
+
+# ---------------------------------------------------------------------------------------------------- backfills
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How quickly a backfill gets on since `since` (seconds of any clock), when it was at `rows` and `share`."""
+
+    rows: int
+    share: float
+    since: float
+
+    def line(self, rows: int, share: float, now: float) -> str:
+        """How far, how fast, how long still: `1,200 rows (30%), 150 a second, about 19 s left`."""
+        passed, told = now - self.since, f"{rows:,} rows ({share:.0%})"
+        if passed <= 0 or rows <= self.rows:
+            return told
+        told += f", {(rows - self.rows) / passed:,.0f} a second"
+        if not self.share < share < 1:
+            return told
+        return f"{told}, about {_span(passed * (1 - share) / (share - self.share))} left"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Told how a backfill gets on, by whoever runs it or follows it."""
+
+    read: Callable[[Sequence[BackfillStream]], None]
+    decided: Callable[[int], None]
+    pushed: Callable[[str, int], None]
+
+    def watching(self, begun: Sequence[BackfillStream]) -> Watching:
+        """The callbacks of a run that goes on from here. Streams are read in order: when one comes, those before it
+        are done."""
+
+        def gathered(crm: str, stream: str, rows: int) -> None:
+            place = next((n for n, each in enumerate(begun) if each.name == stream), len(begun))
+            self.read(
+                [replace(each, done=True) for each in begun[:place]]
+                + [replace(each, rows=each.rows + rows) for each in begun[place : place + 1]]
+                + list(begun[place + 1 :])
+            )
+
+        return Watching(gathered=gathered, decided=self.decided, pushed=self.pushed)
+
+
+@contextmanager
+def backfilling(backfill: Backfill) -> Iterator[Shown]:
+    """A bar with rate and time left on a terminal; elsewhere a line at once and then every ten seconds."""
+    estimates, crm = backfill.estimates, backfill.crm
+    pace = Pace(backfill.rows, share_done(backfill.streams, estimates), time.monotonic())
+    counted = {each.name: each.rows for each in backfill.streams}
+
+    def line(streams: Sequence[BackfillStream]) -> tuple[float, str]:
+        counted.update({each.name: max(each.rows, counted.get(each.name, 0)) for each in streams})
+        share = share_done(streams, estimates)
+        return share, pace.line(sum(counted.values()), share, time.monotonic())
+
+    if sys.stderr.isatty():
+        with _bar(crm, pace.share, line) as shown:
+            yield shown
+        return
+    say, say_decided, say_pushed = (_now_and_then(at_once=True) for _ in range(3))
+    yield Shown(
+        read=lambda streams: say(f"{crm}: {line(streams)[1]}"),
+        decided=lambda people: say_decided(f"{people:,} people decided"),
+        pushed=lambda name, rows: say_pushed(f"{name}: {rows:,} records written"),
+    )
+
+
+@contextmanager
+def _bar(
+    crm: str, share: float, line: Callable[[Sequence[BackfillStream]], tuple[float, str]]
+) -> Iterator[Shown]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"),
+        console=Console(stderr=True), transient=True,
+    ) as bars:  # fmt: skip
+        reading = bars.add_task(f"{crm}: reading", total=1.0, told="")
+        bars.update(reading, completed=share)
+        more: dict[str, TaskID] = {}
+
+        def read(streams: Sequence[BackfillStream]) -> None:
+            done, told = line(streams)
+            bars.update(reading, completed=done, told=told, refresh=True)
+
+        def also(name: str, done: int) -> None:
+            if name not in more:
+                more[name] = bars.add_task(name, total=None, told="")
+            bars.update(more[name], completed=done, told=f"{done:,}")
+
+        yield Shown(
+            read=read,
+            decided=lambda people: also("deciding", people),
+            pushed=lambda name, rows: also(f"{name}: writing", rows),
+        )

@@ -155,7 +155,8 @@ def _known(db: Connection, number: int) -> Backfill:
 
 def begin(db: Connection, number: int, lease: Lease, at: datetime) -> Backfill:
     """An attempt begins: with the run that was queued for it, else with a new one. An earlier attempt that still says
-    `running` died without a word, since we hold the lease; it is told as failed."""
+    `running` died without a word, since we hold the lease; it is told as failed. What it had planned and not sent is
+    held again, so that this attempt decides it anew."""
     store_lease.check(db, lease)
     known = _known(db, number)
     if known.status not in UNFINISHED:
@@ -169,6 +170,18 @@ def begin(db: Connection, number: int, lease: Lease, at: datetime) -> Backfill:
         .where(RUN.c.backfill == number, RUN.c.status == "running")
         .values(status="failed", finished_at=at, document=codec.dumps({"error": "the process died"}))
     )
+    unsent = (
+        select(PLAN_ROW.c.ref)
+        .join(PLAN, PLAN.c.id == PLAN_ROW.c.plan)
+        .join(RUN, RUN.c.id == PLAN.c.run)
+        .where(
+            RUN.c.backfill == number,
+            PLAN.c.status == "open",
+            PLAN_ROW.c.status.in_(["planned", "waiting", "sending"]),
+        )
+    )
+    refs = [codec.parse_ref(row.ref) for row in db.execute(unsent)]
+    mark_due(db, refs, at, crm=held_by(number))
     taken = db.execute(
         update(RUN)
         .where(RUN.c.id == known.run, RUN.c.status == "queued")
@@ -227,12 +240,13 @@ def wish(db: Connection, number: int, wish: str, at: datetime) -> Backfill:
     else:
         status = "paused" if wish == "pause" else "cancelled"
         settle(db, number, status, f"{status} from outside", at)
+        died = {"status": "failed", "document": codec.dumps({"error": "the process died"})}
+        ended = [("running", died)]
         if status == "cancelled":
-            db.execute(
-                update(RUN)
-                .where(RUN.c.backfill == number, RUN.c.status.in_(["queued", "running"]))
-                .values(status="cancelled", finished_at=at)
-            )
+            ended.append(("queued", {"status": "cancelled"}))
+        for was, values in ended:
+            of_this = (RUN.c.backfill == number, RUN.c.status == was)
+            db.execute(update(RUN).where(*of_this).values(finished_at=at, **values))
     return _known(db, number)
 
 

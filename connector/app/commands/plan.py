@@ -50,7 +50,11 @@ def plan_show(number: int, *, rows: int, json: bool) -> int:
     plan, all_rows = ask_ledger(question)
     if json:
         print_json(
-            {**_info(plan), "fields": _fields(all_rows), "rows": [_row(row) for row in all_rows[:rows]]}
+            {
+                **_info(plan),
+                "fields": _fields(all_rows),
+                "rows": [row_document(row) for row in all_rows[:rows]],
+            }
         )
         return exits.OK
     from rich.table import Table
@@ -174,7 +178,8 @@ def _info(plan: PlanInfo) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _row(row: PlanRow) -> dict[str, object]:
+def row_document(row: PlanRow) -> dict[str, object]:
+    """A planned write as `plan show --json` prints it."""
     return {
         "record": str(row.ref), "status": row.status, "reason": row.reason, "because": row.because,
         "writes": [{"field": w.field, "before": w.before, "after": w.after, "rule": w.rule} for w in row.writes],

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from connector.app.exits import OK
+from connector.app.log import configure
 from connector.app.output import out, print_json, to_json, when
+from connector.app.running import run
 from connector.app.settings import load_settings
+from connector.app.wiring import SystemClock, wired
+from connector.backfill import document
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
-from connector.ports import RunInfo
+from connector.ports import Backfill, RunInfo
 
 T = TypeVar("T")
 
@@ -33,19 +37,19 @@ def runs_list(*, limit: int, json: bool) -> int:
     """The latest runs, newest first."""
     found = ask_ledger(lambda ledger: ledger.runs(limit))
     if json:
-        print_json({"runs": [_line(run) for run in found]})
+        print_json({"runs": [_line(each) for each in found]})
         return OK
     from rich.table import Table
 
     table = Table("run", "kind", "status", "started (UTC)", "people", "written")
-    for run in found:
-        written = sum(counts.get("written", 0) for counts in run.document.get("crms", {}).values())
+    for each in found:
+        written = sum(counts.get("written", 0) for counts in each.document.get("crms", {}).values())
         table.add_row(
-            str(run.id),
-            run.kind,
-            run.status,
-            when(run.started_at),
-            f"{run.document.get('people', 0):,}",
+            str(each.id),
+            each.kind,
+            each.status,
+            when(each.started_at),
+            f"{each.document.get('people', 0):,}",
             f"{written:,}",
         )
     out.print(table if found else "No run yet.")
@@ -54,17 +58,62 @@ def runs_list(*, limit: int, json: bool) -> int:
 
 def runs_show(number: int, *, json: bool) -> int:
     """One run, whole."""
-    run = ask_ledger(lambda ledger: ledger.run(number))
-    if run is None:
+    found = ask_ledger(lambda ledger: ledger.run(number))
+    if found is None:
         raise FixConfig(f"There is no run {number}.", next_step="`connector runs list` shows them.")
     if json:
-        print_json({**_line(run), **run.document})
+        print_json({**_line(found), **found.document})
     else:
         out.print(
-            f"Run {run.id} ({run.kind}): {run.status}, {when(run.started_at)} to {when(run.finished_at)} UTC"
+            f"Run {found.id} ({found.kind}): {found.status}, {when(found.started_at)} to {when(found.finished_at)} UTC"
         )
-        out.print(to_json(run.document))
+        out.print(to_json(found.document))
     return OK
+
+
+def runs_stop(number: int, wish: str, *, json: bool) -> int:
+    """`pause` or `cancel` a backfill: at once, or at the next page of whoever runs it."""
+
+    async def question(ledger: SqlLedger) -> Backfill:
+        asked = await backfill_of(ledger, number)
+        return await ledger.wish_backfill(asked.id, wish, SystemClock().now())
+
+    now = ask_ledger(question)
+    if json:
+        print_json({"run": now.run, "status": now.status, "wish": now.wish, **document(now)})
+    elif now.wish:
+        out.print(f"Run {now.run} is asked to {wish}; it does so at its next page.")
+    else:
+        out.print(
+            f"The backfill of run {now.run} is {now.status}. What it read stays; it writes nothing more."
+        )
+    return OK
+
+
+def runs_resume(number: int, *, json: bool) -> int:
+    """Go on with a backfill that was paused, has failed, died or waits."""
+    from connector.app.commands.backfill import carried_on, told
+
+    settings = load_settings()
+    configure(settings)
+    crm = ask_ledger(lambda ledger: backfill_of(ledger, number)).crm
+
+    async def go() -> dict[str, Any]:
+        async with wired(settings, [crm]) as parts:
+            return await carried_on(parts, await backfill_of(parts.ledger, number))
+
+    return told(lambda: run(go()), json=json)
+
+
+async def backfill_of(ledger: SqlLedger, number: int) -> Backfill:
+    """The backfill that this run worked on. FixConfig where there is none."""
+    found = await ledger.backfill(number)
+    if found is None:
+        raise FixConfig(
+            f"Run {number} is no backfill." if await ledger.run(number) else f"There is no run {number}.",
+            next_step="Only backfills are paused, resumed and cancelled; `connector runs list` shows the runs.",
+        )
+    return found
 
 
 def _line(run: RunInfo) -> dict[str, object]:

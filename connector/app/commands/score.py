@@ -37,12 +37,12 @@ def score(
     return OK
 
 
-def instant(text: str) -> datetime:
+def instant(text: str, option: str = "--as-of") -> datetime:
     """An ISO 8601 moment as aware UTC; naive means UTC. FixConfig otherwise."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise FixConfig(
-            f"--as-of is not a moment: {text}.", next_step="Write it as 2026-11-01T00:00:00Z."
+            f"{option} is not a moment: {text}.", next_step="Write it as 2026-11-01T00:00:00Z."
         ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

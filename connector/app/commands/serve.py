@@ -21,6 +21,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
+from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.exits import OK
 from connector.app.log import configure
@@ -68,9 +69,12 @@ def serve() -> int:
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.stop)
             scheduler.start()
+            backfills = asyncio.create_task(Backfills(parts).serve())
             try:
                 await server.serve(sockets=[listener])
             finally:
+                backfills.cancel()
+                await asyncio.gather(backfills, return_exceptions=True)
                 scheduler.shutdown(wait=False)  # cancels the sync in hand
                 async with turn:  # which puts its things in order before the ledger is closed
                     pass

@@ -53,7 +53,7 @@ async def run_once(
     async def approve(plan: PlanSummary) -> bool:
         if plan.limit is None or yes:
             return True
-        return _ask(plan) if sys.stdin.isatty() and not quiet else False
+        return ask_about(plan) if sys.stdin.isatty() and not quiet else False
 
     with watching(quiet=quiet) as told:
         return await pipeline.sync(
@@ -68,7 +68,8 @@ async def run_once(
         )
 
 
-def _ask(plan: PlanSummary) -> bool:
+def ask_about(plan: PlanSummary) -> bool:
+    """A question at the terminal: may this plan be applied although it is beyond the limits?"""
     sys.stderr.write(
         f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
         f"already there: {plan.limit}. Apply it? [y/N] "
