@@ -164,6 +164,7 @@ async def test_only_the_asked_object_and_range_is_read(database_url: str) -> Non
     async with world(database_url, people=60) as made:
         made.later(days=1)
         middle = made.clock.now()
+        made.later(seconds=1)
         made.hubspot.edit(
             "contacts",
             sorted(str(row) for row in made.hubspot.sandbox.store.tables["contacts"].rows)[0],
