@@ -12,6 +12,7 @@ from adapters.salesforce.bulk_push import ENOUGH, JOB_ROWS, Collections, end_job
 from adapters.salesforce.errors import FieldRefused, ObjectRefused
 from adapters.salesforce.payload import long_id
 from adapters.salesforce.pull import pull
+from adapters.salesforce.rest import Rest
 from connector.core.model import JsonValue, Receipt, Ref, VendorRecord, Write
 from connector.errors import StopRun
 from connector.ports import Alive, Clock, Fields, Switch
@@ -66,15 +67,9 @@ class JobSink:
         return not self._switch(ASSIGNS.name) or not await self._has_rule()
 
     async def _has_rule(self) -> bool:
-        """Whether a lead assignment rule is active; yes where this user may not know."""
         now = self._clock.now()
         if self._rule is None or now - self._rule[0] > RULE_KNOWN:
-            query = soql.select(["Id"], "AssignmentRule", ["SobjectType = 'Lead'", "Active = true"], limit=1)
-            try:
-                active = bool(await self._bulk.rest.all_rows(query))
-            except (FieldRefused, ObjectRefused):
-                active = True
-            self._rule = (now, active)
+            self._rule = (now, await has_rule(self._bulk.rest))
         return self._rule[1]
 
     async def changed(
@@ -110,3 +105,12 @@ class JobSink:
     async def end(self, job: str, alive: Alive) -> None:
         """See connector.ports.BulkSink."""
         await end_job(self._bulk, job, alive)
+
+
+async def has_rule(rest: Rest) -> bool:
+    """Whether a lead assignment rule is active; yes where this user may not know."""
+    query = soql.select(["Id"], "AssignmentRule", ["SobjectType = 'Lead'", "Active = true"], limit=1)
+    try:
+        return bool(await rest.all_rows(query))
+    except (FieldRefused, ObjectRefused):
+        return True

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from adapters.salesforce import record_types, soql
+from adapters.salesforce.bulk_probe import assigns
 from adapters.salesforce.bulk_sink import ASSIGNS
 from adapters.salesforce.checks import Described, fields_by_name
 from adapters.salesforce.errors import fault_of
@@ -49,7 +50,8 @@ TICK = timedelta(seconds=2)  # stamps have seconds
 
 
 async def probe(rest: Rest, clock: Clock, test_record: Ref) -> Sequence[ProbeAnswer]:
-    """See connector.ports.CrmInspector. Some fifteen calls. A converted Lead as test record answers one question more,
+    """See connector.ports.CrmInspector. Some fifteen calls, twenty more and a Bulk job for a Lead where an assignment
+    rule is active. A converted Lead as test record answers one question more,
     and only that is tried on it. Raises FixConfig for a record that is not there or could not be put back.
     """
     if test_record.object not in ("Lead", "Contact"):
@@ -68,6 +70,8 @@ async def probe(rest: Rest, clock: Clock, test_record: Ref) -> Sequence[ProbeAns
         if text:
             answers.append(await _identical(tried, clock, text, before))
             answers.append(await _twice(tried, text, before))
+            if lead:
+                answers.append(await assigns(rest, clock, tried.id, text))
         if number:
             answers.append(await _rounding(tried, number, fields[number.lower()]))
     finally:

@@ -438,3 +438,41 @@ async def test_of_several_jobs_the_ones_that_are_refused_leave_their_rows_to_col
     assert len(jobs(org)) == 1
     assert len(calls(org, "/composite/sobjects")) == 1
     assert len(org.sandbox.log.writes()) == len(refs)
+
+
+# ------------------------------------------------------------------------------ what documents leave open
+
+
+@pytest.mark.parametrize("assigns", [False, True])
+async def test_a_probe_learns_whether_a_job_runs_the_assignment_rule_and_puts_the_owner_back(
+    make_org, assigns
+):
+    org = await make_org(assignment_rule=True, bulk_assigns=assigns, variables=MANY)
+    lead = next(
+        ref for ref in await live(org) if org.sandbox.raw("Lead", ref.id)["OwnerId"].startswith("005")
+    )
+    owner = org.sandbox.raw("Lead", lead.id)["OwnerId"]
+
+    answers = {answer.switch: answer for answer in await org.adapter.probe(lead)}
+    org.adapter.use({name: answer.value for name, answer in answers.items() if name})
+
+    assert answers["bulk_assigns_leads"].value is assigns
+    assert org.sandbox.raw("Lead", lead.id)["OwnerId"] == owner
+    assert await org.adapter.bulk.worth("Lead", 50) is not assigns
+
+
+async def test_a_probe_says_where_no_rule_is_active_or_the_record_cannot_tell(make_org):
+    none = await make_org(assignment_rule=False)
+    [told] = [each for each in await none.adapter.probe((await live(none))[0]) if "Bulk" in each.probe]
+    assert "does not matter" in told.what
+
+    active = await make_org(assignment_rule=True)
+    lead = (await live(active))[0]
+    queue = next(iter(active.ids("Group")))
+    for group in sorted(active.ids("Group")):
+        if "Round" in active.sandbox.raw("Group", group)["Name"]:
+            queue = group
+    active.sandbox.edit("Lead", lead.id, {"OwnerId": queue})
+    [told] = [each for each in await active.adapter.probe(lead) if "Bulk" in each.probe]
+    assert "Not found out" in told.what
+    assert not told.switch
