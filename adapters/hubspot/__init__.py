@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from adapters.hubspot import access, setup
 from adapters.hubspot import backfill as filling
+from adapters.hubspot import catalog as cataloguing
+from adapters.hubspot import inspect as inspecting
+from adapters.hubspot import probe as probing
 from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
-from adapters.hubspot import setup
 from adapters.hubspot.api import Api, Paths, Usage
 from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
@@ -22,7 +25,6 @@ from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig, Problem, RetryLater
 from connector.ports import (
-    Access,
     Account,
     Allowance,
     Clock,
@@ -176,16 +178,16 @@ class HubSpot:
         )
 
     async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
-        """See connector.ports."""
-        return ()
+        """See `adapters.hubspot.inspect`."""
+        return await inspecting.inspect(self._api, self._auth, mapping)
 
     async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
-        """See connector.ports."""
-        return ()
+        """See `adapters.hubspot.probe`."""
+        return await probing.probe(self._api, test_record, await self.schema("contact"))
 
     async def catalog(self) -> Sequence[Named]:
-        """See connector.ports."""
-        return ()
+        """Stages, statuses, forms, lists, owners and pipelines, as far as the token may see them."""
+        return await cataloguing.catalog(self._api)
 
     def use(self, switches: Mapping[str, JsonValue]) -> None:
         """The answers of earlier probes. Raises FixConfig for a value that a switch does not have."""
@@ -289,11 +291,6 @@ def admin(variables: Mapping[str, str], clock: Clock) -> CrmAdmin:
     return setup.Admin(api, auth)
 
 
-def access(mapping: CrmMapping) -> Sequence[Access]:
-    """What a mapping needs."""
-    return ()
-
-
 VARIABLES = (
     Variable("HUBSPOT_ACCESS_TOKEN", "a private app's token or a service key", secret=True),
     Variable("HUBSPOT_CLIENT_ID", "OAuth instead of a token: the app's client id"),
@@ -326,6 +323,6 @@ PLUGIN = Plugin(
     admin=admin,
     admin_variables=ADMIN_VARIABLES,
     as_source=setup.as_source,
-    access=access,
+    access=access.access,
     switches=SWITCHES,
 )

@@ -88,6 +88,17 @@ class OAuth:
                 await self._renew()
             return {"authorization": f"Bearer {self._access_token}"}
 
+    async def scopes(self, path: str) -> frozenset[str]:
+        """What the present access token may do, by HubSpot's own word; empty where it does not say."""
+        bearer = (await self.headers(False))["authorization"].partition(" ")[2]
+        form = {"token": bearer, "token_type_hint": "access_token", **self._client}
+        try:
+            answer = await self._transport.send("POST", path, data=form)
+        except FixConfig:
+            return frozenset()
+        told = answer.json.get("scopes") if isinstance(answer.json, Mapping) else None
+        return frozenset(str(scope) for scope in told) if isinstance(told, list) else frozenset()
+
     async def close(self) -> None:
         """Give connections back."""
         await self._transport.close()

@@ -5,6 +5,7 @@ Holds no vendor code and no real data, and serves nothing by itself: connector/s
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import fields
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.hubspot.sandbox import definitions, events, marketing, objects, occurrences
+from adapters.hubspot.sandbox import definitions, events, lists, marketing, objects, occurrences, upsert
 from adapters.hubspot.sandbox.api import LONGEST_URL, Api
 from adapters.hubspot.sandbox.gate import (
     CLIENT_ID,
@@ -23,6 +24,7 @@ from adapters.hubspot.sandbox.gate import (
     PER_DAY,
     PORTAL,
     REFRESH_TOKEN,
+    SCOPES,
     SHAPES,
     Gate,
 )
@@ -51,6 +53,7 @@ def build(
     per_day: int = PER_DAY,
     oauth: bool = False,
     rotates_grant: bool = False,
+    grants: Iterable[str] = SCOPES,
     portal: int = PORTAL,
     limited_as: str = "errorType",
     longest_url: int = LONGEST_URL,
@@ -63,10 +66,10 @@ def build(
 
     `strict_limits=False` answers no 429. `options` are those of `habits.Habits`. `oauth` hands out client id,
     secret and refresh token in place of a static token, `rotates_grant` another refresh token with each access
-    token. `limited_as` is how a 429 says so: by `errorType`, by `category`, or as a `page`. An address longer than
-    `longest_url` answers 414. `merged_read`: a batch read leaves out merged ids and has `told` so, or is `silent`.
-    `links_touch`: a changed association moves the last-modified stamp. `latency` is in seconds per call. Raises
-    TypeError on an unknown option.
+    token; the app was installed with the scopes `grants`. `limited_as` is how a 429 says so: by `errorType`, by
+    `category`, or as a `page`. An address longer than `longest_url` answers 414. `merged_read`: a batch read leaves
+    out merged ids and has `told` so, or is `silent`. `links_touch`: a changed association moves the last-modified
+    stamp. `latency` is in seconds per call. Raises TypeError on an unknown option.
     """
     unknown = options.keys() - {each.name for each in fields(Habits)}
     if unknown:
@@ -93,6 +96,7 @@ def build(
         per_day=per_day,
         portal=portal,
         rotates=rotates_grant,
+        grants=frozenset(grants),
         shape=limited_as,
     )
     api = Api(store, gate, Search(store.linked), longest_url)
@@ -102,6 +106,8 @@ def build(
         *marketing.ENDPOINTS,
         *occurrences.ENDPOINTS,
         *definitions.ENDPOINTS,
+        *lists.ENDPOINTS,
+        *upsert.ENDPOINTS,
         *objects.ENDPOINTS,
     )
     routes = [route for endpoint in endpoints for route in endpoint.routes(api)]
@@ -131,16 +137,25 @@ def build(
 
 
 def _token_routes(gate: Gate) -> list[Route]:
-    async def token(request: Request) -> Response:
-        form = dict(parse_qsl((await request.body()).decode()))
-        try:
-            return json_response(gate.grant(form))
-        except Refused as refused:
-            return refused.response()
+    def form_of(
+        answer: Callable[[dict[str, str]], dict[str, Any]],
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            form = dict(parse_qsl((await request.body()).decode()))
+            try:
+                return json_response(answer(form))
+            except Refused as refused:
+                return refused.response()
 
+        return handle
+
+    versions = ("v1", "v3", "2026-03", "2026-09")
     return [
-        Route(f"/oauth/{version}/token", token, methods=["POST"])
-        for version in ("v1", "v3", "2026-03", "2026-09")
+        *(Route(f"/oauth/{each}/token", form_of(gate.grant), methods=["POST"]) for each in versions),
+        *(
+            Route(f"/oauth/{each}/token/introspect", form_of(gate.introspect), methods=["POST"])
+            for each in versions[1:]
+        ),
     ]
 
 

@@ -22,6 +22,7 @@ TIME_ZONE = "Europe/Berlin"
 FULL_TOKEN = "pat-eu1-sandbox-full"  # noqa: S105  (opens nothing but this sandbox)
 SERVICE_KEY = "pat-eu1-sandbox-service-key"
 READ_ONLY_TOKEN = "pat-eu1-sandbox-read-only"  # noqa: S105
+RUN_TOKEN = "pat-eu1-sandbox-run"  # noqa: S105  (what a run needs and no more)
 NO_FORMS_TOKEN = "pat-eu1-sandbox-no-forms"  # noqa: S105
 NO_EVENTS_TOKEN = "pat-eu1-sandbox-no-marketing-events"  # noqa: S105
 CLIENT_ID = "sandbox-client"
@@ -42,9 +43,13 @@ SCOPES = frozenset(
         "crm.schemas.companies.write",
         "crm.objects.owners.read",
         "crm.objects.marketing_events.read",
+        "crm.lists.read",
         "forms",
         "content",
     }
+)
+RARELY = frozenset(
+    {"crm.schemas.contacts.write", "crm.schemas.companies.write", "crm.objects.companies.write"}
 )
 GENERAL = ("TEN_SECONDLY_ROLLING", 190, 10.0)
 GRANTED = ("TEN_SECONDLY_ROLLING", 110, 10.0)  # of an app that was installed by OAuth
@@ -70,10 +75,12 @@ class Gate:
         portal: int = PORTAL,
         rotates: bool = False,
         shape: str = "errorType",
+        grants: frozenset[str] | None = None,
     ) -> None:
         self.portal = portal
         self._clock = clock
         self._rotates = rotates
+        self._grants = SCOPES if grants is None else grants
         self._shape = shape
         self._grant = REFRESH_TOKEN
         self._strict = strict
@@ -87,6 +94,7 @@ class Gate:
             READ_ONLY_TOKEN: frozenset(scope for scope in SCOPES if not scope.endswith(".write")),
             NO_FORMS_TOKEN: SCOPES - {"forms"},
             NO_EVENTS_TOKEN: SCOPES - {"crm.objects.marketing_events.read"},
+            RUN_TOKEN: SCOPES - RARELY,
         }
         self._granted: dict[str, datetime] = {}  # access token -> when it expires
 
@@ -114,7 +122,7 @@ class Gate:
                     f"The OAuth token used to make this call expired {int(late.total_seconds())} second(s) ago.",
                     context={"expire time": [iso(to_ms(expires))]},
                 )
-            return SCOPES
+            return self._grants
         if token not in self._tokens:
             raise problem(401, "INVALID_AUTHENTICATION", "Authentication credentials are invalid.")
         return self._tokens[token]
@@ -192,17 +200,7 @@ class Gate:
 
     def grant(self, form: dict[str, str]) -> dict[str, Any]:
         """Answer of the token endpoint. Raises Refused with 400."""
-        right = (form.get("client_id"), form.get("client_secret")) == (CLIENT_ID, CLIENT_SECRET)
-        if not right:
-            raise Refused(
-                400,
-                {
-                    "error": "invalid_client",
-                    "error_description": "client_id or client_secret is wrong",
-                    "status": "BAD_CLIENT_ID",
-                    "message": "missing or unknown client id",
-                },
-            )
+        _refuse_strangers(form)
         if form.get("grant_type") != "refresh_token" or form.get("refresh_token") != self._grant:
             raise Refused(
                 400,
@@ -223,13 +221,42 @@ class Gate:
             "refresh_token": self._grant,
             "expires_in": TOKEN_SECONDS,
             "hub_id": self.portal,
-            "scopes": sorted(SCOPES),
+            "scopes": sorted(self._grants),
+        }
+
+    def introspect(self, form: dict[str, str]) -> dict[str, Any]:
+        """What an access token may do. Raises Refused with 400."""
+        _refuse_strangers(form)
+        expires = self._granted.get(form.get("token", ""))
+        left = (expires - self._clock.now()).total_seconds() if expires is not None else 0
+        if left <= 0:
+            return {"active": False}
+        return {
+            "active": True,
+            "token_type": "ACCESS",
+            "client_id": CLIENT_ID,
+            "hub_id": self.portal,
+            "expires_in": int(left),
+            "scopes": sorted(self._grants),
         }
 
     def _turn_day(self, now: datetime) -> None:
         day = now.astimezone(ZoneInfo(TIME_ZONE)).date()
         if day != self._day:
             self._day, self._today = day, 0
+
+
+def _refuse_strangers(form: dict[str, str]) -> None:
+    if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
+        raise Refused(
+            400,
+            {
+                "error": "invalid_client",
+                "error_description": "client_id or client_secret is wrong",
+                "status": "BAD_CLIENT_ID",
+                "message": "missing or unknown client id",
+            },
+        )
 
 
 _RULES = {"general": GENERAL, "granted": GRANTED, "associations": ASSOCIATIONS, "search": SEARCH}

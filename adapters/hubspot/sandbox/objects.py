@@ -54,7 +54,7 @@ def list_records(api: Api, request: Request, body: Any) -> Response:
 def read_record(api: Api, request: Request, body: Any) -> Response:
     """By id or by a unique property. The id of a record that was merged away leads to the survivor."""
     table = api.table(request)
-    row = _resolve(table, request.path_params["id"], request.query_params.get("idProperty"))
+    row = resolve(table, request.path_params["id"], request.query_params.get("idProperty"))
     if row is not None:
         row = table.survivor(row)
     if row is None or (row.archived_at is not None) != flag(request, "archived"):
@@ -66,14 +66,14 @@ def read_record(api: Api, request: Request, body: Any) -> Response:
 def batch_read(api: Api, request: Request, body: Any) -> Response:
     """What exists comes back, in no promised order; what does not is one error entry in a 207."""
     table = api.table(request)
-    inputs = _inputs(body)
+    inputs = inputs_of(body)
     archived = flag(request, "archived")
     asked, histories = body.get("properties") or [], body.get("propertiesWithHistory") or []
     missing: list[str] = []
     found: dict[int, Row] = {}
     for given in inputs:
         id = str(given.get("id"))
-        row = _resolve(table, id, body.get("idProperty"))
+        row = resolve(table, id, body.get("idProperty"))
         if row is not None and row.merged_into is not None and api.store.merged_read == "silent":
             continue
         if row is None or row.merged_into is not None or (row.archived_at is not None) != archived:
@@ -90,12 +90,12 @@ def batch_update(api: Api, request: Request, body: Any) -> Response:
     table = api.table(request)
     if "inputs" not in body:  # a body without the wrapper is a silent no-op
         return _batch(api, request, [], [])
-    inputs = _inputs(body)
+    inputs = inputs_of(body)
     for given in inputs:
         if given.get("idProperty"):
-            _unique_or_refuse(table, str(given["idProperty"]))
+            unique_or_refuse(table, str(given["idProperty"]))
     traces = [given.get("objectWriteTraceId") for given in inputs]
-    traced = _traced(api, traces)
+    heeded = traced(api, traces)
     _refuse_twice([str(given.get("id")) for given in inputs])
     resolved = api.store.habits.merged_in_batches == "resolved"
     if resolved:
@@ -106,23 +106,23 @@ def batch_update(api: Api, request: Request, body: Any) -> Response:
     ready: list[tuple[Row, dict[str, str]]] = []
     for given in inputs:
         trace = given.get("objectWriteTraceId")
-        row = _resolve(table, str(given.get("id")), given.get("idProperty"))
+        row = resolve(table, str(given.get("id")), given.get("idProperty"))
         if row is None or row.archived_at is not None:
             missing.append((str(given.get("id")), trace))
             continue
         if row.merged_into is not None and not resolved:
             continue
         row = table.survivor(row)
-        values, bad = _cleaned(table, given.get("properties"))
+        values, bad = cleaned(table, given.get("properties"))
         bad += _backward(api, row, values)
         taken = _taken(table, row, values)
         if bad:
-            errors.append(_bad_values(bad, trace if traced else None))
+            errors.append(bad_values(bad, trace if heeded else None))
         elif taken is not None:
             errors.append(_conflict(taken, trace))
         else:
             ready.append((row, values))
-    if errors and not traced:
+    if errors and not heeded:
         merged: list[Any] = [entry for error in errors for entry in error.get("errors", ())]
         raise Refused(400, {**errors[0], **({"errors": merged} if merged else {})})
     for row, values in ready:
@@ -133,7 +133,7 @@ def batch_update(api: Api, request: Request, body: Any) -> Response:
         if known:
             gone["context"]["objectWriteTraceId"] = known
         errors.append(gone)
-    results = [_written(table, row, values) for row, values in sorted(ready, key=lambda pair: -pair[0].id)]
+    results = [written(table, row, values) for row, values in sorted(ready, key=lambda pair: -pair[0].id)]
     return _batch(api, request, results, errors)
 
 
@@ -142,59 +142,59 @@ def update_record(api: Api, request: Request, body: Any) -> Response:
     table = api.table(request)
     by = request.query_params.get("idProperty")
     if by:
-        _unique_or_refuse(table, by)
-    row = _resolve(table, request.path_params["id"], by)
+        unique_or_refuse(table, by)
+    row = resolve(table, request.path_params["id"], by)
     if row is None or row.archived_at is not None:
         raise _not_found()
     row = table.survivor(row)
-    values, bad = _cleaned(table, body.get("properties"))
+    values, bad = cleaned(table, body.get("properties"))
     bad += _backward(api, row, values)
     if bad:
-        raise Refused(400, _bad_values(bad, None))
+        raise Refused(400, bad_values(bad, None))
     taken = _taken(table, row, values)
     if taken is not None:
         raise Refused(409, _conflict(taken, None))
     api.store.update(table, row, values, "api")
-    return json_response(_written(table, row, values))
+    return json_response(written(table, row, values))
 
 
 def create_record(api: Api, request: Request, body: Any) -> Response:
     """One new record; an address that a contact has is a 409."""
     table = api.table(request)
-    values, bad = _cleaned(table, body.get("properties"))
+    values, bad = cleaned(table, body.get("properties"))
     if bad:
-        raise Refused(400, _bad_values(bad, None))
+        raise Refused(400, bad_values(bad, None))
     taken = _taken(table, None, values)
     if taken is not None:
         raise Refused(409, _conflict(taken, None))
     _refuse_blocked(api, values)
     row = api.store.insert(table, values, "api")
-    return json_response(_written(table, row, values), 201)
+    return json_response(written(table, row, values), 201)
 
 
 def batch_create(api: Api, request: Request, body: Any) -> Response:
     """New records; the rules of trace ids are those of batch update."""
     table = api.table(request)
-    inputs = _inputs(body)
+    inputs = inputs_of(body)
     traces = [given.get("objectWriteTraceId") for given in inputs]
-    traced = _traced(api, traces)
+    heeded = traced(api, traces)
     errors: list[tuple[int, dict[str, Any]]] = []
     ready: list[dict[str, str]] = []
     here: set[str] = set()
     for given in inputs:
-        values, bad = _cleaned(table, given.get("properties"))
+        values, bad = cleaned(table, given.get("properties"))
         trace = given.get("objectWriteTraceId")
         taken = _taken(table, None, values)
         if bad:
-            errors.append((400, _bad_values(bad, trace if traced else None)))
+            errors.append((400, bad_values(bad, trace if heeded else None)))
         elif taken is not None or values.get("email", "") in here:
             errors.append((409, _conflict(taken, trace)))
         else:
             here.update(filter(None, [values.get("email", "")]))
             ready.append(values)
-    if errors and not traced:
+    if errors and not heeded:
         raise Refused(*errors[0])
-    results = [_written(table, api.store.insert(table, values, "api"), values) for values in ready]
+    results = [written(table, api.store.insert(table, values, "api"), values) for values in ready]
     bodies = [error for _, error in errors]
     dated_200 = request.path_params.get("version", "") >= "2026-09"
     return batch_reply(results, bodies, api.store.now(), dated_200=dated_200, created=True)
@@ -212,7 +212,7 @@ def archive_record(api: Api, request: Request, body: Any) -> Response:
 def batch_archive(api: Api, request: Request, body: Any) -> Response:
     """204 whether or not they existed."""
     table = api.table(request)
-    for given in _inputs(body):
+    for given in inputs_of(body):
         row = table.get(str(given.get("id")))
         if row is not None:
             table.archive(row, api.store.now())
@@ -242,7 +242,7 @@ def gdpr_delete(api: Api, request: Request, body: Any) -> Response:
     """Erased for good; an unknown address is blocked from now on."""
     table = api.table(request)
     id, by = str(body.get("objectId", "")), body.get("idProperty")
-    row = _resolve(table, id, by)
+    row = resolve(table, id, by)
     if row is not None:
         api.store.erase(table, table.survivor(row))
     elif by == "email":
@@ -342,7 +342,7 @@ def _envelope(table: Table, row: Row, properties: Mapping[str, Any]) -> dict[str
     return record
 
 
-def _written(table: Table, row: Row, values: Mapping[str, str]) -> dict[str, Any]:
+def written(table: Table, row: Row, values: Mapping[str, str]) -> dict[str, Any]:
     """A write reply: what was sent plus the defaults. Calculated times come as epoch milliseconds here."""
     names = (*values, "hs_object_id", table.created_property, table.updated_property)
     shown: dict[str, Any] = {name: row.values.get(name) for name in names}
@@ -407,7 +407,7 @@ def association_types(table: str, other: str) -> list[dict[str, Any]]:
 # what came
 
 
-def _inputs(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def inputs_of(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     inputs = body.get("inputs", [])
     if not isinstance(inputs, list) or any(not isinstance(given, dict) for given in inputs):
         raise invalid("Invalid input JSON: inputs must be a list of objects.")
@@ -416,13 +416,13 @@ def _inputs(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return inputs
 
 
-def _traced(api: Api, traces: list[Any]) -> bool:
+def traced(api: Api, traces: list[Any]) -> bool:
     """Whether each record fails alone: every input has a trace id of its own, and the account heeds them."""
     return api.store.habits.trace_ids and bool(traces) and all(traces) and len(set(traces)) == len(traces)
 
 
 def _survivor_id(table: Table, given: Mapping[str, Any]) -> str:
-    row = _resolve(table, str(given.get("id")), given.get("idProperty"))
+    row = resolve(table, str(given.get("id")), given.get("idProperty"))
     return str(table.survivor(row).id) if row is not None else str(given.get("id"))
 
 
@@ -444,24 +444,24 @@ def _refuse_twice(ids: list[str]) -> None:
         seen.add(id)
 
 
-def _resolve(table: Table, id: str, by: str | None) -> Row | None:
+def resolve(table: Table, id: str, by: str | None) -> Row | None:
     if not by or by == "hs_object_id":
         return table.get(id)
     if by == "email" and table.name == "contacts":
         found = table.emails.get(id.strip().lower())
         return table.rows[found] if found is not None else None
-    _unique_or_refuse(table, by)
+    unique_or_refuse(table, by)
     return next((row for row in table.rows.values() if row.live and row.values.get(by) == id), None)
 
 
-def _unique_or_refuse(table: Table, name: str) -> None:
+def unique_or_refuse(table: Table, name: str) -> None:
     definition = table.properties.get(name)
     if definition is None or not definition.unique:
         kind = {"contacts": "0-1", "companies": "0-2"}.get(table.name, table.name)
         raise invalid(f"Unable to perform update/upsert by non-unique {kind} property: {name}")
 
 
-def _cleaned(table: Table, properties: Any) -> tuple[dict[str, str], list[BadValue]]:
+def cleaned(table: Table, properties: Any) -> tuple[dict[str, str], list[BadValue]]:
     values: dict[str, str] = {}
     bad: list[BadValue] = []
     for name, given in (properties or {}).items():
@@ -488,7 +488,7 @@ def _refuse_blocked(api: Api, values: Mapping[str, str]) -> None:
         raise invalid("This contact was permanently deleted and cannot be added again.")
 
 
-def _bad_values(bad: list[BadValue], trace: str | None) -> dict[str, Any]:
+def bad_values(bad: list[BadValue], trace: str | None) -> dict[str, Any]:
     told = [
         {"isValid": False, "message": entry.message, "error": entry.code, "name": entry.name} for entry in bad
     ]
