@@ -21,10 +21,11 @@ OWNERS = "crm.objects.owners.read"
 LISTS = "crm.lists.read"
 FORMS = "forms"
 EMAIL = "content"
+EVENTS = "crm.objects.marketing_events.read"
 STREAMS: Mapping[str, tuple[str, ...]] = {  # beside READ_CONTACTS, which covers logged activities
     "form_submissions": (FORMS,),
     "email_events": (EMAIL,),
-    "marketing_events": ("crm.objects.marketing_events.read",),
+    "marketing_events": (EVENTS,),
 }
 SET_UP, NAMES = "set-up", "names for `config export` and `check`"
 

@@ -92,6 +92,7 @@ _TRIES: Mapping[str, Callable[[Api], Awaitable[Any]]] = {
     access.COMPANY_SCHEMA: _get(lambda api: f"{api.paths.properties('companies')}/domain"),
     access.FORMS: _get(lambda api: FORMS, limit=1),
     access.EMAIL: _email_events,
+    access.EVENTS: _get(lambda api: api.paths.marketing_events, limit=1),
     access.WRITE_CONTACTS: _empty(lambda api: f"{api.paths.objects('contacts')}/batch/update"),
     access.CHANGE_SCHEMA: _empty(lambda api: f"{api.paths.properties('contacts')}/batch/create"),
     "crm.objects.companies.write": _empty(lambda api: f"{api.paths.objects('companies')}/batch/update"),

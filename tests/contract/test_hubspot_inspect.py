@@ -34,6 +34,7 @@ NEEDED = {
     "crm.schemas.companies.read",
     "forms",
     "content",
+    "crm.objects.marketing_events.read",
 }
 
 
@@ -132,7 +133,7 @@ async def test_an_oauth_token_tells_its_scopes_itself():
 
 async def test_a_scope_that_cannot_be_tried_now_is_unknown_and_not_missing():
     async with account() as made:
-        made.sandbox.faults.add(Fault(path="/marketing/*", status=500, times=None))
+        made.sandbox.faults.add(Fault(path="/marketing/v3/forms*", status=500, times=None))
 
         assert not await made.found("problem")
         [told] = await made.found("warning", "scopes")
