@@ -13,6 +13,7 @@ from adapters.hubspot.sandbox.wire import iso, problem
 from connector.sandbox.control import json_response
 
 SCOPE = "crm.objects.marketing_events.read"
+PUBLISHED = 1_750_000_000_000
 EMAIL_IDS = 160_000_000_000  # a marketing e-mail has an id of its own beside those of its campaigns
 
 
@@ -39,7 +40,7 @@ def read_email(api: Api, request: Request, body: Any) -> Response:
 
 def _email(api: Api, campaign: int) -> dict[str, Any]:
     name = api.store.email_campaigns[campaign]
-    at = iso(api.store.now())
+    at = iso(PUBLISHED)
     shown: dict[str, Any] = {
         "id": str(EMAIL_IDS + campaign),
         "name": name,
@@ -89,6 +90,31 @@ def list_participations(api: Api, request: Request, body: Any) -> Response:
     return json_response(answer)
 
 
+def read_event(api: Api, request: Request, body: Any) -> Response:
+    """One event by HubSpot's own id."""
+    return json_response(_event(_asked_for(api, request)))
+
+
+def list_of_contact(api: Api, request: Request, body: Any) -> Response:
+    """What one contact took part in, by record id or address."""
+    asked = request.path_params["contact"]
+    row = api.store.contact_of(asked) if "@" in asked else api.store.tables["contacts"].get(asked)
+    limit, after = whole(request, "limit", 10), whole(request, "after", 0)
+    found = [
+        (event, each)
+        for event in api.store.marketing_events.values()
+        for each in (event.participations if api.store.habits.all_states else newest(event))
+        if row is not None and each.contact == row.id
+    ]
+    answer: dict[str, Any] = {
+        "total": len(found),
+        "results": [_participation(api, *pair) for pair in found[after : after + limit]],
+    }
+    if after + limit < len(found):
+        answer["paging"] = {"next": {"after": str(after + limit)}}
+    return json_response(answer)
+
+
 def count_participations(api: Api, request: Request, body: Any) -> Response:
     """How many there are per state."""
     counts = _counts(_asked_for(api, request))
@@ -103,7 +129,8 @@ def count_participations(api: Api, request: Request, body: Any) -> Response:
 
 
 def _asked_for(api: Api, request: Request) -> MarketingEvent:
-    id = request.path_params["id"]
+    """By its id, or by the id that the webinar tool gave it."""
+    id = request.path_params["id"].removeprefix("webinar-")
     event = api.store.marketing_events.get(int(id)) if id.isdigit() else None
     if event is None:
         raise problem(404, "OBJECT_NOT_FOUND", f"Marketing event {id} does not exist")
@@ -167,6 +194,12 @@ def _participation(api: Api, event: MarketingEvent, row: Participation) -> dict[
 
 _ROOTS = ("/marketing/v3/marketing-events", "/marketing/marketing-events/{version}")
 
+
+def _under(*rests: str) -> tuple[str, ...]:
+    return tuple(f"{root}{rest}" for root in _ROOTS for rest in rests)
+
+
+# Longer paths come first: `contacts` would pass for the account of a webinar tool.
 ENDPOINTS = (
     Endpoint(
         "GET",
@@ -175,9 +208,16 @@ ENDPOINTS = (
         "content",
     ),
     Endpoint("GET", ("/marketing/v3/emails/{id}", "/marketing/emails/{version}/{id}"), read_email, "content"),
-    Endpoint("GET", (*_ROOTS, f"{_ROOTS[0]}/"), list_events, SCOPE),
+    Endpoint("GET", _under("/participations/contacts/{contact}/breakdown"), list_of_contact, SCOPE),
     Endpoint(
-        "GET", tuple(f"{root}/participations/{{id}}/breakdown" for root in _ROOTS), list_participations, SCOPE
+        "GET",
+        _under("/participations/{id}/breakdown", "/participations/{account}/{id}/breakdown"),
+        list_participations,
+        SCOPE,
     ),
-    Endpoint("GET", tuple(f"{root}/participations/{{id}}" for root in _ROOTS), count_participations, SCOPE),
+    Endpoint(
+        "GET", _under("/participations/{id}", "/participations/{account}/{id}"), count_participations, SCOPE
+    ),
+    Endpoint("GET", (*_ROOTS, f"{_ROOTS[0]}/"), list_events, SCOPE),
+    Endpoint("GET", _under("/{id}"), read_event, SCOPE),
 )
