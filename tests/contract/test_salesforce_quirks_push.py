@@ -274,6 +274,30 @@ async def test_a_record_named_by_both_its_ids_in_one_batch_is_sent_once(make_org
     assert len([w for w in org.sandbox.log.writes() if w.by == "api"]) == 1
 
 
+async def test_quirk_salesforce_28_a_person_account_is_written_through_its_contact_alone(make_org):
+    """One side only; what is not writable there is refused for that row, and the rest of the batch goes."""
+    org = await make_org(person_accounts=3)
+    people = list((await org.records("Contact")).values())
+    persons = [each for each in people if org.sandbox.raw("Contact", each.ref.id)["IsPersonAccount"]]
+    plain = next(each for each in people if each not in persons and each.state is RecordState.LIVE)
+
+    receipts = await org.adapter.push(
+        [
+            write(1, persons[0], MQL_Score__c=42),
+            write(2, persons[1], AccountId=org.sandbox.raw("Contact", plain.ref.id)["AccountId"]),
+            write(3, plain, MQL_Score__c=43),
+        ]
+    )
+
+    assert [receipt.outcome.value for receipt in receipts] == ["written", "rejected", "written"]
+    assert receipts[1].code == "INVALID_FIELD_FOR_INSERT_UPDATE"
+    assert score(org, persons[0]) == 42
+    written = [call for call in org.sandbox.log.calls("services/data") if call.method != "GET"]
+    assert not [call for call in written if "Account/" in call.path]
+    account = org.sandbox.raw("Contact", persons[0].ref.id)["AccountId"]
+    assert org.sandbox.raw("Account", account)["MQL_Score__pc"] == 42
+
+
 async def test_trap_a_failure_while_building_the_payload_costs_only_its_record(org):
     """A value that nothing can serialize, an id that is none: the batch goes on, and each has its receipt."""
     a, b, c = await leads(org, 3)

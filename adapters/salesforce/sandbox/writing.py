@@ -295,6 +295,7 @@ def plan_update(org: Org, call: Call, kind: ObjectType, id: str, given: Mapping[
         raise RecordError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
     values = checked(kind, given, creating=False, rounding=org.options.rounding)
     record_types.check(org, kind, row, values)
+    _check_person(kind, row, values)
     _check_references(org, kind, values)
     _check_unique(org, kind, key, values)
     _check_duplicates(org, call, kind, key, {**row, **values})
@@ -336,6 +337,15 @@ def _living(org: Org, kind: ObjectType, id: str) -> tuple[str, Mapping[str, Json
     if row.get("IsDeleted"):
         raise RecordError("ENTITY_IS_DELETED", "entity is deleted", http=404)
     return key, row
+
+
+def _check_person(kind: ObjectType, row: Mapping[str, Json], values: Mapping[str, Json]) -> None:
+    """A person account is one thing with two sides: neither its name nor what ties them is written on the wrong one."""
+    fixed = {"Contact": ("AccountId",), "Account": ("Name", "ParentId")}.get(kind.name, ())
+    wrong = [name for name in fixed if name in values] if row.get("IsPersonAccount") else []
+    if wrong:
+        message = f"bad field names on insert/update call: {', '.join(wrong)}"
+        raise RecordError("INVALID_FIELD_FOR_INSERT_UPDATE", message, tuple(wrong))
 
 
 def _check_references(org: Org, kind: ObjectType, values: Mapping[str, Json]) -> None:
