@@ -54,6 +54,7 @@ SWITCHES = (
     ),
 )
 SCHEMA_LASTS = timedelta(hours=6)  # admins add stages and options while we run
+SCHEMA_ANEW = timedelta(minutes=1)  # where a page makes us doubt it
 SCHEMA_AGAIN = timedelta(minutes=1)  # how old it may be when a write is turned away by it
 OAUTH = ("HUBSPOT_CLIENT_ID", "HUBSPOT_CLIENT_SECRET", "HUBSPOT_REFRESH_TOKEN")
 
@@ -117,7 +118,8 @@ class HubSpot:
 
     async def _cached_schema(self, object: str, *, anew: bool = False) -> Mapping[str, FieldInfo]:
         known = self._schemas.get(object)
-        if known is not None and not anew and self._api.clock.now() - known[0] < SCHEMA_LASTS:
+        lasts = SCHEMA_ANEW if anew else SCHEMA_LASTS
+        if known is not None and self._api.clock.now() - known[0] < lasts:
             return known[1]
         return await self.schema(object)
 

@@ -35,6 +35,7 @@ from adapters.hubspot.email_events import pull_email_events
 from adapters.hubspot.errors import BadRequest
 from adapters.hubspot.forms import pull_submissions
 from adapters.hubspot.listing import Listed, census_of, list_pages
+from adapters.hubspot.lost import lacking, lost_properties
 from adapters.hubspot.payload import (
     NEEDS,
     read_rows,
@@ -133,7 +134,8 @@ async def pull_objects(pulling: Pulling, stream: str, since: Cursor | None) -> A
         started = cursor_time(since, "started") if since else await pulling.api.now()
         archived = bool(since.get("archived")) if since else False
         after = str(since["after"]) if since and since.get("after") else None
-        async for page in _list(pulling, stream, started, after, archived):
+        lacks = {"lacks": since["lacks"]} if since and "lacks" in since else {}
+        async for page in _list(pulling, stream, started, after, archived, lacks):
             yield page
         return
     if kind == "refresh":
@@ -166,7 +168,12 @@ async def pull_objects(pulling: Pulling, stream: str, since: Cursor | None) -> A
 
 
 async def _list(
-    pulling: Pulling, stream: str, started: datetime, after: str | None, archived: bool
+    pulling: Pulling,
+    stream: str,
+    started: datetime,
+    after: str | None,
+    archived: bool,
+    lacks: Mapping[str, JsonValue],
 ) -> AsyncIterator[Page]:
     """The live records, then the archived ones; the last page hands over to windows from the start of it
     all.
@@ -186,7 +193,8 @@ async def _list(
                 else window_cursor(started - LAG, swept=started, refreshed=started)
             )
             page = await page_of(pulling, stream, listed.rows, cursor, archived=bin_)
-            yield replace(page, first_load=True)
+            lacks = {**lacks, **await _lacking(pulling, OBJECTS[stream], page, lacks)}
+            yield replace(page, cursor={**cursor, **lacks}, first_load=True)
         after = None
 
 
@@ -201,12 +209,25 @@ async def _refresh(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterat
         "kind": "window",
         "refreshed": iso(cursor_time(cursor, "refreshing")),
     }
+    lacks = {key: cursor[key] for key in ("lacks",) if key in cursor}
     async for listed in _listed(pulling, stream, after, archived=False):
         census = census_of(_counted_as(OBJECTS[stream]), listed, above)
         above = census.up_to if census else None
         going_on: Cursor = {**cursor, "after": listed.following, "above": above}
         page = await page_of(pulling, stream, listed.rows, done if listed.following is None else going_on)
-        yield replace(page, census=census)
+        lacks |= await _lacking(pulling, OBJECTS[stream], page, lacks)
+        yield replace(page, cursor={**page.cursor, **lacks}, census=census)
+
+
+async def _lacking(
+    pulling: Pulling, object_: str, page: Page, known: Mapping[str, JsonValue]
+) -> dict[str, JsonValue]:
+    """What the cursor is to remember of the mapped properties that the account does not have. Raises StopRun."""
+    mapped = pulling.fields.get(object_, frozenset()) if _counted_as(object_) else frozenset()
+    found = await lacking(
+        mapped, page, known.get("lacks"), object_, lambda: pulling.schema(object_, anew=True)
+    )
+    return {} if found is None else {"lacks": found}
 
 
 async def _sweep(pulling: Pulling, stream: str, cursor: Cursor) -> AsyncIterator[Page]:
@@ -253,7 +274,7 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
             lo, since = min(lo, again - AGAIN_EVERY), {**since, "again": iso(hi - LAG)}
     lo = max(lo, FLOOR)
     last = str(since.get("after_id") or "0")
-    keep = {key: since[key] for key in ("again", "swept", "refreshed") if key in since}
+    keep = {key: since[key] for key in ("again", "swept", "refreshed", "lacks") if key in since}
     passes = await _passes(pulling, object_)
     begun = tuple(since.get("by") or passes[0])
     if begun not in passes:  # the mapping changed meanwhile
@@ -263,16 +284,11 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
             windows = [Window(name, lo, hi) for name in moved]
             try:
                 found = await hits_above(pulling.api, stream, windows, last)
-            except BadRequest:
-                await pulling.schema(object_, anew=True)
-                if await _passes(pulling, object_) == passes:
-                    raise
-                here = {"lo": iso(lo), "hi": iso(hi), "by": list(moved), "after_id": last}
-                async for page in _window(
-                    pulling, stream, {**since, **keep, **here}
-                ):  # a property went over night
-                    yield page
-                return
+            except BadRequest as error:  # for a date that went over night?
+                here = await pulling.schema(object_, anew=True)
+                raise (
+                    lost_properties(object_, lost) if (lost := sorted(set(moved) - here.keys())) else error
+                ) from None
             full = len(found) == SEARCH_PAGE
             last = max((row_id(hit) for hit in found), key=int) if full else "0"
             following = moved if full else next(iter(passes[passes.index(moved) + 1 :]), None)
@@ -291,7 +307,12 @@ async def _window(pulling: Pulling, stream: str, since: Cursor) -> AsyncIterator
             )
             within = {row_id(hit): hit for hit in found if inside(hit, windows)}
             if found or following is None:
-                yield await found_page(pulling, stream, within, cursor)
+                page = await found_page(pulling, stream, within, cursor)
+                lacks = await _lacking(pulling, object_, page, keep)
+                if set(keep.get("lacks") or ()) - set(lacks.get("lacks") or ()) and lacks:
+                    keep["refreshed"] = iso(FLOOR)  # one is there again: its values moved no time stamp
+                keep |= lacks
+                yield replace(page, cursor={**cursor, **keep})
             if not full:
                 break
 

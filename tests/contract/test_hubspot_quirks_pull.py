@@ -196,18 +196,46 @@ async def test_a_property_added_in_mid_run_is_read_from_the_next_page_on_and_its
     assert later[first].values["budget_range"] == "10k"
 
 
-async def test_a_mapped_date_that_was_lost_over_night_stops_no_pull(account):
+@pytest.mark.parametrize("lost", ["firstname", "last_docs_view"])
+async def test_a_property_lost_over_night_is_not_blank_it_stops_its_stream_until_it_is_back(account, lost):
     await account.quiet()
-    viewer = account.ids()[0]
+    (edited,) = account.ids()
     properties = contacts(account).properties
-    lost = properties.pop("last_docs_view")
-    account.sandbox.edit("contact", viewer, {"mql_reason": "edited"})
+    kept = properties.pop(lost)  # archived in HubSpot's settings: answers leave it out without a word
+    account.sandbox.edit("contact", edited, {"mql_reason": "edited"})
     account.clock.advance(5 * MINUTE)
+    before = dict(account.cursors["contacts"])
 
+    with pytest.raises(StopRun, match=f"contact.{lost} until now") as caught:
+        await account.pull("contacts")
+
+    assert "mappings/hubspot.yaml" in caught.value.next_step
+    assert account.cursors["contacts"]["until"] == before["until"]
+    properties[lost] = kept
+    account.clock.advance(5 * MINUTE)
     found = await account.records()
-    properties["last_docs_view"] = lost
+    assert set(found) == {edited}
+    assert lost in found[edited].values
 
-    assert set(found) == {viewer}
+
+async def test_a_property_that_the_account_never_had_stops_nothing_and_is_read_for_everybody_once_it_is_there(
+    account,
+):
+    fields = {"contact": FIELDS["contact"] | {"budget_range"}}
+    account.cursors["contacts"] = (await account.pull("contacts", fields))[-1].cursor
+    account.clock.advance(3 * HOUR)
+    id_ = account.ids()[0]
+    account.sandbox.edit("contact", id_, {"mql_reason": "edited"})
+    account.clock.advance(5 * MINUTE)
+    assert id_ in await account.records(fields=fields)
+
+    add_property(account, "budget_range")
+    account.sandbox.edit("contact", id_, {"mql_reason": "again"})
+    account.clock.advance(3 * HOUR)
+    everybody = await account.records(fields=fields)
+
+    assert len(everybody) > 200
+    assert account.cursors["contacts"]["lacks"] == []
 
 
 def add_property(account, name):

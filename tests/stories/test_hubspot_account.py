@@ -64,3 +64,30 @@ async def test_quirk_hubspot_19_an_edit_that_bumps_every_record_makes_nobody_due
         assert counts.fetched["contacts"].rows == len(table.live)
         assert (counts.planned, counts.adds_up()) == (0, True)
         assert len(made.writes("hubspot")) == before
+
+
+async def test_trap_a_property_lost_over_night_overwrites_nothing_and_demotes_nobody(database_url):
+    async with world(database_url, people=140) as made:
+        await made.sync("hubspot")
+        table = made.hubspot.sandbox.store.tables["contacts"]
+        id_ = next(str(id_) for id_ in table.live if table.rows[id_].values.get("jobtitle"))
+        [person] = await made.ledger.find(f"hubspot:contact:{id_}")
+        before = await made.ledger.person(person)
+        made.later(hours=12)
+        await made.sync("hubspot")
+        lost = table.properties.pop("jobtitle")
+        made.hubspot.edit("contact", id_, {"city": "Elsewhere"})
+        made.later(minutes=15)
+
+        result = await made.sync("hubspot")
+
+        assert result.status == "partial"
+        assert "contact.jobtitle" in (result.crms["hubspot"].error or "")
+        after = await made.ledger.person(person)
+        assert after.fields["title"] == before.fields["title"]
+        assert after.state.stage == before.state.stage
+        table.properties["jobtitle"] = lost
+        made.later(hours=2)
+        healed = await made.sync("hubspot")
+        assert healed.status == "succeeded"
+        assert (await made.ledger.person(person)).fields["city"] == "Elsewhere"
