@@ -110,7 +110,17 @@ async def read(
     a piece before it is yielded. Raises NoBulk where REST has to be asked instead (rows that came stand), RetryLater
     for a job that does not end, StopRun for answers that do not add up.
     """
-    place = begun or Place()
+    try:
+        async with aclosing(_read(bulk, ask, begun or Place())) as pages:
+            async for page in pages:
+                yield page
+    except NoBulk as why:
+        bulk.refuse(ask.source, why)
+        raise
+
+
+async def _read(bulk: Bulk, ask: Ask, place: Place) -> AsyncGenerator[tuple[Place | None, Rows], None]:
+    """Window after window; one that is too slow becomes two."""
     lost = 0
     while True:
         try:
@@ -132,9 +142,6 @@ async def read(
             if lost >= JOBS_LOST:
                 raise
             place = Place(place.windows)
-        except NoBulk as why:
-            bulk.refuse(ask.source, why)
-            raise
 
 
 async def _window(bulk: Bulk, ask: Ask, place: Place) -> AsyncGenerator[tuple[Place | None, Rows], None]:

@@ -223,3 +223,40 @@ async def test_a_process_that_dies_anywhere_around_a_job_leaves_it_to_the_next_o
                 assert len(jobs(made)) == jobs_before + 1, calls  # asked, not made again
                 assert len(made.writes("salesforce")) - writes_before == len(leads), calls
         assert 10 < died < 21  # the last ones lived to see their end
+
+
+class Thief(QuickClock):
+    """While a job is waited for, this process sleeps through its lease once, and another takes the right to push."""
+
+    def __init__(self) -> None:
+        super().__init__(START)
+        self.ledger: Any = None
+
+    async def sleep(self, span: timedelta) -> None:
+        await super().sleep(span)
+        if self.ledger is not None:
+            ledger, self.ledger = self.ledger, None
+            self.advance(timedelta(minutes=1))
+            lease = await ledger.acquire("push:salesforce", "another", self.now())
+            await ledger.release(lease)
+
+
+async def test_a_process_that_slept_through_its_lease_leaves_the_job_to_whoever_comes_next(
+    database_url: str,
+) -> None:
+    clock = Thief()
+    async with org_of_jobs(database_url, clock=clock) as made:
+        planned = await made.sync(plan_only=True)
+        clock.ledger = made.ledger
+        with pytest.raises(LeaseBusy):
+            await made.apply("salesforce", planned.plans["salesforce"])
+        under_way = await made.ledger.sending("salesforce")
+
+        healed = await made.sync("salesforce")
+
+        assert under_way
+        assert {row.job for row in under_way} == {jobs(made)[0].id}
+        assert healed.status == "succeeded"
+        assert not await made.ledger.sending("salesforce")
+        writes = [write.id for write in made.writes("salesforce")]
+        assert len(writes) == len(set(writes))  # no record twice
