@@ -224,6 +224,41 @@ def test_a_deep_check_picks_no_record_by_itself(
     assert not [write for crm in running.crms for write in running[crm].log.writes() if write.by == "api"]
 
 
+def values(running: RunningSandboxes, crm: str, object: str, id: str) -> dict[str, Any]:
+    raw = running[crm].raw(object, id)
+    return {**raw, **raw.get("properties", {})}
+
+
+@pytest.mark.parametrize("crm", sorted(plugins()))
+def test_what_a_deep_check_finds_is_kept_and_the_record_is_as_before(
+    environment: dict[str, str], running: RunningSandboxes, crm: str
+) -> None:
+    rehearsed = answer(environment, "sync", "--plan-only", code=None)
+    plan = answer(environment, "plan", "show", str(rehearsed["plans"][crm]))
+    ref = plan["rows"][0]["record"]
+    _, object, id = ref.split(":")
+    before = values(running, crm, object, id)
+
+    probed = answer(environment, "check", crm, "--deep", "--record", ref, code=None)["probed"]
+    after = values(running, crm, object, id)
+    touched = {write.id for write in running[crm].log.writes() if write.by == "api"}
+    document = answer(environment, "check", crm, code=None)["crms"][crm]
+
+    assert probed
+    assert {each["probe"] for each in document["learned"]} == {each["probe"] for each in probed}
+    switched = {each["switch"]: each["value"] for each in probed if each["switch"]}
+    assert switched, "a probe that changes nothing need not be kept"
+    for switch in document["switches"]:
+        if switch["switch"] in switched:
+            assert switch["value"] == switched[switch["switch"]]
+            assert switch["learned_at"]
+    written = ("lifecyclestage", "lifecycle_stage__c")  # the dates that a vendor keeps of its stages do move
+    ours = [name for name in before if name.lower().startswith("mql_") or name.lower() in written]
+    assert ours
+    assert {name: before.get(name) for name in ours} == {name: after.get(name) for name in ours}
+    assert touched <= {id}, "no record but the one named"
+
+
 def test_mapping_check_tells_the_fields_alone(environment: dict[str, str]) -> None:
     spoil(environment, "hubspot.yaml", "to: mql_score", "to: mql_scoer")
 
