@@ -207,3 +207,33 @@ def test_the_version_in_force_is_what_travels(environment: dict[str, str], tmp_p
 
     assert document["version"] == 1
     assert "min_change: 3" in (tmp_path / "export" / "criteria.yaml").read_text()
+
+
+def test_a_campaign_of_an_org_travels_by_its_name(tmp_path: Path) -> None:
+    clock = SandboxClock()
+    app = plugins()["salesforce"].build_sandbox(make_population(10, 5, clock.now()), clock)
+    store: Any = cast("SandboxApp", app).store
+    campaign = next(iter(store.tables["Campaign"].rows.values()))
+    run({}, "init", str(tmp_path / "mine"))
+    (tmp_path / "mine" / "hubspot.yaml").unlink()
+    path = tmp_path / "mine" / "salesforce.yaml"
+    line = "      - {all: [{field: HasResponded, is: false}"
+    assert line in path.read_text()
+    path.write_text(
+        path.read_text().replace(line, f"      - {{field: CampaignId, is: {campaign['Id']}}}\n{line}", 1)
+    )
+    with serve([cast("SandboxApp", app)]) as up:
+        environment = {
+            **up.environment(),
+            "CONNECTOR_DATABASE_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
+            "CONNECTOR_MAPPINGS_DIR": str(tmp_path / "mine"),
+        }
+        answer(environment, "config", "export", str(tmp_path / "export"))
+        answer(
+            environment, "config", "import", str(tmp_path / "export"), "--mappings", str(tmp_path / "again")
+        )
+
+    between = (tmp_path / "export" / "salesforce.yaml").read_text()
+    assert campaign["Id"] not in between
+    assert f"${{campaign:{campaign['Name']}}}" in between
+    assert campaign["Id"] in (tmp_path / "again" / "salesforce.yaml").read_text()
