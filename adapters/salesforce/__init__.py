@@ -80,7 +80,8 @@ class Salesforce:
         self._http = _transport(self._login, clock, limiter)
         self._rest = Rest(self._http, clock, version, daily_share)
         self._bulk = Bulk(self._rest, clock, reads_from=bulk_read_from)
-        self.bulk = JobSink(self._bulk, clock, self.push, lambda name: self._switches[name], bulk_write_from)
+        writes_from = None if guard_stage else bulk_write_from  # a job knows no conditions
+        self.bulk = JobSink(self._bulk, clock, self.push, lambda name: self._switches[name], writes_from)
         self._pace = Pace()
         self._guard = guard_stage
         self._switches: dict[str, JsonValue] = {switch.name: switch.default for switch in SWITCHES}

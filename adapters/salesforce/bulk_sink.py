@@ -12,7 +12,7 @@ from adapters.salesforce.bulk_push import ENOUGH, JOB_ROWS, Collections, end_job
 from adapters.salesforce.errors import FieldRefused, ObjectRefused
 from adapters.salesforce.payload import long_id
 from adapters.salesforce.pull import pull
-from adapters.salesforce.rest import Rest
+from adapters.salesforce.rest import Rest, urgent
 from connector.core.model import JsonValue, Receipt, Ref, VendorRecord, Write
 from connector.errors import StopRun
 from connector.ports import Alive, Clock, Fields, Switch
@@ -100,11 +100,13 @@ class JobSink:
         self, batch: Sequence[Write], *, begun: Callable[[str], Awaitable[None]], alive: Alive
     ) -> list[Receipt]:
         """See connector.ports.BulkSink."""
-        return await push_job(self._bulk, self._clock, batch, self._collections, begun=begun, alive=alive)
+        with urgent():
+            return await push_job(self._bulk, self._clock, batch, self._collections, begun=begun, alive=alive)
 
     async def end(self, job: str, alive: Alive) -> None:
         """See connector.ports.BulkSink."""
-        await end_job(self._bulk, job, alive)
+        with urgent():
+            await end_job(self._bulk, job, alive)
 
 
 async def has_rule(rest: Rest) -> bool:

@@ -3,6 +3,7 @@
 import pytest
 
 from adapters.salesforce.errors import (
+    ChangedSince,
     CursorLost,
     Fate,
     Fault,
@@ -46,7 +47,7 @@ def test_a_success_is_a_success(status):
         (403, "SOMETHING_NEW", "no", FixConfig),
         (404, "NOT_FOUND", "The requested resource does not exist", FixConfig),
         (410, "UNSUPPORTED_API_VERSION", "retired", FixConfig),
-        (412, "ENTITY_CHANGED", "changed", StopRun),
+        (412, "ENTITY_CHANGED", "changed", ChangedSince),
         (418, "", "", StopRun),
     ],
 )
@@ -138,6 +139,16 @@ def test_an_address_in_a_vendors_message_is_not_repeated():
         ("UNABLE_TO_LOCK_ROW", "unable to obtain exclusive access to this record", Fate.AGAIN),
         ("CANNOT_EXECUTE_FLOW_TRIGGER", "... UNABLE_TO_LOCK_ROW, unable to obtain ...", Fate.AGAIN),
         ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "FIELD_CUSTOM_VALIDATION_EXCEPTION, no", Fate.REJECT),
+        ("TooManyLockFailure", "", Fate.AGAIN),
+        ("SERVER_UNAVAILABLE", "", Fate.AGAIN),
+        ("QUERY_TIMEOUT", "", Fate.SMALLER),
+        ("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "LeadTrigger: Apex CPU time limit exceeded", Fate.SMALLER),
+        ("UNKNOWN_EXCEPTION", "System.LimitException: Too many SOQL queries: 101", Fate.SMALLER),
+        ("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.", Fate.STOP),
+        ("STORAGE_LIMIT_EXCEEDED", "full", Fate.STOP),
+        ("TXN_SECURITY_NO_ACCESS", "policy", Fate.STOP),
+        ("DUPLICATES_DETECTED", "Use one of these records?", Fate.REJECT),
+        ("REQUIRED_FIELD_MISSING", "Required fields are missing: [Company]", Fate.REJECT),
         ("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead", Fate.RESOLVE),
         ("ENTITY_IS_DELETED", "entity is deleted", Fate.RESOLVE),
         ("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", Fate.RESOLVE),
