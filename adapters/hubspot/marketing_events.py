@@ -176,8 +176,12 @@ async def _participations(
 
 
 def _page(event: Event, rows: Sequence[Any], cursor: Cursor) -> Page:
+    """All of an event's participations. What a cancellation takes back counts as fetched: it is kept as well."""
     events, bad = _read(event, rows)
-    return Page(STREAM.name, cursor, (), (*events, *_taken_back(events)), tuple(bad), len(rows))
+    back = _taken_back(events)
+    gone = {each.key for each in back}
+    told = (*(each for each in events if each.key not in gone), *back)
+    return Page(STREAM.name, cursor, (), told, tuple(bad), len(told) + len(bad))
 
 
 def _read(event: Event, rows: Iterable[Any]) -> tuple[list[VendorEvent], list[Quarantined]]:
