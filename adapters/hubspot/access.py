@@ -27,6 +27,9 @@ STREAMS: Mapping[str, tuple[str, ...]] = {  # beside READ_CONTACTS, which covers
     "email_events": (EMAIL,),
     "marketing_events": (EVENTS,),
 }
+OPTIONAL = frozenset(
+    {EVENTS}
+)  # without it the stream is passed over and says so; the run is whole all the same
 SET_UP, NAMES = "set-up", "names for `config export` and `check`"
 
 

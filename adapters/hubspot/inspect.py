@@ -110,6 +110,9 @@ def _scope_findings(rights: _Rights, mapping: CrmMapping) -> list[Finding]:
             if scope == access.WRITE_CONTACTS:
                 what = f"The token lacks {scope}: plans can be made, and none can be sent."
                 findings.append(Finding("warning", "scopes", what, GRANT))
+            elif scope in access.OPTIONAL:
+                what = f"The token lacks {scope}: {stops}. The run goes on without."
+                findings.append(Finding("warning", "scopes", what, GRANT))
             else:
                 how = f" Or take what needs it out of mappings/hubspot.yaml ({stops})."
                 findings.append(

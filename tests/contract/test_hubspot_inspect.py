@@ -101,6 +101,14 @@ async def test_a_missing_read_scope_is_a_problem_that_says_what_stops():
         assert "lacks forms: read form_submissions" in told
 
 
+async def test_a_scope_that_a_run_can_do_without_is_a_warning():
+    async with account("pat-eu1-sandbox-no-marketing-events") as made:
+        assert not await made.found("problem")
+        told = await made.found("warning", "scopes")
+
+        assert "crm.objects.marketing_events.read" in told[0]
+
+
 @pytest.mark.parametrize("newer", [True, False], ids=["errors", "context"])
 async def test_both_shapes_of_a_403_name_the_scope(newer):
     context = {"requiredGranularScopes": ["crm.objects.companies.read"]}
