@@ -112,3 +112,31 @@ def test_check_plan_and_explain_work_in_bare_accounts_with_a_read_only_token(
     assert any(held["field"] == "MQL_Score__c" for row in plan["rows"] for held in row["held_back"])
     assert record in told["records"]
     assert not [call for crm in bare.crms for call in bare[crm].log.writes() if call.by == "api"]
+
+
+def test_users_who_may_only_read_are_no_problem_and_plan_all_the_same(tmp_path: Path) -> None:
+    clock = SandboxClock()
+    population = make_population(30, 5, clock.now())
+    hubspot = plugins()["hubspot"].build_sandbox(population, clock)
+    salesforce = plugins()["salesforce"].build_sandbox(population, clock, read_only=True)
+    with serve([hubspot, salesforce]) as up:
+        environment = {**settings(up, tmp_path), "HUBSPOT_ACCESS_TOKEN": READ_ONLY_TOKEN}
+        found = answer(environment, "check")
+        rehearsed = answer(environment, "sync", "--plan-only", code=None)
+        plan = answer(environment, "plan", "show", str(rehearsed["plans"]["salesforce"]), "--rows", "100")
+
+    told = [
+        each["what"]
+        for each in found["crms"]["salesforce"]["findings"]
+        if each["where"] in ("Lead", "Contact")
+    ]
+    assert found["problems"] == 0
+    assert sum("nothing may be written by this user" in what for what in told) == 2
+    assert any(
+        "write" in each["what"] for each in found["crms"]["hubspot"]["findings"] if each["level"] == "warning"
+    )
+    whys = {
+        held["why"] for row in plan["rows"] for held in row["held_back"] if held["field"] == "MQL_Score__c"
+    }
+    assert whys == {"would be written, but this user may not edit the field"}
+    assert rehearsed["crms"]["hubspot"]["waiting"] > 0
