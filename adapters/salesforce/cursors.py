@@ -48,7 +48,8 @@ class Changes:
 
     `due`: when everything is read once more (None: a day behind `until`); `sweep`: how far that has got. `feed`: up to
     when hard deletes are known. `hidden`: the wanted fields that were not visible (None: nobody looked). `bulk`: part
-    way, how far a job has got with the rest.
+    way, how far a job has got with the rest. `alive`: rows that the last sweep met; `fewer`: since when so many of them
+    are out of sight that it is not believed yet.
     """
 
     until: datetime
@@ -60,6 +61,8 @@ class Changes:
     feed: datetime | None = None
     hidden: frozenset[str] | None = None
     bulk: Place | None = None
+    alive: int | None = None
+    fewer: datetime | None = None
 
     @property
     def sweep_due(self) -> datetime:
@@ -107,6 +110,8 @@ def _place(cursor: Mapping[str, JsonValue]) -> Loading | Changes | None:
         place,
         due=instant(cursor["due"]) if "due" in cursor else None,
         feed=instant(cursor["feed"]) if "feed" in cursor else None,
+        alive=int(cursor["alive"]) if "alive" in cursor else None,
+        fewer=instant(cursor["fewer"]) if "fewer" in cursor else None,
     )
 
 
@@ -124,9 +129,11 @@ def write_cursor(place: Loading | Changes) -> dict[str, JsonValue]:
         cursor |= {"stamp": soql.instant(place.stamp), "after": place.after, "then": soql.instant(place.then)}
         if place.bulk is not None:
             cursor["bulk"] = write_place(place.bulk)
-    for name, moment in (("due", place.due), ("feed", place.feed)):
+    for name, moment in (("due", place.due), ("feed", place.feed), ("fewer", place.fewer)):
         if moment is not None:
             cursor[name] = soql.instant(moment)
+    if place.alive is not None:
+        cursor["alive"] = place.alive
     if place.hidden is not None:
         cursor["hidden"] = sorted(place.hidden)
     if place.sweep is not None:

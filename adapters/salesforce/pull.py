@@ -62,6 +62,8 @@ LIVING: Mapping[str, tuple[str, ...]] = {
 }
 ARCHIVED = frozenset({"Task", "Event"})  # after a year only queryAll shows them
 HARD_DELETED = frozenset({"CampaignMember"})  # these never reach the Recycle Bin
+FEW, FEW_OF = 50, 0.2  # so many rows, or this share of them, may vanish between two sweeps
+NOT_BELIEVED = timedelta(days=7)  # for so long more than that are only out of sight
 SHORTEST_FEED = timedelta(minutes=2)  # the feed cuts seconds off and wants more than a minute
 
 
@@ -143,9 +145,13 @@ async def only(rest: Rest, source: str) -> tuple[str, ...]:
     return ()
 
 
+async def _alive(rest: Rest, source: str) -> tuple[str, ...]:
+    return (*LIVING.get(source, ()), *await only(rest, source))
+
+
 async def living(rest: Rest, source: str) -> Way[str]:
     """All that is alive, in the order of ids."""
-    where = (*LIVING.get(source, ()), *await only(rest, source))
+    where = await _alive(rest, source)
     return in_order_of_ids(source, lambda _: where, deleted_too=source in ARCHIVED)
 
 
@@ -208,7 +214,8 @@ def _increment(rest: Rest, source: str, wanted: Columns, where: Sequence[str]) -
         until = max(place.then or page.asked_at - LAG, place.until)
         regained = place.hidden is not None and bool(place.hidden - hidden)
         due = until if regained else place.sweep_due  # its values move no stamp by being shown
-        return Changes(until, due=due, sweep=place.sweep, feed=place.feed, hidden=hidden)
+        done = replace(place, stamp=None, after=soql.FIRST_ID, then=None, bulk=None)
+        return replace(done, until=until, due=due, hidden=hidden)
 
     return Way(source, query, behind, deleted_too=True)
 
@@ -257,13 +264,22 @@ async def _feed(rest: Rest, source: str, place: Changes) -> tuple[Changes, Page 
 async def _sweep(rest: Rest, source: str, place: Changes, fields: Fields) -> AsyncGenerator[Page, None]:
     """Everything that is alive once more, where it is due; goes on where an earlier sweep was broken off.
 
-    Each page counts who lives between two ids, so that what was deleted for good is found missing. Optional work: it
-    waits while the org's allowance is short.
+    Each page counts who lives between two ids, so that what was deleted for good is found missing. Where much of what
+    the last sweep met is out of sight and not in the Recycle Bin, it is not believed for a week: more likely a
+    permission was taken away. Optional work: it waits while the org's allowance is short. Raises StopRun.
     """
     now = place.until + LAG  # by the server's clock: where the increment began
     sweep = place.sweep or Sweep(now)
     if (place.sweep is None and now < place.sweep_due) or rest.short_of_calls():
         return
+    if place.sweep is None and place.alive is not None and source in KINDS:
+        since, few = place.fewer or now, max(FEW, place.alive * FEW_OF)
+        gone = place.alive - await rest.count(source, await _alive(rest, source))
+        if gone > few and now - since < NOT_BELIEVED:
+            binned = ("IsDeleted = true", soql.changed_from(since - SWEEP_MANY_EVERY))
+            if gone - await rest.count(source, binned, deleted_too=True) > few:
+                yield Page(source, write_cursor(replace(place, due=now + SWEEP_EVERY, fewer=since)))
+                raise _out_of_sight(source, gone, place.alive)
     way, wanted = await living(rest, source), wanted_columns(source, fields)
     async with aclosing(walk(rest, way, sweep.after, wanted, hidden=place.hidden)) as swept:
         async for after, page, last in swept:
@@ -275,9 +291,18 @@ async def _sweep(rest: Rest, source: str, place: Changes, fields: Fields) -> Asy
             sweep = Sweep(sweep.began, after, sweep.rows + len(page.rows))
             if last:
                 every = SWEEP_EVERY if sweep.rows <= MANY_ROWS else SWEEP_MANY_EVERY
-                place = replace(place, due=sweep.began + every, sweep=None)
+                place = replace(place, due=sweep.began + every, sweep=None, alive=sweep.rows, fewer=None)
             else:
                 place = replace(place, sweep=sweep)
             yield await _told(rest, source, write_cursor(place), page, fields, census=census)
             if not last and rest.short_of_calls():
                 return
+
+
+def _out_of_sight(source: str, gone: int, of: int) -> StopRun:
+    return StopRun(
+        f"{gone} of {of} rows of {source} are out of this user's sight since the last look at all of them.",
+        next_step=f'Was sharing, or "View All" on {source}, taken from the integration user? Give it back. If they '
+        f"were deleted, nothing is to be done: it is believed after {NOT_BELIEVED.days} days. Meanwhile changes are "
+        "read, and nobody is taken for gone.",
+    )

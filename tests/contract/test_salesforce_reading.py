@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from connector.core.model import RecordState, Ref
-from connector.errors import FixConfig
+from connector.errors import FixConfig, StopRun
 from connector.ports import Range
 from tests.contract.salesforce_org import FIELDS, HOUR
 from tests.contract.test_salesforce_backfill import filled
@@ -224,6 +224,48 @@ async def test_a_record_that_is_not_shared_any_more_is_missed_and_comes_back_as_
     assert other in alive
     assert await org.adapter.read([ref("Lead", lead)], FIELDS)
     assert second[lead].state is RecordState.LIVE  # though its stamp did not move
+
+
+async def test_that_many_are_out_of_sight_at_once_is_not_believed_for_a_week(make_org):
+    org = await make_org(people=300)
+    await org.pull("Lead")
+    org.clock.advance(DAY + HOUR)
+    await org.pull("Lead")
+    lost, kept = sorted(org.ids("Lead"))[:100], sorted(org.ids("Lead"))[-1]
+    for lead in lost:
+        org.sandbox.act("Lead", lead, "unshare")
+    org.clock.advance(DAY)
+    org.sandbox.edit("Lead", kept, {"City": "Elsewhere"})
+    org.clock.advance(HOUR)
+
+    told = []
+    for _ in range(7):
+        with pytest.raises(StopRun, match=r"100 of \d+ rows of Lead are out of") as failed:
+            await org.pull("Lead")
+        assert "View All" in failed.value.next_step
+        told.append(await org.pull("Lead"))  # said once a day; changes go on
+        org.clock.advance(DAY + timedelta(minutes=1))
+    believed = await org.pull("Lead")
+
+    assert not any(page.census for pages in told for page in pages)
+    assert any(page.census and kept in page.census.alive for page in believed)
+    assert not any(page.census and lost[0] in page.census.alive for page in believed)
+
+
+async def test_that_many_in_the_recycle_bin_are_believed_at_once(make_org):
+    org = await make_org(people=300)
+    await org.pull("Lead")
+    org.clock.advance(DAY + HOUR)
+    await org.pull("Lead")
+    for lead in sorted(org.ids("Lead"))[:100]:
+        org.sandbox.act("Lead", lead, "delete")
+    org.clock.advance(DAY + HOUR)
+
+    pages = await org.pull("Lead")
+
+    assert any(page.census for page in pages)
+    deleted = [record for page in pages for record in page.records if record.state is RecordState.ARCHIVED]
+    assert len(deleted) == 100
 
 
 async def test_a_sweep_that_is_broken_off_goes_on_behind_its_last_page(make_org):

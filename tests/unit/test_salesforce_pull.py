@@ -99,6 +99,7 @@ DONE = {"kind": "changes", "until": "2026-11-22T11:00:00.000Z"}
         Changes(NOON),
         Changes(NOON, NOON + timedelta(seconds=1), lead_id(1), NOON + timedelta(hours=1)),
         Changes(NOON, due=NOON + timedelta(days=1), sweep=Sweep(NOON, lead_id(4), 2_000)),
+        Changes(NOON, feed=NOON, hidden=frozenset({"Title"}), alive=7, fewer=NOON),
     ],
 )
 def test_a_cursor_survives_being_stored(place):
