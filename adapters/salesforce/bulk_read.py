@@ -30,7 +30,7 @@ from connector.transport import scrub
 
 PIECE_ROWS = 50_000  # of one download; without a number, large results were seen to hang
 LEAST_PIECE_ROWS = 5_000  # rows that are wide are fetched in smaller pieces, down to this
-PAGE_ROWS = 2_000  # handed on at once
+PAGE_ROWS = 5_000  # handed on at once: as many as one call tells the history of
 SHORTEST_WINDOW = timedelta(hours=1)  # a job that is too slow for this is no use
 JOBS_LOST = 3  # for one window; then something else is wrong
 
