@@ -346,3 +346,36 @@ def test_a_clearing_is_still_allowed_when_judged_again():
 )
 def test_a_record_that_is_no_target_any_more_is_set_aside_with_the_reason(fresh, word):
     assert word in again(plan({}), fresh)
+
+
+BLANKS = {
+    "absent": {},
+    "null": {"mql_score": None},
+    "empty": {"mql_score": ""},
+    "spaces": {"mql_score": " \t"},
+}
+FILLERS = {text: {"mql_score": text} for text in ("N/A", "-", "unknown", "#N/A", "null")}
+
+
+@pytest.mark.parametrize("rule", ["always", "if_blank", "if_ours", "only_raise", "never"])
+@pytest.mark.parametrize(
+    ("stored", "blank"),
+    [*((held, True) for held in BLANKS.values()), *((held, False) for held in FILLERS.values())],
+    ids=[*BLANKS, *FILLERS],
+)
+def test_trap_blank_null_and_filler_against_each_write_rule(rule, stored, blank):
+    """A filler is a value: somebody or something put it there, so only `always` writes over it, and only a line that
+    says `clear` empties it."""
+    line = WriteLine("contact", "score", "mql_score", rule)
+    fills = plan(stored, {"score": 62}, [line])
+    empties = plan(stored, {"score": None}, [line])
+    clears = plan(stored, {"score": None}, [WriteLine("contact", "score", "mql_score", rule, clear=True)])
+
+    written = rule == "always" or (blank and rule != "never")
+    assert [(write.field, write.after) for write in fills.writes] == ([("mql_score", 62)] if written else [])
+    assert [each.field for each in fills.held_back] == ([] if written else ["mql_score"])
+    assert empties.writes == ()  # a blank never overwrites a value
+    assert bool(empties.held_back) is not blank
+    assert [write.after for write in clears.writes] == ([None] if rule == "always" and not blank else [])
+    for verdict in (again(fills, record(stored)), again(fills, record({}))):
+        assert isinstance(verdict, str) or [write.after for write in verdict.writes] == [62]
