@@ -117,6 +117,23 @@ async def test_a_backfill_of_an_empty_ledger_reads_what_was_counted_and_decides_
         assert not asked_of(database_url, "SELECT * FROM due WHERE crm LIKE 'backfill%'")
 
 
+async def test_both_crms_are_backfilled_one_after_the_other_and_the_next_sync_is_calm(
+    database_url: str,
+) -> None:
+    async with world(database_url, people=60) as made:
+        results = [await made.backfill(await made.ask_backfill(crm)) for crm in ("hubspot", "salesforce")]
+
+        assert [result.status for result in results] == ["succeeded", "succeeded"]
+        for result in results:
+            assert all(counts.adds_up() for counts in result.crms.values())
+        leads = results[1].more["backfill"]["streams"]["Lead"]
+        assert leads["rows"] == leads["expected"] > 0
+        await made.sync()
+        made.later(minutes=15)
+        calm = await made.sync()
+        assert all(counts.written == 0 for counts in calm.crms.values())
+
+
 async def test_a_backfill_over_people_already_decided_changes_no_stage_no_dwell_and_no_date(
     database_url: str,
 ) -> None:

@@ -11,6 +11,8 @@ from sqlalchemy import create_engine, text
 from connector.core.model import Ref
 from connector.errors import FixConfig, LeaseBusy, StopRun
 from connector.ledger import open_ledger
+from connector.phases.lease import acquired
+from connector.testing.clock import HandClock
 from tests.stories.ledger_words import HOUR, MINUTE, NOON, Desk, contact, page
 
 
@@ -153,3 +155,38 @@ async def test_a_run_that_died_without_a_word_is_told_as_failed_when_the_next_on
     assert (await ledger.run(dead)).status == "failed"
     assert (await ledger.run(beside)).status == "failed"
     assert (await ledger.run(after)).status == "running"
+
+
+async def test_a_dead_sync_is_told_as_failed_although_a_sidecar_serves_and_a_backfill_runs(ledger):
+    dead = await ledger.start_run("sync", ["hubspot"], NOON)
+    await ledger.acquire("serve:hubspot", "one", NOON + HOUR)
+    await ledger.acquire("want:pull:hubspot", "one", NOON + HOUR)
+    await ledger.acquire("backfill:hubspot", "one/backfill", NOON + HOUR)
+    await ledger.acquire("pull:hubspot", "one/backfill", NOON + HOUR)
+
+    await ledger.start_run("sync", ["hubspot"], NOON + HOUR)
+
+    assert (await ledger.run(dead)).status == "failed"
+
+
+async def test_a_sync_that_works_is_not_told_as_failed_by_another_run(ledger):
+    alive = await ledger.start_run("sync", ["hubspot"], NOON)
+    await ledger.acquire("pull:hubspot", "one", NOON)
+
+    await ledger.start_run("sync", ["salesforce"], NOON + MINUTE / 2)
+
+    assert (await ledger.run(alive)).status == "running"
+
+
+async def test_whoever_waits_for_a_lease_says_so_until_it_has_it(ledger):
+    clock = HandClock(NOON)
+    first = await ledger.acquire("pull:hubspot", "a backfill", NOON)
+    waiting = asyncio.create_task(acquired(ledger, "pull:hubspot", "a sync", clock))
+    while await ledger.holder("want:pull:hubspot", clock.now()) is None:
+        await clock.sleep(timedelta(0))
+
+    await ledger.release(first)
+    lease = await waiting
+
+    assert lease.holder == "a sync"
+    assert await ledger.holder("want:pull:hubspot", clock.now()) is None

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -34,6 +35,26 @@ def test_the_quick_look_at_the_version_knows_the_newest_migration():
     config = Config()
     config.set_main_option("script_location", str(scripts))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_runs_kept_before_backfills_existed_survive_the_upgrade(database_url):
+    engine = create_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(connector.ledger.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "INSERT INTO run (kind, status, crms, started_at, document) VALUES ('sync', 'succeeded', '[]', "
+                + ("0" if connection.dialect.name == "sqlite" else "now()")
+                + ", '{}')"
+            )
+        )
+    upgrade(database_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT id, kind, backfill FROM run")).all() == [(1, "sync", None)]
+    engine.dispose()
 
 
 def test_upgrading_twice_is_harmless(database_url):
