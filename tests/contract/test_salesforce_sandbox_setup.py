@@ -122,3 +122,24 @@ def test_the_integration_user_may_change_nothing_of_the_org_itself(bare):
         make(sf)
     with pytest.raises(SalesforceRefusedRequest, match="INSUFFICIENT_ACCESS"):
         sf.PermissionSet.create({"Name": "Points", "Label": "Points"})
+
+
+@pytest.mark.parametrize(
+    ("source", "path"),
+    [
+        ("layouts", "sobjects/Lead/describe/layouts/{}"),
+        ("ui", "ui-api/object-info/Lead/picklist-values/{}"),
+    ],
+)
+def test_simple_salesforce_finds_what_a_record_type_allows_where_the_org_serves_it(source, path):
+    with served(10, record_types=True, record_type_source=source) as (running, _):
+        sf = runtime(running["salesforce"])
+        types = {
+            each["developerName"]: each["recordTypeId"] for each in sf.Lead.describe()["recordTypeInfos"]
+        }
+
+        told = str(sf.restful(path.format(types["Partner_Lead"])))
+
+        assert "MQL_Status__c" in told
+        assert "'qualified'" not in told
+        assert "'qualified'" in str(sf.restful(path.format(types["Master"])))
