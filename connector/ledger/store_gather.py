@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -163,8 +163,12 @@ def _keep_records(
     page: NormalizedPage,
     at: datetime,
     tally: _Tally,
+    dated: Callable[[VendorRecord, R, R], R] | None = None,
 ) -> list[_Change[R]]:
-    """Store the rows that differ. Returns what changed, one per record, with the form stored before the page."""
+    """Store the rows that differ. Returns what changed, one per record, with the form stored before the page.
+
+    `dated(vendor, stored, new)` gives a record that is known the dates that it should keep.
+    """
     query = select(RECORD.c.ref, RECORD.c.body, RECORD.c.vendor, RECORD.c.changed_at, RECORD.c.state)
     names = [str(record.ref) for _, record in pairs]
     rows = where_in(db, query.with_for_update(), RECORD.c.ref, names)
@@ -173,11 +177,8 @@ def _keep_records(
     fresh: dict[str, R] = {}
     for name, (vendor, record) in zip(names, pairs, strict=True):
         known = now.get(name)
-        undated = (
-            vendor.status_at is None
-        )  # where the vendor keeps no history, the first sight of an answer stands
-        if known is not None and undated and isinstance(record, PersonRecord) and record.answer is not None:
-            record = keep_answer_date(record, load(known.body))
+        if known is not None and dated is not None:
+            record = dated(vendor, load(known.body), record)
         state = record.state.value
         if known is not None and vendor.changed_at < known.changed_at and state == known.state:
             tally.duplicate += 1
@@ -225,12 +226,21 @@ def _company_of(record: PersonRecord | CompanyRecord | OpportunityRecord) -> str
 
 
 def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
-    changes = _keep_records(db, "person", page.people, codec.dump_person, codec.load_person, page, at, tally)
-    written = written_to(db, (change.new.ref for change in changes if change.old is not None))
+    written = _Written(db, [record.ref for _, record in page.people])
+
+    def dated(vendor: VendorRecord, old: PersonRecord, new: PersonRecord) -> PersonRecord:
+        if vendor.status_at is None:  # the vendor keeps no history: the first sight of an answer stands
+            new = keep_answer_date(new, old)
+        # An echo is no change: who was changed last is believed, and our own write must not decide that.
+        return new if is_news(old, new, written.to(new.ref)) else replace(new, changed_at=old.changed_at)
+
+    changes = _keep_records(
+        db, "person", page.people, codec.dump_person, codec.load_person, page, at, tally, dated
+    )
     tally.touched.update(
         change.new.ref
         for change in changes
-        if is_news(change.old, change.new, written.get(change.new.ref, {}))
+        if change.old is None or is_news(change.old, change.new, written.to(change.new.ref))
     )
     _relate(db, ADDRESS, changes, lambda record: set(record.emails))
     _relate(db, LINK, changes, named_as_same)
@@ -241,6 +251,20 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
     ]
     if past:
         db.execute(PAST_RECORD.insert(), past)
+
+
+class _Written:
+    """What we last wrote to the records of a page, looked up when it is first asked for."""
+
+    def __init__(self, db: Connection, refs: Sequence[Ref]) -> None:
+        self._db, self._refs = db, refs
+        self._found: dict[Ref, dict[str, Held]] | None = None
+
+    def to(self, ref: Ref) -> dict[str, Held]:
+        """By vendor field."""
+        if self._found is None:
+            self._found = written_to(self._db, self._refs)
+        return self._found.get(ref, {})
 
 
 def named_as_same(record: PersonRecord) -> set[str]:

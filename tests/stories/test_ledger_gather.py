@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from connector.core.model import Answer, Census, Outcome, Quarantined, RecordState, Ref
+from connector.core.normalize import person_fields
 from connector.errors import LeaseBusy
 from connector.ledger import open_ledger
 from tests.stories.ledger_words import (
@@ -113,6 +114,26 @@ async def test_our_own_write_coming_back_is_no_news_but_a_humans_edit_beside_it_
     echo = await desk.keep(contact(ADA, at=NOON + HOUR, held={"mql_score": "42"}))
     edit = await desk.keep(contact(ADA, at=NOON + 2 * HOUR, held={"mql_score": "41"}))
     assert (echo.stored, echo.touched, edit.touched) == (1, frozenset(), {ADA})
+
+
+async def test_our_own_write_makes_no_record_the_newest_but_a_humans_edit_does(desk):
+    """Where CRMs disagree the record changed last is believed; a write of ours must not decide that."""
+    await desk.keep(contact(ADA, fields={"industry": "banking"}, held={"mql_score": "1"}))
+    await desk.keep(contact(LEAD, at=NOON + MINUTE, fields={"industry": "finance"}))
+    rows = await desk.plan(a_write(ADA, mql_score=42))
+    await desk.send(rows)
+    await desk.receive(rows, Outcome.WRITTEN)
+
+    async def believed() -> object:
+        (facts,) = await desk.ledger.facts([[ADA, LEAD]])
+        return person_fields(facts.records, {})[0]["industry"]
+
+    echo = contact(ADA, at=NOON + HOUR, fields={"industry": "banking"}, held={"mql_score": "42"})
+    await desk.keep(echo)
+    assert await believed() == "finance"
+    edit = contact(ADA, at=NOON + 2 * HOUR, fields={"industry": "insurance"}, held={"mql_score": "42"})
+    await desk.keep(edit)
+    assert await believed() == "insurance"
 
 
 async def test_our_own_stage_coming_back_is_no_news_but_another_stage_is(desk):
