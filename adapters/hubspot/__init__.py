@@ -70,6 +70,7 @@ class HubSpot:
         self._api = api
         self._auth = auth
         self._daily_share = daily_share
+        self._under_way = 0  # batches of writes that no answer has counted yet
         self._switches = {switch.name: str(switch.default) for switch in SWITCHES}
         self._schemas: dict[str, tuple[datetime, Mapping[str, FieldInfo]]] = {}
 
@@ -145,16 +146,21 @@ class HubSpot:
         spent.
         """
         usage = self._api.usage
-        if usage is not None and usage.used_share >= self._daily_share:
+        used = usage.share_with(self._under_way) if usage is not None else 0.0
+        if used >= self._daily_share:
             raise RetryLater(
-                f"{usage.used_share:.0%} of this HubSpot account's calls for today are used, and the connector stops"
-                f" writing at {self._daily_share:.0%}.",
+                f"{used:.0%} of this HubSpot account's calls for today are used, and the connector stops writing at"
+                f" {self._daily_share:.0%}.",
                 next_step="Writing goes on tomorrow; or raise HUBSPOT_DAILY_SHARE.",
                 after=self._api.until_midnight(),
             )
-        return await pushing.push(
-            pushing.Pushing(self._api, self._checking, self._switches["backward_lifecycle"]), batch
-        )
+        self._under_way += 1
+        try:
+            return await pushing.push(
+                pushing.Pushing(self._api, self._checking, self._switches["backward_lifecycle"]), batch
+            )
+        finally:
+            self._under_way -= 1
 
     async def estimate(self, stream: str, within: Range) -> Estimate:
         """See `adapters.hubspot.backfill`."""

@@ -119,10 +119,9 @@ class Usage:
     allowed: int
     remaining: int
 
-    @property
-    def used_share(self) -> float:
-        """0 to 1."""
-        return (self.allowed - self.remaining) / self.allowed if self.allowed > 0 else 0.0
+    def share_with(self, more: int) -> float:
+        """What is used of the day once so many calls more are counted, 0 to 1."""
+        return (self.allowed - self.remaining + more) / self.allowed if self.allowed > 0 else 0.0
 
 
 class Api:
