@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from connector.core.model import JsonValue, Quarantined, RecordState, Ref, VendorEvent, VendorRecord
@@ -83,11 +84,18 @@ def moment(value: Any) -> datetime | None:
     if isinstance(value, bool):
         raise UnreadableError(f"{value} is not a time")
     try:
+        if type(value) is str and value[4:5] == "-":  # a year first: no number, and nearly all are such
+            read = datetime.fromisoformat(value)
+            return read if read.tzinfo is UTC else _in_utc(read)
         if isinstance(value, (int, float)) or re.fullmatch(r"-?\d{9,}", str(value)):
             return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(value))
         read = datetime.fromisoformat(str(value))
     except (ValueError, OverflowError):
         raise UnreadableError(f"{str(value)[:40]!r} is not a time") from None
+    return _in_utc(read)
+
+
+def _in_utc(read: datetime) -> datetime:
     return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
 
 
@@ -104,6 +112,8 @@ def values_of(row: Mapping[str, Any]) -> dict[str, JsonValue]:
     properties = row.get("properties")
     if not isinstance(properties, Mapping):
         raise UnreadableError("it has no properties")
+    if "" not in properties.values():
+        return dict(properties)
     return {key: (None if value == "" else value) for key, value in properties.items()}
 
 
@@ -146,17 +156,20 @@ def record(row: Any, object_: str, kind: str, *, archived: bool = False) -> Vend
 
 def merged_ids(values: Mapping[str, Any]) -> tuple[str, ...]:
     """`hs_merged_object_ids`: the ids this record absorbed, chains included, separated by semicolons."""
-    text = str(values.get("hs_merged_object_ids") or "")
-    ids = (part.strip() for part in text.split(";"))
+    text = values.get("hs_merged_object_ids")
+    if not text:
+        return ()
+    ids = (part.strip() for part in str(text).split(";"))
     return tuple(dict.fromkeys(part for part in ids if part.isdigit()))
 
 
 def counterparts(values: Mapping[str, Any]) -> tuple[Ref, ...]:
     """The same person in Salesforce, as HubSpot's own integration wrote it on the contact."""
-    found = (
-        ("Lead", values.get("salesforceleadid") or values.get("hs_salesforceleadid"), "00Q"),
-        ("Contact", values.get("salesforcecontactid") or values.get("hs_salesforcecontactid"), "003"),
-    )
+    lead = values.get("salesforceleadid") or values.get("hs_salesforceleadid")
+    contact = values.get("salesforcecontactid") or values.get("hs_salesforcecontactid")
+    if not lead and not contact:
+        return ()
+    found = (("Lead", lead, "00Q"), ("Contact", contact, "003"))
     return tuple(
         Ref("salesforce", object_, long_id(str(id_).strip()))
         for object_, id_, prefix in found
@@ -181,8 +194,16 @@ def stage_at(values: Mapping[str, Any]) -> datetime | None:
     stage = values.get("lifecyclestage")
     if not stage:
         return None
-    dates = (lenient_moment(values.get(name.format(stage))) for name in STAGE_DATES)
-    return next((date for date in dates if date is not None), None)
+    for name in _stage_dates(str(stage)):
+        date = lenient_moment(values.get(name))
+        if date is not None:
+            return date
+    return None
+
+
+@lru_cache(maxsize=256)
+def _stage_dates(stage: str) -> tuple[str, ...]:
+    return tuple(name.format(stage) for name in STAGE_DATES)
 
 
 def stage_date_fields(schema: Mapping[str, FieldInfo]) -> frozenset[str]:

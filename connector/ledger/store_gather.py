@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 
@@ -21,7 +21,16 @@ from connector.core.model import (
 )
 from connector.core.normalize import keep_answer_date
 from connector.ledger import codec, store_lease
-from connector.ledger.hot import chunks, delete_in, known_people, mark_due, upsert, where_in
+from connector.ledger.hot import (
+    chunks,
+    delete_in,
+    known_people,
+    mark_due,
+    repeatable,
+    rows_by,
+    upsert,
+    where_in,
+)
 from connector.ledger.store_backfill import held_by, keep_place
 from connector.ledger.tables import (
     ADDRESS,
@@ -95,13 +104,12 @@ class _Change(Generic[R]):
     body: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """A record as it is stored, and as later rows of the page make it."""
 
     body: str
     vendor: str
-    changed_at: datetime
+    changed_at: Any  # as `time_to_db` makes it
     state: str
 
 
@@ -136,6 +144,7 @@ def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datet
     A row older than what is stored is left out, unless its state differs. `stored + duplicate` counts the rows
     of the page that are not quarantined, an engagement row once per record it is about.
     """
+    repeatable(db)
     store_lease.check(db, lease)
     tally = _Tally()
     _keep_people(db, page, at, tally)
@@ -169,50 +178,38 @@ def _keep_records(
 
     `dated(vendor, stored, new)` gives a record that is known the dates that it should keep.
     """
-    query = select(RECORD.c.ref, RECORD.c.body, RECORD.c.vendor, RECORD.c.changed_at, RECORD.c.state)
+    if not pairs:
+        return []
     names = [str(record.ref) for _, record in pairs]
-    rows = where_in(db, query.with_for_update(), RECORD.c.ref, names)
-    stored = {row.ref: _Known(row.body, row.vendor, row.changed_at, row.state) for row in rows}
+    columns = ("ref", *_Known._fields)
+    stored = {row[0]: _Known(*row[1:]) for row in rows_by(db, RECORD, columns, "ref", names, lock=True)}
     now = dict(stored)
     fresh: dict[str, R] = {}
+    dialect = db.dialect.name
     for name, (vendor, record) in zip(names, pairs, strict=True):
         known = now.get(name)
         if known is not None and dated is not None:
             record = dated(vendor, load(known.body), record)
         state = record.state.value
-        if known is not None and vendor.changed_at < known.changed_at and state == known.state:
+        changed_at = time_to_db(vendor.changed_at, dialect)
+        if known is not None and changed_at < known.changed_at and state == known.state:
             tally.duplicate += 1
             continue
-        row = _Known(dump(record), codec.told(vendor.values), vendor.changed_at, state)
+        row = _Known(dump(record), codec.told(vendor.values), changed_at, state)
         if known is not None and known == row:
             tally.duplicate += 1
             continue
         tally.stored += 1
         now[name] = row
         fresh[name] = record
-    dialect = db.dialect.name
     seen = time_to_db(at, dialect)
-    upsert(
-        db,
-        RECORD,
-        _RECORD_COLUMNS,
-        [
-            (
-                name,
-                kind,
-                fresh[name].ref.id,
-                (row := now[name]).body,
-                row.vendor,
-                _company_of(fresh[name]),
-                row.state,
-                page.first_load,
-                time_to_db(row.changed_at, dialect),
-                seen,
-            )
-            for name in sorted(fresh)
-        ],
-        ("ref",),
-    )
+    rows: list[tuple[Any, ...]] = []
+    for name in sorted(fresh):
+        body, told, changed_at, state = now[name]
+        new = fresh[name]
+        company = _company_of(new)
+        rows.append((name, kind, new.ref.id, body, told, company, state, page.first_load, changed_at, seen))
+    upsert(db, RECORD, _RECORD_COLUMNS, rows, ("ref",))
     before = {name: stored[name].body for name in fresh if name in stored}
     return [
         _Change(name, load(before[name]) if name in before else None, record, before.get(name))
@@ -226,6 +223,8 @@ def _company_of(record: PersonRecord | CompanyRecord | OpportunityRecord) -> str
 
 
 def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
+    if not page.people:
+        return
     written = _Written(db, [record.ref for _, record in page.people])
 
     def dated(vendor: VendorRecord, old: PersonRecord, new: PersonRecord) -> PersonRecord:
@@ -311,6 +310,8 @@ def _keep_companies(db: Connection, page: NormalizedPage, at: datetime, tally: _
     changes = _keep_records(
         db, "company", page.companies, codec.dump_company, codec.load_company, page, at, tally
     )
+    if not changes:
+        return
     moved = [
         change.name
         for change in changes
@@ -332,6 +333,8 @@ def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tall
         at,
         tally,
     )
+    if not changes:
+        return
     delete_in(db, ROLE, ROLE.c.opportunity, (c.name for c in changes if c.old is not None))
     roles = {(str(person), c.name) for c in changes for person in c.new.people}
     upsert(db, ROLE, ("person", "opportunity"), sorted(roles), ("person", "opportunity"))
@@ -464,6 +467,8 @@ def _stored_engagement(
 
 def _withdraw(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
     """Engagement that its vendor no longer has: kept as deleted, like what a vendor takes back with a word."""
+    if not page.vanished:
+        return
     of_stream = (ENGAGEMENT.c.crm == page.crm, ENGAGEMENT.c.stream == page.stream)
     query = select(ENGAGEMENT.c.about, ENGAGEMENT.c.email).where(*of_stream, ENGAGEMENT.c.deleted.is_(False))
     rows = list(where_in(db, query, ENGAGEMENT.c.key, page.vanished))
@@ -497,9 +502,12 @@ def _keep_readings(db: Connection, page: NormalizedPage, at: datetime) -> None:
     upsert(db, READING, ("ref", "counter", "value", "read_at"), rows, ("ref", "counter"))
 
 
+_ANY_IN_QUARANTINE = select(QUARANTINE.c.run).where(QUARANTINE.c.crm == bindparam("of")).limit(1)
+
+
 def _keep_quarantine(db: Connection, page: NormalizedPage, run: int, at: datetime) -> None:
     """Bad rows are kept with the reason; a record that reads well again leaves the quarantine."""
-    if db.execute(select(QUARANTINE.c.run).where(QUARANTINE.c.crm == page.crm).limit(1)).first():
+    if db.execute(_ANY_IN_QUARANTINE, {"of": page.crm}).first():
         told = (*page.people, *page.companies, *page.opportunities)
         well = {(vendor.ref.object, vendor.ref.id) for vendor, _ in told}
         for part in chunks(well):

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, update
 
 from connector.errors import LeaseBusy
-from connector.ledger.hot import insert_new
+from connector.ledger.hot import insert_new, rows_by
 from connector.ledger.tables import LEASE
 from connector.ledger.types import EPOCH, time_to_db
 from connector.ports import Lease
@@ -66,11 +66,9 @@ def holder(db: Connection, name: str, at: datetime) -> str | None:
 
 def check(db: Connection, lease: Lease) -> None:
     """That nobody took the lease over, nor it was released. The row stays locked until the transaction ends."""
-    row = db.execute(
-        select(LEASE.c.holder, LEASE.c.epoch).where(LEASE.c.name == lease.name).with_for_update()
-    ).first()
-    if row is None or row.holder != lease.holder or row.epoch != lease.epoch:
-        now = f"{row.holder or 'nobody'} holds it" if row is not None else "it was never taken"
+    row = next(rows_by(db, LEASE, ("holder", "epoch"), "name", [lease.name], lock=True), None)
+    if row != (lease.holder, lease.epoch):
+        now = f"{row[0] or 'nobody'} holds it" if row is not None else "it was never taken"
         raise LeaseBusy(
             f"lease lost: `{lease.name}` was {lease.holder}'s as number {lease.epoch}; now {now}.",
             next_step="Nothing of this step was saved. Run again; the work goes on from what is saved.",

@@ -238,17 +238,44 @@ def _prepare(shape: ObjectMapping, titles: tuple[TitleRow, ...]) -> _Ready:
 
 def _reader(one: FieldMap, titles: tuple[TitleRow, ...]) -> _Read:
     transform, kind, sources = one.transform, one.kind, one.sources
+    if (transform, kind) == ("text", "text") and one.values is None:
+        return lambda values, region: _first_text(values, sources)
     abroad = Around(None, titles)
+
+    def value_of(raw: JsonValue, region: str | None) -> Value:
+        if one.values is not None:
+            raw = _translated(raw, one)
+        return _of_kind(apply(transform, raw, abroad if region is None else Around(region, titles)), kind)
+
+    again = value_of if transform in _UNLIKE else lru_cache(maxsize=2_000)(value_of)
 
     def read(values: Mapping[str, JsonValue], region: str | None) -> Value:
         raw = first_filled(values, sources)
         if raw is None:
             return None
-        if one.values is not None:
-            raw = _translated(raw, one)
-        return _of_kind(apply(transform, raw, abroad if region is None else Around(region, titles)), kind)
+        # 1, 1.0 and True are one key of a cache, and a long text is not worth keeping.
+        return (again if type(raw) is str and len(raw) <= 60 else value_of)(raw, region)
 
     return read
+
+
+_UNLIKE = frozenset({"email", "phone", "date", "datetime"})
+"""Transforms of values that hardly two records have in common: looking them up costs more than reading them."""
+
+
+def _first_text(values: Mapping[str, JsonValue], names: Sequence[str]) -> str | None:
+    """What `first_filled` finds, as text: most fields are read this way."""
+    for name in names:
+        raw = values.get(name)
+        if raw is None:
+            continue
+        found = transforms.text(raw)
+        if type(raw) is str:
+            if found is not None:
+                return found
+        elif not transforms.is_blank(raw):
+            return found
+    return None
 
 
 def _translated(raw: JsonValue, one: FieldMap) -> JsonValue:

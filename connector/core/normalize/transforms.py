@@ -345,7 +345,7 @@ def _of_epoch(epoch: float) -> datetime | None:
 
 
 def _sane(when: datetime) -> datetime | None:
-    utc = when.astimezone(UTC)
+    utc = when if when.tzinfo is UTC else when.astimezone(UTC)
     return utc if 1900 <= utc.year <= 2200 else None
 
 
