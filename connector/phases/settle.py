@@ -23,11 +23,11 @@ async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: C
     is set aside, which makes its person due again in this run. Returns how many. Raises RetryLater when the CRM cannot
     be read now, or the second half gets no answer; what is under way stays so.
     """
-    rows = await ledger.sending(adapter.crm)
-    if not rows:
+    if not await ledger.sending(adapter.crm):
         return 0
     hold = Heartbeat(ledger, clock, await acquired(ledger, f"push:{adapter.crm}", holder, clock))
     try:
+        rows = await ledger.sending(adapter.crm)  # whoever was at work may have received them meanwhile
         await _end_jobs(adapter, rows, hold)
         fields = wanted_fields(mapping)
         for start in range(0, len(rows), adapter.limits.read_batch):

@@ -188,7 +188,7 @@ def test_killed_without_warning_the_same_command_goes_on_after_the_last_page(
 
     document = json.loads(done.stdout)
     assert "going on" in done.stderr
-    assert document["status"] == "succeeded"
+    assert document["status"] == "succeeded", document
     assert document["crms"]["hubspot"]["fetched"]["contacts"]["rows"] == PEOPLE - 200, (
         "no page was read again"
     )
@@ -255,7 +255,7 @@ def test_with_a_sidecar_alive_the_command_leaves_the_work_to_it_and_follows(
         _, log = sidecar.communicate(timeout=60)
 
     document = json.loads(done.stdout)
-    assert document["status"] == "succeeded"
+    assert document["status"] == "succeeded", document
     assert document["backfill"]["rows"] == PEOPLE
     assert '"event": "backfill ended"' in log
     assert "Traceback" not in log

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-from connector.core.model import Ref
+from connector.core.model import Outcome, Receipt, Ref
+from connector.phases.settle import settle
 from connector.ports import CrmCounts
 from connector.sandbox.faults import Fault
 from tests.stories.world import START, QuickClock, Somebody, World, somebody, world
@@ -168,3 +170,45 @@ async def test_a_rejected_write_is_tried_again_after_a_day_though_its_person_was
         assert between.people >= 1
         assert between.crms["salesforce"].planned == 0
         assert lead in due_tomorrow
+
+
+class HandsOver(QuickClock):
+    """Whoever holds the push is done while somebody else waits for it."""
+
+    def __init__(self, done: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(START)
+        self._done: Callable[[], Awaitable[None]] | None = done
+
+    async def sleep(self, span: timedelta) -> None:
+        if self._done is not None:
+            done, self._done = self._done, None
+            await done()
+        await super().sleep(span)
+
+
+async def test_writes_that_another_process_received_while_we_waited_for_it_are_not_settled_again(
+    database_url: str,
+) -> None:
+    async with world(database_url, people=30, clock=QuickClock(START)) as made:
+        planned = await made.sync(plan_only=True)
+        ledger = made.ledger
+        lease = await ledger.acquire("push:hubspot", "another process", made.clock.now())
+        plan = planned.plans["hubspot"]
+        rows = await ledger.plan_rows(plan, status="waiting")
+        await ledger.mark_sending(rows, [], lease, made.clock.now())
+
+        async def done() -> None:
+            receipts = [Receipt(row.id, Outcome.WRITTEN) for row in rows]
+            await ledger.receive(rows, receipts, lease, made.clock.now())
+            await ledger.release(lease)
+
+        settled = await settle(
+            made.adapters["hubspot"],
+            made.definition.mappings["hubspot"],
+            ledger,
+            HandsOver(done),
+            holder="story",
+        )
+
+        assert settled == 0
+        assert {row.status for row in await ledger.plan_rows(plan) if row.writes} == {"written"}
