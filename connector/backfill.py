@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue
 from connector.core.names import nearest
+from connector.core.refs import RefSet
 from connector.errors import FixConfig, LeaseBusy, StopRun
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
@@ -328,14 +329,14 @@ async def _sum_up(attempt: _Attempt, stop: Stop | None) -> None:
     decided = counts.held_back + sum(
         getattr(counts, name) for name in ("written", "rejected", "unknown", "set_aside", "waiting")
     )
-    seen = done.tallies[attempt.crm].seen if attempt.crm in done.tallies else set()
-    undecided = {ref for ref in gathered.touched - seen if ref.crm == attempt.crm} if stop else set()
-    only_read = gathered.records - seen - undecided
-    counts.waiting += len(undecided)
-    counts.planned = decided - counts.held_back + len(undecided)
-    counts.unchanged = len(seen) - decided + len(only_read)
+    seen = done.tallies[attempt.crm].seen if attempt.crm in done.tallies else RefSet()
+    undecided = gathered.touched.beside(seen, crm=attempt.crm) if stop else 0
+    only_read = gathered.records.beside(seen, *([gathered.touched] if stop else []))
+    counts.waiting += undecided
+    counts.planned = decided - counts.held_back + undecided
+    counts.unchanged = len(seen) - decided + only_read
     counts.quarantined = len(gathered.quarantined)
-    counts.read = len(seen) + len(undecided) + len(only_read) + counts.quarantined
+    counts.read = len(seen) + undecided + only_read + counts.quarantined
     counts.fetched = gathered.fetched
     for stream, why in gathered.failed.items():
         counts.error = joined(counts.error, f"{stream}: {why}")

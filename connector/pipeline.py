@@ -276,7 +276,7 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
         counts, tally = result.crms[crm], decided.tallies[crm]
         counts.fetched = found.fetched
         counts.quarantined = len(found.quarantined)
-        only_fetched = len(found.records - tally.seen)
+        only_fetched = found.records.beside(tally.seen)
         counts.planned, counts.held_back = tally.planned, tally.held_back
         counts.unchanged = tally.unchanged + only_fetched
         counts.read = len(tally.seen) + only_fetched + counts.quarantined

@@ -27,6 +27,7 @@ from connector.core.normalize import (
     scanner_rules,
     set_aside_scanners,
 )
+from connector.core.refs import RefSet
 from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
@@ -46,7 +47,7 @@ Schemas = Mapping[str, Mapping[str, Mapping[str, FieldInfo]]]
 class CrmTally:
     """What deciding meant for the target records of one CRM, each counted once."""
 
-    seen: set[Ref] = field(default_factory=set)
+    seen: RefSet = field(default_factory=RefSet)
     planned: int = 0
     held_back: int = 0
     unchanged: int = 0
@@ -405,9 +406,8 @@ def _noticed(record: PersonRecord, facts: Facts) -> datetime | None:
 
 
 def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: CrmMapping) -> None:
-    if record.ref in tally.seen:
+    if not tally.seen.add(record.ref):
         return
-    tally.seen.add(record.ref)
     lines = mapping.objects[record.ref.object].write
     tally.holding += any(record.held.get(line.to) not in (None, "") for line in lines)
     if write.fate == "planned":

@@ -29,6 +29,7 @@ from connector.core.normalize import (
     normalize_opportunity,
     normalize_person,
 )
+from connector.core.refs import RefSet
 from connector.errors import ConnectorError, LeaseBusy, RetryLater, SkipRecord
 from connector.phases.census import followed_up
 from connector.phases.lease import acquired, extended
@@ -40,11 +41,11 @@ class Gathered:
     """What gathering one CRM brought."""
 
     fetched: dict[str, Fetched] = field(default_factory=dict)
-    records: set[Ref] = field(default_factory=set)  # live person records fetched, each once
+    records: RefSet = field(default_factory=RefSet)  # live person records fetched, each once
     quarantined: set[tuple[str, str]] = field(
         default_factory=set
     )  # person records that could not be processed
-    touched: set[Ref] = field(default_factory=set)  # person records that became due by what was read
+    touched: RefSet = field(default_factory=RefSet)  # person records that became due by what a backfill read
     failed: dict[str, str] = field(default_factory=dict)  # stream -> what went wrong
     first_load: bool = False
 
@@ -94,7 +95,8 @@ class Intake:
         counts.quarantined += kept.quarantined
         known = kept.stored + kept.duplicate + kept.quarantined
         counts.ignored += max(page.fetched - known, 0)
-        self.gathered.touched |= kept.touched
+        if self.backfill is not None:
+            self.gathered.touched.update(kept.touched)
         self.progress(self.source.crm, stream.name, counts.rows)
         return lease, kept
 
