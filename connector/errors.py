@@ -33,14 +33,20 @@ class Problem:
     line: int | None = None
     column: int | None = None
 
-    def __str__(self) -> str:
-        place = self.file
-        if self.line is not None:
-            place += f":{self.line}:{self.column or 1}"
+    @property
+    def place(self) -> str:
+        """`file:line:column`, as far as known."""
+        return self.file if self.line is None else f"{self.file}:{self.line}:{self.column or 1}"
+
+    @property
+    def said(self) -> str:
+        """What is wrong at which key, with the nearest right name."""
         dotted = ".".join(str(part) for part in self.path)
         hint = f" Did you mean `{self.nearest}`?" if self.nearest else ""
-        head = ": ".join(part for part in (place, dotted) if part)
-        return f"{head}: {self.what}{hint}" if head else f"{self.what}{hint}"
+        return f"{dotted}: {self.what}{hint}" if dotted else f"{self.what}{hint}"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.said}" if self.place else self.said
 
 
 class ConnectorError(Exception):

@@ -302,7 +302,7 @@ async def _push_all(
         plan, tally = decided.plans[crm], decided.tallies[crm]
         if not tally.planned:
             lease = await acquired(ledger, f"push:{crm}", holder, clock)
-            await ledger.close_plan(plan, "applied", lease, clock.now())
+            await ledger.close_plan(plan, "empty", lease, clock.now())
             await ledger.release(lease)
             return Pushed()
         mapping = definition.mappings[crm]

@@ -590,7 +590,7 @@ class PlanRow:
 
 @dataclass(frozen=True, slots=True)
 class PlanInfo:
-    """A plan in one line. `status`: open, applied, superseded, discarded, expired."""
+    """A plan in one line. `status`: open, applied, empty (nothing could be sent), superseded, discarded, expired."""
 
     id: int
     run: int

@@ -222,12 +222,12 @@ def connected(variables: Mapping[str, str]) -> bool:
 
 def connect(variables: Mapping[str, str], clock: Clock, store: TokenStore | None) -> HubSpot:
     """The adapter for these variables. Sends nothing. Raises FixConfig with every problem at once."""
-    api, auth, daily_share = _connection(variables, clock, store)
+    api, auth, daily_share = _connection(variables, clock, store, ACCESS_TOKEN)
     return HubSpot(api, auth, daily_share=daily_share)
 
 
 def _connection(
-    variables: Mapping[str, str], clock: Clock, store: TokenStore | None
+    variables: Mapping[str, str], clock: Clock, store: TokenStore | None, token_variable: str
 ) -> tuple[Api, StaticToken | OAuth, float]:
     problems: list[Problem] = []
 
@@ -235,7 +235,8 @@ def _connection(
         try:
             return read(variables.get(name) or DEFAULTS[name])
         except FixConfig as error:
-            problems.append(Problem((name,), f"{error.message} {error.next_step}".strip()))
+            message = error.message.removeprefix(f"{name} ")
+            problems.append(Problem((name,), f"{message} {error.next_step}".strip()))
         except ValueError as error:
             problems.append(Problem((name,), str(error)))
         return None
@@ -244,22 +245,25 @@ def _connection(
     paths = tried("HUBSPOT_API_VERSION", lambda text: Paths(text.strip()))
     rate_share = tried("HUBSPOT_RATE_SHARE", _share)
     daily_share = tried("HUBSPOT_DAILY_SHARE", _share)
-    token = (variables.get("HUBSPOT_ACCESS_TOKEN") or "").strip()
+    fine = not problems
+    token = (variables.get(token_variable) or "").strip()
     oauth = {name: (variables.get(name) or "").strip() for name in OAUTH}
     if not token:
         problems += [Problem((name,), "is not set") for name, value in oauth.items() if not value]
     elif any(character.isspace() or ord(character) > 126 for character in token):
-        problems.append(Problem(("HUBSPOT_ACCESS_TOKEN",), "holds characters that no token has"))
+        problems.append(Problem((token_variable,), "holds characters that no token has"))
     if problems:
         raise FixConfig(
             "HubSpot cannot be connected with these settings.",
             next_step="Set HUBSPOT_ACCESS_TOKEN, or all three of HUBSPOT_CLIENT_ID, HUBSPOT_CLIENT_SECRET and"
-            " HUBSPOT_REFRESH_TOKEN.",
+            " HUBSPOT_REFRESH_TOKEN."
+            if fine
+            else "Correct them; docs/reference/settings.md says what each takes.",
             problems=problems,
         )
     auth: StaticToken | OAuth
     if token:
-        auth = StaticToken(token)
+        auth = StaticToken(token, token_variable)
     else:
         auth = OAuth(
             base_url,
@@ -292,10 +296,8 @@ def build_sandbox(*arguments: Any, **options: Any) -> object:
 
 def admin(variables: Mapping[str, str], clock: Clock) -> CrmAdmin:
     """Set-up by HUBSPOT_ADMIN_TOKEN where it is set, else by the connector's own credentials. Sends nothing."""
-    token = (variables.get(ADMIN_TOKEN) or "").strip()
-    api, auth, _ = _connection(
-        {**variables, "HUBSPOT_ACCESS_TOKEN": token} if token else variables, clock, None
-    )
+    own = (variables.get(ADMIN_TOKEN) or "").strip()
+    api, auth, _ = _connection(variables, clock, None, ADMIN_TOKEN if own else ACCESS_TOKEN)
     return setup.Admin(api, auth)
 
 
@@ -311,6 +313,7 @@ VARIABLES = (
         "HUBSPOT_DAILY_SHARE", "share of the day's calls, everybody's counted, at which writing stops", "0.3"
     ),
 )
+ACCESS_TOKEN = "HUBSPOT_ACCESS_TOKEN"  # noqa: S105  (a name)
 ADMIN_TOKEN = "HUBSPOT_ADMIN_TOKEN"  # noqa: S105  (a name)
 ADMIN_VARIABLES = (
     Variable(

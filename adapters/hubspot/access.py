@@ -56,7 +56,7 @@ def access(mapping: CrmMapping) -> Sequence[Access]:
             found.append(Access(f"read {plural}", rights, tuple(reads), without=without))
     for name in mapping.engagement:
         if name != COUNTERS:
-            types = ", ".join(mapping.engagement[name].source_of) or "its events"
+            types = ", ".join(sorted(mapping.engagement[name].source_of)) or "its events"
             found.append(
                 Access(
                     f"read {name}",

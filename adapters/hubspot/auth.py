@@ -35,8 +35,9 @@ RENEW_AT = 0.8  # of a token's life: HubSpot asks not to wait for the 401
 class StaticToken:
     """A private app's token or a service key; the two are sent alike."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, variable: str) -> None:
         remember_secrets([token])
+        self._variable = variable
         self._headers = {"authorization": f"Bearer {token}"}
 
     async def headers(self, force_refresh: bool) -> Mapping[str, str]:
@@ -44,7 +45,7 @@ class StaticToken:
         if force_refresh:
             raise FixConfig(
                 "HubSpot refused the access token.",
-                next_step="Set HUBSPOT_ACCESS_TOKEN to a valid token: is the app or service key still there?",
+                next_step=f"Set {self._variable} to a valid token: is the app or service key still there?",
             )
         return self._headers
 

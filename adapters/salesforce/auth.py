@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,6 +98,7 @@ class Grant:
     refresh_token: str = ""
     access_token: str = ""
     audience: str = ""
+    by_admin: bool = False  # of the SALESFORCE_ADMIN_* variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +176,18 @@ def admin_grant_of(variables: Mapping[str, str]) -> Grant | None:
         "SALESFORCE_LOGIN_URL", variables.get("SALESFORCE_LOGIN_URL", "https://login.salesforce.com")
     )
     try:
-        return grant_of(plain)
+        return replace(grant_of(plain), by_admin=True)
     except FixConfig as error:
-        message, step = (
-            re.sub(r"SALESFORCE_(?!ADMIN_)", "SALESFORCE_ADMIN_", text)
-            for text in (error.message, error.next_step)
-        )
-        raise FixConfig(message, next_step=step) from error
+        raise _for_admin(error) from error
+
+
+def _for_admin(error: FixConfig) -> FixConfig:
+    """The same, with the variables named that the administrator's login is made of."""
+    message, step = (
+        re.sub(r"SALESFORCE_(?!ADMIN_)", "SALESFORCE_ADMIN_", text)
+        for text in (error.message, error.next_step)
+    )
+    return FixConfig(message, next_step=step, where=error.where)
 
 
 def _login_url(value: str, variable: str = "SALESFORCE_LOGIN_URL") -> str:
@@ -244,7 +250,12 @@ class Login:
         """The present session; one login for all who wait for it."""
         async with self._lock:
             if self._session is None or force_refresh:
-                self._session = await self._log_in()
+                try:
+                    self._session = await self._log_in()
+                except FixConfig as error:
+                    if not self._grant.by_admin:
+                        raise
+                    raise _for_admin(error) from error
             return self._session
 
     def instance_url(self) -> str:

@@ -426,14 +426,15 @@ class Rest:
                 next_step=f"Give the integration user read access to {source}.",
             ) from refused
         self._hidden[source] = (self._clock.now(), before | frozenset(hidden))
-        for name in hidden:
-            if (source, name) not in self._warned:
-                self._warned.add((source, name))
-                log.warning(
-                    "salesforce_field_hidden",
-                    field=f"{source}.{name}",
-                    hint="It does not exist or field-level security hides it; it is read as blank.",
-                )
+        untold = [name for name in hidden if (source, name) not in self._warned]
+        self._warned.update((source, name) for name in untold)
+        if untold:
+            log.warning(
+                "salesforce_fields_hidden",
+                object=source,
+                fields=", ".join(untold),
+                hint="They do not exist or field-level security hides them; they are read as blank.",
+            )
 
     async def _is_there(self, source: str, path: str) -> bool:
         described = await self.describe(source)

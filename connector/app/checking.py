@@ -15,10 +15,18 @@ from pathlib import Path
 from connector.app.definition import CRITERIA, Files, read_files, refuse_red, texts_of
 from connector.app.files import load_document
 from connector.app.settings import Settings, documented_settings, load_settings, misspelt, variables_of
-from connector.app.wiring import SystemClock, connect, has_refresh_token, plugins, token_store, unconnected
+from connector.app.wiring import (
+    SystemClock,
+    connect,
+    has_refresh_token,
+    nothing_connected,
+    plugins,
+    token_store,
+    unconnected,
+)
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
-from connector.errors import ConnectorError, FixConfig
+from connector.errors import ConnectorError, FixConfig, Problem
 from connector.insight.portable import unresolved
 from connector.insight.schema import hold_against
 from connector.ledger import SqlLedger, open_ledger
@@ -47,6 +55,7 @@ class Report:
 
     common: list[Finding] = field(default_factory=list)
     crms: dict[str, CrmReport] = field(default_factory=dict)
+    files: Sequence[Problem] = ()  # with line and column; each is a finding of `common` too
 
     def count(self, level: str) -> int:
         """How many findings of a level."""
@@ -85,7 +94,11 @@ async def examine(
     if thorough:
         report.common += _misspelt()
     files = read_files(folder, plugins())
-    report.common += [Finding("problem", "files", str(problem)) for problem in files.problems]
+    report.files = files.problems
+    report.common += [
+        _of_problem(problem, "files", "Correct the file; the last good version stays in force.")
+        for problem in files.problems
+    ]
     if thorough and files.criteria is not None:
         report.common += _judged(files)
     needed = thorough or settings.secret_key is not None
@@ -99,6 +112,9 @@ async def examine(
         ]
         for found in await asyncio.gather(*looks):
             report.crms[found.crm] = found
+    if thorough and not named and not any(each.connected for each in report.crms.values()):
+        error = nothing_connected()
+        report.common.append(Finding("problem", "credentials", error.message, error.next_step))
     return report
 
 
@@ -174,15 +190,8 @@ async def _look(
     try:
         variables = variables_of(plugin.variables)
         report.connected = plugin.connected(variables)
-        if mapping is None and (named or report.connected) and not (folder / f"{plugin.crm}.yaml").is_file():
-            report.findings.append(
-                Finding(
-                    "problem",
-                    "files",
-                    f"there is no {plugin.crm}.yaml in {folder}",
-                    "`connector init` writes a starter.",
-                )
-            )
+        if mapping is None and (named or report.connected):
+            report.findings.append(_unmapped(folder / f"{plugin.crm}.yaml"))
         if not report.connected:
             if thorough:
                 error = unconnected(plugin)
@@ -210,6 +219,19 @@ async def _look(
     finally:
         await adapter.close()
     return report
+
+
+def _unmapped(path: Path) -> Finding:
+    if path.is_file():
+        return Finding(
+            "warning",
+            path.name,
+            "cannot be read as it stands, so rights, fields and options were not looked at",
+            "Correct it, then check again.",
+        )
+    return Finding(
+        "problem", "files", f"there is no {path.name} in {path.parent}", "`connector init` writes a starter."
+    )
 
 
 def _names_left(path: Path) -> list[Finding]:
@@ -341,5 +363,9 @@ def _allowance(told: Allowance | None) -> list[Finding]:
 def as_findings(error: ConnectorError, where: str) -> list[Finding]:
     """An error as problems, each of its own where it carries several."""
     if isinstance(error, FixConfig) and error.problems:
-        return [Finding("problem", where, str(problem), error.next_step) for problem in error.problems]
+        return [_of_problem(problem, where, error.next_step) for problem in error.problems]
     return [Finding("problem", error.where or where, error.message, error.next_step)]
+
+
+def _of_problem(problem: Problem, where: str, next_step: str) -> Finding:
+    return Finding("problem", problem.place or where, problem.said, next_step)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -73,15 +74,5 @@ def _document(error: ConnectorError) -> dict[str, Any]:
         "where": error.where,
     }
     if isinstance(error, FixConfig):
-        document["problems"] = [
-            {
-                "file": problem.file,
-                "line": problem.line,
-                "column": problem.column,
-                "path": list(problem.path),
-                "what": problem.what,
-                "nearest": problem.nearest,
-            }
-            for problem in error.problems
-        ]
+        document["problems"] = [asdict(problem) for problem in error.problems]
     return document

@@ -117,10 +117,7 @@ async def wired(
             )
         ready[plugin.crm] = (plugin, variables)
     if not ready:
-        raise FixConfig(
-            "No CRM is connected.",
-            next_step="Set the credentials of at least one (docs/how-to), or try `connector demo`.",
-        )
+        raise nothing_connected()
     connected: dict[str, Adapter] = {}
     ledger = open_ledger(settings.database_url)
     try:
@@ -166,7 +163,18 @@ def has_refresh_token(variables: Mapping[str, str]) -> bool:
     return any(name.endswith("_REFRESH_TOKEN") and value for name, value in variables.items())
 
 
+def nothing_connected() -> FixConfig:
+    """What to tell when no CRM at all has credentials."""
+    return FixConfig(
+        "No CRM is connected.",
+        next_step="Set the credentials of at least one (docs/how-to), or try `connector demo`.",
+    )
+
+
 def unconnected(plugin: Plugin) -> FixConfig:
     """What to tell when a CRM is asked for that has no credentials."""
-    names = ", ".join(variable.name for variable in plugin.variables if variable.secret)
-    return FixConfig(f"{plugin.title} is not connected.", next_step=f"Set its credentials ({names}).")
+    first = next(variable.name for variable in plugin.variables if variable.secret)
+    return FixConfig(
+        f"{plugin.title} is not connected.",
+        next_step=f"Set its credentials: {first}, or another way in (docs/how-to/connect-{plugin.crm}.md).",
+    )

@@ -318,7 +318,7 @@ class SqlLedger:
         return await self._db.write(store_push.wait, plan, reason, lease, at)
 
     async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime) -> None:
-        """End a plan: applied, superseded, discarded or expired."""
+        """End a plan: applied, empty, superseded, discarded or expired."""
         await self._db.write(store_push.close_plan, plan, status, lease, at)
 
     # questions

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from connector.core.model import JsonValue
-from connector.errors import StopRun
+from connector.errors import FixConfig, StopRun
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import mark_due
 from connector.ledger.tables import BACKFILL, BACKFILL_STREAM, DUE, LEASE, PLAN, PLAN_ROW, RUN
@@ -224,10 +224,10 @@ def settle(db: Connection, number: int, status: str, reason: str, at: datetime) 
 
 def wish(db: Connection, number: int, wish: str, at: datetime) -> Backfill:
     """`pause`, `cancel` or `resume` from outside. A runner that is alive sees it at its next page; without one it
-    holds at once. Raises StopRun for a backfill that has ended."""
+    holds at once. Raises FixConfig for a backfill that has ended."""
     known = _known(db, number)
     if known.status not in UNFINISHED:
-        raise StopRun(
+        raise FixConfig(
             f"The backfill of run {known.run} is {known.status} already.",
             next_step="`connector runs list` shows what is under way.",
             where=known.crm,

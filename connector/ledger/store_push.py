@@ -291,7 +291,7 @@ def wait(db: Connection, plan: int, reason: str, lease: Lease, at: datetime) -> 
 
 
 def close_plan(db: Connection, plan: int, status: str, lease: Lease, at: datetime) -> None:
-    """End a plan: applied, superseded, discarded or expired (or `open` again, to wait).
+    """End a plan: applied, empty, superseded, discarded or expired (or `open` again, to wait).
 
     Discarded: its unsent differences are refused until the desired value changes. Superseded or expired: their
     records are due again.

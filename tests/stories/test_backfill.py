@@ -409,7 +409,7 @@ async def test_a_backfill_that_nobody_runs_is_cancelled_at_once(database_url: st
         assert run.status == "cancelled"
         with pytest.raises(StopRun, match="cancelled"):
             await made.backfill(ended)
-        with pytest.raises(StopRun, match="cancelled already"):
+        with pytest.raises(FixConfig, match="cancelled already"):
             await made.ledger.wish_backfill(asked.id, "pause", made.clock.now())
 
 

@@ -217,7 +217,7 @@ def test_cancelled_from_another_shell_it_ends_at_its_next_page(
     assert document["status"] == document["backfill"]["status"] == "cancelled"
     assert document["backfill"]["rows"] < PEOPLE + 100
     assert "Traceback" not in errors
-    refused = answer(environment, "runs", "resume", str(number), code=1)
+    refused = answer(environment, "runs", "resume", str(number), code=2)
     assert "cancelled" in refused["error"]["message"]
 
 
@@ -299,3 +299,26 @@ def test_at_a_terminal_it_asks_and_shows_a_bar_with_rate_and_time_left(
 )
 def test_the_pace_is_told_with_rate_and_time_left(rows: int, share: float, seconds: float, said: str) -> None:
     assert Pace(100, 0.0, 5.0).line(rows, share, 5.0 + seconds) == said
+
+
+def test_a_first_backfill_says_that_it_is_no_first_sync_and_an_ended_one_is_not_resumed(
+    environment: dict[str, str],
+) -> None:
+    words = ("backfill", "hubspot", "--object", "contacts")
+    done = run(environment, *words, "--yes", "--json", code=0)
+    number = str(json.loads(done.stdout)["run"])
+
+    refused = {wish: answer(environment, "runs", wish, number, code=2) for wish in ("resume", "pause")}
+    answer(environment, "sync", "hubspot", "--yes", code=None)
+    again = run(environment, *words, code=3)
+
+    assert "was never synced into this ledger" in done.stderr
+    assert "was never synced" not in again.stderr
+    assert all("is succeeded already" in each["error"]["message"] for each in refused.values())
+
+
+def test_an_estimate_of_streams_that_nobody_counts_is_no_zero(environment: dict[str, str]) -> None:
+    done = run(environment, "backfill", "hubspot", "--object", "email_events", code=3)
+
+    [in_all] = [line for line in done.stderr.splitlines() if "in all" in line]
+    assert "not counted" in in_all

@@ -305,4 +305,5 @@ def test_a_file_that_is_no_definition_is_exit_2_and_named(
     code, said, _ = connector("mapping", "check", "--mappings", str(tmp_path / "mine"))
 
     assert code == 2
-    assert any(problem["file"].endswith(file) for problem in said["error"]["problems"])
+    assert all(problem["file"].endswith(file) and problem["what"] for problem in said["files"])
+    assert said["files"]

@@ -281,3 +281,40 @@ def test_names_that_an_import_left_are_problems(environment: dict[str, str]) -> 
     document = answer(environment, "check", "hubspot", code=2)
 
     assert any("${form:Gone}" in each["what"] for each in findings(document, "hubspot"))
+
+
+def test_that_no_crm_is_connected_is_a_problem_and_not_all_well(environment: dict[str, str]) -> None:
+    bare = {name: value for name, value in environment.items() if name.startswith("CONNECTOR")}
+
+    document = answer(bare, "check", code=2)
+
+    [told] = [each for each in findings(document) if each["level"] == "problem"]
+    assert (told["where"], told["what"]) == ("credentials", "No CRM is connected.")
+    assert told["next_step"]
+
+
+def test_a_mapping_that_cannot_be_read_is_not_called_all_well(environment: dict[str, str]) -> None:
+    spoil(environment, "hubspot.yaml", "rule: always", "rule: allways")
+
+    document = answer(environment, "check", code=2)
+
+    [wrong] = [each for each in findings(document) if each["level"] == "problem"]
+    place, line, column = wrong["where"].rsplit(":", 2)
+    assert place.endswith("hubspot.yaml")
+    assert int(line) > 1
+    assert int(column) > 1
+    assert "Did you mean `always`?" in wrong["what"]
+    assert [each["where"] for each in findings(document, "hubspot")] == ["hubspot.yaml"]
+    assert not [each for each in findings(document, "salesforce") if each["level"] == "problem"]
+
+
+def test_an_address_that_is_refused_is_not_answered_with_advice_about_tokens(
+    environment: dict[str, str],
+) -> None:
+    wrong = {**environment, "HUBSPOT_BASE_URL": "http://hubspot.example"}
+
+    [told] = findings(answer(wrong, "check", "hubspot", code=2), "hubspot")
+
+    assert told["what"].startswith("HUBSPOT_BASE_URL: would send credentials to hubspot.example")
+    assert "https://" in told["what"]
+    assert "TOKEN" not in told["next_step"]

@@ -150,3 +150,26 @@ def test_an_unconnected_crm_and_a_missing_mapping_are_exit_2(
     assert "HUBSPOT_ACCESS_TOKEN" in no_credentials["error"]["next_step"]
     assert "connector init" in no_file["error"]["next_step"]
     assert "hubspot" in no_crm["error"]["next_step"]
+
+
+@pytest.mark.parametrize(
+    ("crm", "variable"),
+    [("hubspot", "HUBSPOT_ADMIN_TOKEN"), ("salesforce", "SALESFORCE_ADMIN_CLIENT_SECRET")],
+)
+def test_a_refused_administrator_is_told_by_the_variable_that_is_wrong(
+    environment: dict[str, str], crm: str, variable: str
+) -> None:
+    error = answer({**environment, variable: "opens-nothing"}, "setup", crm, code=2)["error"]
+
+    assert variable in error["next_step"]
+    assert "opens-nothing" not in json.dumps(error)
+
+
+def test_before_set_up_the_fields_that_are_not_there_are_warned_of_once_an_object_and_nothing_is_called_applied(
+    environment: dict[str, str],
+) -> None:
+    done = run(environment, "sync", "salesforce", "--plan-only", code=0)
+    plans = answer(environment, "plan", "list")["plans"]
+
+    assert done.stderr.count("salesforce_fields_hidden") == 2
+    assert [plan["status"] for plan in plans] == ["empty"]

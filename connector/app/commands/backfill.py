@@ -60,6 +60,7 @@ def backfill(
             if asked is None:
                 estimates = await _estimated(parts, crm, named, within)
                 tell_estimate(crm, estimates, adapter)
+                await _warn_of_a_first_time(parts.ledger, adapter)
                 if not (yes or _agreed()):
                     return _not_begun(flow.told(estimates, adapter.allowance()))
                 asked = await parts.ledger.ask_backfill(crm, named, within, yes, estimates, parts.clock.now())
@@ -131,7 +132,8 @@ def tell_estimate(crm: str, estimates: Mapping[str, Estimate], adapter: Adapter)
     for stream, each in estimates.items():
         rows = f"{each.rows:,}" if each.rows is not None else "not counted"
         table.add_row(stream, rows, f"{each.calls:,}", f"{each.seconds / 60:.1f}")
-    table.add_row("in all", f"{sums['records']:,}", f"{sums['calls']:,}", f"{sums['minutes']:.1f}")
+    counted = f"{sums['records']:,}" if len(sums["uncounted"]) < len(estimates) else "not counted"
+    table.add_row("in all", counted, f"{sums['calls']:,}", f"{sums['minutes']:.1f}")
     err.print(table)
     share, left = sums["share"], sums["left_today"]
     if isinstance(share, float) and isinstance(left, int):
@@ -141,6 +143,17 @@ def tell_estimate(crm: str, estimates: Mapping[str, Estimate], adapter: Adapter)
         )
         if isinstance(sums["calls"], int) and sums["calls"] > left:
             err.print("It stops where they are used up; the same command goes on tomorrow.", markup=False)
+
+
+async def _warn_of_a_first_time(ledger: SqlLedger, adapter: Adapter) -> None:
+    """A ledger that knows nothing else judges people by what this range holds of them."""
+    marks = [await ledger.cursor(adapter.crm, stream.name) for stream in adapter.streams()]
+    if not any(marks):
+        err.print(
+            f"{adapter.crm} was never synced into this ledger: whom this touches is judged by this range alone, and"
+            " written so. `connector sync` first reads all there is.",
+            markup=False,
+        )
 
 
 def _agreed() -> bool:

@@ -112,7 +112,7 @@ def _tell(report: Report, folder: Path, asked: Sequence[Plugin], answers: Sequen
     for crm, each in report.crms.items():
         name = f" ({each.account.name or each.account.id})" if each.account else ""
         _lines(f"{each.title}{name}", each.findings)
-        for switch in _switches(plugins[crm], each):
+        for switch in _switches(plugins[crm], each) if each.connected else ():
             learned = (
                 f"learned {when(switch['learned_at'])} UTC" if switch["learned_at"] else "not probed yet"
             )
@@ -252,7 +252,7 @@ def mapping_check(crms: list[str], *, mappings: Path | None, json: bool) -> int:
             {
                 "folder": str(folder),
                 "checked_live": [crm for crm, each in report.crms.items() if each.live],
-                "files": _said(report.common, "problem"),
+                "files": [asdict(problem) for problem in report.files],
                 "problems": {crm: _said(each.findings, "problem") for crm, each in report.crms.items()},
                 "warnings": {crm: _said(each.findings, "warning") for crm, each in report.crms.items()},
             }
@@ -260,7 +260,7 @@ def mapping_check(crms: list[str], *, mappings: Path | None, json: bool) -> int:
     else:
         _lines(f"Files in {folder}", report.common)
         for each in report.crms.values():
-            live = "and live fields" if each.live else "(not connected: the file alone)"
+            live = "and live fields" if each.connected else "(not connected: the file alone)"
             _lines(f"{each.title} {live}", each.findings)
     return exits.WRONG_CONFIG if report.count("problem") else exits.OK
 

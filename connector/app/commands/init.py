@@ -44,7 +44,9 @@ def init(folder: Path, *, json: bool) -> int:
     else:
         for path in files:
             out.print(f"wrote {folder / path}")
+        where = "" if folder == Path("mappings") else f"set CONNECTOR_MAPPINGS_DIR to {folder}, "
         out.print(
-            "Next: set the credentials (docs/how-to), then `connector check` and `connector sync --plan-only`."
+            f"Next: {where}set the credentials (docs/how-to), then `connector check` and `connector sync --plan-only`.",
+            markup=False,
         )
     return OK

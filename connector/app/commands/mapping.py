@@ -9,6 +9,7 @@ from connector.app.commands.check import mapping_of
 from connector.app.output import out, print_json
 from connector.app.settings import load_settings
 from connector.app.wiring import chosen
+from connector.core.mapping import COUNTERS
 
 
 def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
@@ -23,6 +24,9 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
                 "objects": {
                     name: {
                         "kind": each.kind,
+                        "emails": list(each.emails),
+                        "stage": each.stage.source if each.stage else None,
+                        "status": each.status.source if each.status else None,
                         "reads": {field.field: list(field.sources) for field in each.fields},
                         "writes": [
                             {"result": w.result, "to": w.to, "rule": w.rule, "clear": w.clear}
@@ -46,12 +50,20 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
 
     for name, each in mapping.objects.items():
         table = Table("ours", "", "theirs", "how", title=f"{plugin.title} {name} ({each.kind})")
+        if each.emails:
+            table.add_row("email", "<-", ", ".join(each.emails), "every address")
+        if each.stage:
+            table.add_row("stage", "<-", each.stage.source, "stage.values")
+        if each.status:
+            table.add_row("sales' answer", "<-", each.status.source, "status")
         for field in each.fields:
             table.add_row(field.field, "<-", ", ".join(field.sources), field.transform)
         for line in each.write:
             table.add_row(line.result, "->", line.to, line.rule + (", may clear" if line.clear else ""))
         out.print(table)
     for name, stream in mapping.engagement.items():
+        if name == COUNTERS:
+            continue
         out.print(f"{name}: {', '.join(dict.fromkeys(rule.type for rule in stream.types))}")
         if stream.only_bands:
             bands = ", ".join(map(str, stream.only_bands))
