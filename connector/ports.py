@@ -344,6 +344,10 @@ class Fetched:
     ignored: int = 0
     note: str = ""
 
+    def adds_up(self) -> bool:
+        """Every row became one thing."""
+        return self.rows == self.stored + self.duplicate + self.quarantined + self.ignored
+
 
 @dataclass(slots=True)
 class CrmCounts:
@@ -364,10 +368,11 @@ class CrmCounts:
     error: str | None = None
 
     def adds_up(self) -> bool:
-        """`read` and `planned` are each the sum of their parts."""
+        """`read`, `planned` and the rows of each stream are the sum of their parts."""
         return (
             self.read == self.quarantined + self.planned + self.held_back + self.unchanged
             and self.planned == self.written + self.rejected + self.unknown + self.set_aside + self.waiting
+            and all(fetched.adds_up() for fetched in self.fetched.values())
         )
 
 
@@ -398,6 +403,8 @@ class NormalizedPage:
     readings: Mapping[tuple[Ref, str], float] = field(default_factory=dict)  # counters as read now
     quarantined: tuple[Quarantined, ...] = ()
     fetched: int = 0
+    repeated: int = 0  # rows that the page told twice
+    ignored: int = 0  # rows that the mapping, or the vendor's own filter, leaves out
     first_load: bool = False
     vanished: tuple[str, ...] = ()  # keys of this stream's engagement that no longer exist
     backfill: int | None = None  # the backfill it belongs to: its cursor is kept there and moves no watermark

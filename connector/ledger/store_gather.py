@@ -142,7 +142,7 @@ def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datet
     """One page in one commit. See `connector.ports.Ledger.keep`.
 
     A row older than what is stored is left out, unless its state differs. `stored + duplicate` counts the rows
-    of the page that are not quarantined, an engagement row once per record it is about.
+    of the page that are not quarantined; an event is one row, however many records it is about.
     """
     repeatable(db)
     store_lease.check(db, lease)
@@ -384,8 +384,6 @@ def _keep_engagement(db: Connection, page: NormalizedPage, at: datetime, tally: 
         before = fresh.get(key) or stored.get(key)
         news = before is None or before[: len(said)] != said
         if event.stream == page.stream:
-            if key in told:
-                tally.duplicate += 1  # the same row twice on one page
             rows[event.key] = rows.get(event.key, False) or news
         told.add(key)
         if not news:

@@ -91,10 +91,9 @@ class Intake:
         counts.note = page.note or counts.note
         counts.rows += page.fetched + len(vanished)
         counts.stored += kept.stored
-        counts.duplicate += kept.duplicate
+        counts.duplicate += kept.duplicate + normalized.repeated
         counts.quarantined += kept.quarantined
-        known = kept.stored + kept.duplicate + kept.quarantined
-        counts.ignored += max(page.fetched - known, 0)
+        counts.ignored += normalized.ignored
         if self.backfill is not None:
             self.gathered.touched.update(kept.touched)
         self.progress(self.source.crm, stream.name, counts.rows)
@@ -188,6 +187,9 @@ async def _normalized(
     normalized = NormalizedPage(
         crm=crm, stream=stream.name, cursor=page.cursor, fetched=page.fetched, first_load=page.first_load
     )
+    events = {event.key: event for event in page.events}  # of one told twice the last word counts
+    told = len(page.records) + len(page.events) + len(page.quarantined)
+    ignored = max(page.fetched - told, 0)  # the adapter leaves rows out, or joins them
     engagement: list[Engagement] = []
     companies, opportunities = [], []
     for record in page.records:
@@ -200,9 +202,11 @@ async def _normalized(
                 opportunities.append((record, normalize_opportunity(record, mapping)))
         except (SkipRecord, ValueError, TypeError, KeyError) as error:
             quarantined.append(Quarantined(crm, record.ref.object, record.ref.id, _reason(error)))
-    for event in page.events:
+    for event in events.values():
         try:
-            engagement.extend(normalize_event(event, mapping))
+            about = normalize_event(event, mapping)
+            engagement.extend(about)
+            ignored += not about
         except (SkipRecord, ValueError, TypeError, KeyError) as error:
             quarantined.append(Quarantined(crm, stream.name, event.key, _reason(error)))
 
@@ -226,6 +230,8 @@ async def _normalized(
         engagement=tuple(engagement),
         readings=readings,
         quarantined=tuple(quarantined),
+        repeated=len(page.events) - len(events),
+        ignored=ignored,
     )
 
 

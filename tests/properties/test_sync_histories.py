@@ -182,6 +182,7 @@ class History:
             self.form, self.form, self.view, self.click, self.convert, self.convert, self.hubspot_merge,
             self.salesforce_merge, self.hubspot_bin, self.salesforce_bin, self.human_field, self.human_field,
             self.answer, self.answer, self.new_contact, self.new_lead, self.task, self.stage, self.refuse,
+            self.member, self.engagement_bin, self.meeting,
         ]  # fmt: skip
         for _ in range(self.dice.randint(1, 4)):
             act = self.dice.choice(acts)
@@ -240,6 +241,33 @@ class History:
         who = self.dice.choice(self.rows("Lead") + self.rows("Contact"))
         self.made.salesforce.create("Task", {"WhoId": who, "Subject": "Call", "Status": "Completed"})
         return who
+
+    def member(self) -> str:
+        campaign = self.dice.choice(self.rows("Campaign"))
+        who = self.dice.choice(self.rows("Lead") + self.rows("Contact"))
+        side = "LeadId" if who.startswith("00Q") else "ContactId"
+        status = self.dice.choice(("Sent", "Responded"))
+        fields = {"CampaignId": campaign, side: who, "Status": status}
+        return f"{self.made.salesforce.create('CampaignMember', fields)} {who} {status}"
+
+    def engagement_bin(self) -> str:
+        object = self.dice.choice(("CampaignMember", "CampaignMember", "Task", "Event"))
+        id = self.dice.choice(self.rows(object))
+        self.made.salesforce.act(object, id, "delete")
+        return f"{object} {id}"
+
+    def meeting(self) -> str:
+        """One with several contacts, or an old one that is moved or thrown away."""
+        table = self.made.hubspot.sandbox.store.tables["meetings"]
+        about = self.dice.sample(self.contacts(), 2)
+        if table.live and self.dice.random() < 0.6:
+            id = str(self.dice.choice(sorted(table.live)))
+            if self.dice.random() < 0.5:
+                self.made.hubspot.act("meetings", id, "associate", contacts=about)
+            else:
+                self.made.hubspot.act("meetings", id, "archive")
+            return f"{id} {about}"
+        return self.made.hubspot.create("meetings", {"hs_meeting_title": "Tour", "contacts": about})
 
     def convert(self) -> str:
         id = self.dice.choice(self.rows("Lead"))

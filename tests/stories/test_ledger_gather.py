@@ -214,8 +214,16 @@ async def test_engagement_that_comes_twice_is_a_duplicate(desk):
     event = click(about=ADA, attributes={"seat": 4, "at": NOON}, value=3, name="Tour")
     await desk.keep(stream="events", engagement=(event,))
     await desk.decide(decided(ADA))
-    kept = await desk.keep(stream="events", engagement=(event, event))
-    assert (kept.stored, kept.duplicate, kept.touched) == (0, 2, frozenset())
+    kept = await desk.keep(stream="events", engagement=(event,))
+    assert (kept.stored, kept.duplicate, kept.touched) == (0, 1, frozenset())
+
+
+async def test_an_event_is_one_row_however_many_records_it_is_about(desk):
+    await desk.keep(contact(ADA), contact(BOB))
+    first = await desk.keep(stream="events", engagement=(click(about=ADA), click(about=BOB)))
+    again = await desk.keep(stream="events", engagement=(click(about=ADA), click(about=BOB)))
+    renamed = await desk.keep(stream="events", engagement=(click(about=ADA), click(about=BOB, name="Tour")))
+    assert [(kept.stored, kept.duplicate) for kept in (first, again, renamed)] == [(1, 0), (0, 1), (1, 0)]
 
 
 async def test_engagement_taken_back_no_longer_counts_and_its_person_is_due(desk):

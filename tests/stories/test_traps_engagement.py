@@ -136,10 +136,12 @@ async def test_trap_one_event_twice_counts_once(database_url: str) -> None:
         twin = next(event for event in store.email_events if event.id == key)
         store.emailed(twin)  # the very same event, `id` and `created` alike, a second time in the list
         made.later(minutes=10)
-        await made.sync()
+        told = (await made.sync()).crms["hubspot"]
         made.later(minutes=20)
         await made.sync()  # and again by the overlap
 
+        assert told.fetched["email_events"].duplicate > 0
+        assert told.adds_up()
         assert len(await lines(made, one.contact, "email click")) == len(before) + 1
         assert (await look(made, one)).state.stage == "lead"
 
