@@ -8,16 +8,18 @@ through `compare`, so that a sum of doubles that misses a bound by less than 1e-
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from connector.core.conditions import Condition, fields_of
 from connector.core.model import Engagement, Score, Value
 from connector.errors import Problem
 
 TOLERANCE = 1e-9
+
+RuleKind = Literal["points", "disqualify", "hand_raise"]
 
 
 # ------------------------------------------------------------ rules
@@ -226,11 +228,15 @@ class Criteria:
     examples: tuple[Example, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
-    def name_of(self, rule: str) -> str:
-        """The name of a rule of any kind by its id, as people know it; the id itself where no rule has it."""
-        rules: tuple[FitRule | EventRule | Disqualifier, ...]
-        rules = (*self.fit, *self.engagement, *self.disqualify, *self.hand_raise)
-        return next((one.name for one in rules if one.id == rule), rule)
+    def name_of(self, rule: str, kind: RuleKind = "points") -> str:
+        """The name of a rule by its id, as people know it; the id itself where no rule of the kind has it. An id may
+        stand once among the rules that give points, once among disqualifiers and once among hand-raisers."""
+        rules: Mapping[RuleKind, Sequence[FitRule | EventRule | Disqualifier]] = {
+            "points": (*self.fit, *self.engagement),
+            "disqualify": self.disqualify,
+            "hand_raise": self.hand_raise,
+        }
+        return next((one.name for one in rules[kind] if one.id == rule), rule)
 
 
 # ------------------------------------------------------------ comparing with tolerance

@@ -348,7 +348,7 @@ def _write_lines(object: str, body: Any, path: Path, problems: list[Problem]) ->
             rule=_choice(entry.get("rule"), WRITE_RULES, "write rule", (*at, "rule"), problems) or "never",
             clear=_flag(entry.get("clear", False), (*at, "clear"), problems),
         )
-        if any(other.to == line.to for other in lines):
+        if any(fold(other.to) == fold(line.to) for other in lines):  # the names of fields know no case
             problems.append(Problem((*at, "to"), f"`{line.to}` is already written by a line above."))
         lines.append(line)
     return tuple(lines)

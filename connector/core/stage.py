@@ -388,7 +388,7 @@ class _Case:
         if state.stage == "mql":
             counted = self.counted(state)
             if counted is not None and counted.hand_raised:
-                return f"{title}: {self.criteria.name_of(counted.hand_raised)}"
+                return f"{title}: {self.criteria.name_of(counted.hand_raised, 'hand_raise')}"
         if moved and self.before is not None and self.before.stage == "mql" and state.stage == "lead":
             return f"{title}: no longer MQL, band {self.score.band}"
         return f"{title}: band {self.score.band}"

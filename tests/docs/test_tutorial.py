@@ -89,4 +89,4 @@ def test_the_tutorial_works_from_its_first_command_to_its_last(
             ran.append(words[0])
 
     assert ran.count("sync") >= 4
-    assert {"mapping", "plan", "explain", "init", "criteria"} <= set(ran)
+    assert {"check", "plan", "explain", "init", "criteria"} <= set(ran)

@@ -26,6 +26,7 @@ from connector.errors import FixConfig
 
 FIT = {"id": "vp", "when": {"field": "seniority", "is": "vp"}, "points": 30}
 PRICING = {"id": "pricing", "event": "page_view", "points": 10}
+HAND = {"id": "demo", "event": "demo_request"}
 
 
 def problems_of(doc):
@@ -98,6 +99,20 @@ def test_a_whole_file_becomes_typed_values():
     assert event_fields_of_criteria(criteria) == {"attributes.plan", "value"}
 
 
+def test_an_id_names_one_rule_of_each_kind():
+    criteria = parse_criteria(
+        {
+            "engagement": [{**HAND, "name": "Demo, counted", "points": 5}],
+            "disqualify": [{"id": "demo", "name": "Demo account", "when": {"field": "title", "is": "demo"}}],
+            "hand_raise": [{**HAND, "name": "Asked for a demo"}],
+        }
+    )
+
+    assert criteria.name_of("demo") == "Demo, counted"
+    assert criteria.name_of("demo", "disqualify") == "Demo account"
+    assert criteria.name_of("demo", "hand_raise") == "Asked for a demo"
+
+
 @pytest.mark.parametrize(
     ("doc", "path", "says", "near"),
     [
@@ -115,6 +130,7 @@ def test_a_whole_file_becomes_typed_values():
         ({"fit": [{**FIT, "when": {"field": "size", "gt": "big"}}]}, "fit.0.when.gt", "needs a number", None),
         ({"fit": [FIT, FIT]}, "fit.1.id", "already taken", None),
         ({"fit": [FIT], "engagement": [{**PRICING, "id": "vp"}]}, "engagement.0.id", "already taken", None),
+        ({"hand_raise": [HAND, HAND]}, "hand_raise.1.id", "already taken", None),
         (
             {"engagement": [{**PRICING, "group": "wbe"}], "groups": {"web": {"cap": 3}}},
             "engagement.0.group",

@@ -129,6 +129,18 @@ def test_every_problem_is_told_at_once_with_the_nearest_right_name():
     assert any(path.startswith("engagement.b.ignore.0") for path in found)
 
 
+@pytest.mark.parametrize("again", ["MQL_Score__c", "mql_score__C", " MQL_Score__c "])
+def test_two_lines_that_write_to_one_field_are_refused(again):
+    doc = contact(
+        write=[
+            {"result": "score", "to": "MQL_Score__c", "rule": "always"},
+            {"result": "fit", "to": again, "rule": "never"},
+        ]
+    )
+
+    assert "already written by a line above" in problems(doc)["objects.contact.write.1.to"].what
+
+
 @pytest.mark.parametrize(
     "doc", [None, [], "text", {}, {"crm": "x"}, {"crm": "x", "objects": []}, {"crm": "x", "objects": {}}]
 )

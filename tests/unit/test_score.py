@@ -134,6 +134,21 @@ def test_bands_are_reached_within_a_billionth(points, band):
     assert scored(doc, {"a": 1}, [event()]).band == band
 
 
+@pytest.mark.parametrize("many", [1, PLAN_FROM])
+def test_an_id_shared_by_rules_of_different_kinds_mixes_nothing(many):
+    doc = {
+        "fit": [{"id": "vp", "when": {"field": "title", "is": "vp"}, "points": 30}],
+        "engagement": [{"id": "demo", "event": "page_view", "points": 5}],
+        "disqualify": [{"id": "demo", "when": {"field": "title", "is": "spam"}}],
+        "hand_raise": [{"id": "demo", "event": "demo_request", "at_least": 2}, {"id": "vp", "event": "call"}],
+    }
+    one = ({"title": "vp"}, [event(), event("demo_request"), event("call")])
+
+    for score in score_people(parse_criteria(doc), [one] * many, AS_OF):
+        assert score.contributions == (Contribution("vp", 30), Contribution("demo", 5))
+        assert (score.disqualified, score.hand_raised) == (None, "vp")
+
+
 def test_the_first_disqualifier_and_hand_raise_in_the_file_are_named_and_change_no_score():
     doc = {
         "fit": [{"id": "f", "when": {"field": "a", "is": 1}, "points": 10}],

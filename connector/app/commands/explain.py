@@ -11,7 +11,7 @@ from connector.app.exits import OK
 from connector.app.files import load_criteria
 from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
-from connector.core.criteria import Criteria
+from connector.core.criteria import Criteria, RuleKind
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 from connector.ports import PersonView, StoryLine
@@ -61,17 +61,17 @@ def explain(who: str, *, json: bool) -> int:
 def reasons(person: PersonView, criteria: Criteria | None) -> list[str]:
     """The rules that gave or took points, the strongest first, by the names the criteria give them."""
 
-    def name(rule: str) -> str:
-        return criteria.name_of(rule) if criteria else rule
+    def name(rule: str, kind: RuleKind = "points") -> str:
+        return criteria.name_of(rule, kind) if criteria else rule
 
     lines = [
         f"{contribution.points:+6.1f}  {name(contribution.rule)}"
         for contribution in sorted(person.score.contributions, key=lambda c: -abs(c.points))
     ]
     if person.score.hand_raised:
-        lines.insert(0, f"raised a hand: {name(person.score.hand_raised)}")
+        lines.insert(0, f"raised a hand: {name(person.score.hand_raised, 'hand_raise')}")
     if person.score.disqualified:
-        lines.insert(0, f"disqualified: {name(person.score.disqualified)}")
+        lines.insert(0, f"disqualified: {name(person.score.disqualified, 'disqualify')}")
     return lines
 
 
