@@ -1,0 +1,199 @@
+"""People and what counts of what they did, in bulk: as tables for `score_frames`. Reads below the ORM; scores nobody.
+
+A share of the people at a time, so that memory is bounded by the share. What counts is told by the same functions as in
+a run (`set_aside_scanners`, `count_once`): they are asked of those whose events could be touched by them at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, text
+
+from connector.core.criteria import Criteria
+from connector.core.mapping import CrmMapping
+from connector.core.model import Engagement
+from connector.core.normalize import count_once, scanner_rules, set_aside_scanners
+from connector.core.normalize.engagement import SAME_EVENT
+from connector.core.score.prepare import readings_of_people, types_of
+from connector.ledger import codec
+from connector.ledger.types import from_micros
+
+SHARE = 100_000  # people at a time
+
+_PEOPLE = "SELECT id, fields FROM person WHERE ended_at IS NULL AND id > :after ORDER BY id LIMIT :many"
+_SAID = ("crm", "stream", "key", "about", "email", "type", "name", "url", "campaign", "channel", "status",
+         "value", "attributes")  # fmt: skip
+_MICROS = {
+    "sqlite": "e.occurred_at",
+    "postgresql": "(extract(epoch FROM e.occurred_at) * 1000000)::bigint",
+}
+# Two ways to a person: by the record an event is about, by the address where it is about none.
+_EVENTS = """
+SELECT r.person_id, e.id, {micros}, {said} FROM record r JOIN engagement e ON e.about = r.ref
+WHERE r.kind = 'person' AND r.person_id > :after AND r.person_id <= :last
+  AND {counts}
+UNION ALL
+SELECT r.person_id, e.id, {micros}, {said} FROM record r JOIN address a ON a.ref = r.ref
+  JOIN engagement e ON e.email = a.email AND e.about = ''
+WHERE r.kind = 'person' AND r.person_id > :after AND r.person_id <= :last
+  AND {counts}
+"""
+_TYPES = {"person_id": pl.Int64, "id": pl.Int64, "occurred_at": pl.Int64,
+          **dict.fromkeys(_SAID, pl.String), "value": pl.Float64}  # fmt: skip
+_OUT = (
+    "person_id",
+    "type",
+    "occurred_at",
+    "name",
+    "url",
+    "campaign",
+    "channel",
+    "status",
+    "value",
+    "attributes",
+)
+AT_ONCE = 50_000  # rows that become columns at a time
+
+
+def shares(
+    db: Connection, criteria: Criteria, mappings: Collection[CrmMapping], people_at_once: int = SHARE
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """All people who have records, share by share, as `score_frames` takes them: (people, engagement).
+
+    People: `person_id` and the fields that the criteria read, as the last decision settled them. Engagement: what
+    counts, of the types that the criteria name, each event once a person.
+    """
+    fields = sorted({field for field, _ in readings_of_people(criteria)})
+    after = 0
+    while rows := db.execute(text(_PEOPLE), {"after": after, "many": people_at_once}).fetchall():
+        last = rows[-1][0]
+        people = _people(rows, fields)
+        yield people, _engagement(db, after, last, types_of(criteria), mappings)
+        after = last
+
+
+def _people(rows: Iterable[Any], fields: Sequence[str]) -> pl.DataFrame:
+    columns: dict[str, list[Any]] = {name: [] for name in fields}
+    ids: list[int] = []
+    for id_, body in rows:
+        ids.append(id_)
+        values = codec.loads(body)
+        for name in fields:
+            value = values.get(name)
+            columns[name].append(value if type(value) is not dict else codec.values_from({name: value})[name])
+    return pl.DataFrame(
+        [pl.Series("person_id", ids, pl.Int64), *(_column(name, values) for name, values in columns.items())]
+    )
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """Our values of one field. They are of one type, or read as text, as conditions would read each of them."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds <= {int, float}:
+        return pl.Series(name, [None if value is None else float(value) for value in values], pl.Float64)
+    if kinds == {bool}:
+        return pl.Series(name, values, pl.Boolean)
+    if kinds == {datetime}:
+        return pl.Series(name, values, pl.Datetime("us", "UTC"))
+    return pl.Series(name, [_plain(value) for value in values], pl.String)
+
+
+def _plain(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _engagement(
+    db: Connection, after: int, last: int, types: Sequence[str], mappings: Collection[CrmMapping]
+) -> pl.DataFrame:
+    names = {f"t{number}": name for number, name in enumerate(types)}
+    true = (
+        "e.counted AND NOT e.deleted"
+        if db.dialect.name == "postgresql"
+        else "e.counted = 1 AND e.deleted = 0"
+    )
+    of_types = ", ".join(f":{name}" for name in names) or "NULL"
+    query = _EVENTS.format(
+        micros=_MICROS[db.dialect.name],
+        said=", ".join(f"e.{name}" for name in _SAID),
+        counts=f"{true} AND e.type IN ({of_types})",
+    )
+    found = db.execute(text(query), {"after": after, "last": last, **names})
+    parts = [pl.DataFrame(schema=_TYPES)]
+    while rows := found.fetchmany(AT_ONCE):
+        columns = zip(*rows, strict=True)
+        parts.append(
+            pl.DataFrame(
+                [
+                    pl.Series(name, column, kind, strict=False)
+                    for (name, kind), column in zip(_TYPES.items(), columns, strict=True)
+                ]
+            )
+        )
+    events = pl.concat(parts).unique(["person_id", "id"])
+    doubtful = _doubtful(events, mappings)
+    sure = events.join(doubtful, on="person_id", how="anti")
+    judged = _judged(events.join(doubtful, on="person_id", how="semi"), mappings)
+    return pl.concat([sure.select(_OUT), judged]).with_columns(
+        pl.col("occurred_at").cast(pl.Datetime("us", "UTC"))
+    )
+
+
+def _doubtful(events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.DataFrame:
+    """Those of whom an event is told twice, by two records or two CRMs, or who clicked as much as a scanner."""
+    told_twice = events.group_by("person_id", "crm", "stream", "key").len().filter(pl.col("len") > 1)
+    # Of two CRMs that tell one event within minutes, the events next to each other do.
+    before = events.sort("person_id", "type", "occurred_at").with_columns(
+        pl.col("person_id", "type", "crm", "occurred_at").shift().name.prefix("last_")
+    )
+    near = pl.col("occurred_at") - pl.col("last_occurred_at") <= SAME_EVENT // timedelta(microseconds=1)
+    same = (pl.col("person_id") == pl.col("last_person_id")) & (pl.col("type") == pl.col("last_type"))
+    twins = before.filter(same & near & (pl.col("crm") != pl.col("last_crm")))
+    many = [
+        events.filter((pl.col("crm") == crm) & (pl.col("stream") == stream) & (pl.col("type") == rule.type))
+        .group_by("person_id")
+        .len()
+        .filter(pl.col("len") >= rule.links)
+        .select("person_id")
+        for (crm, stream), rule in scanner_rules(mappings).items()
+    ]
+    return pl.concat([told_twice.select("person_id"), twins.select("person_id"), *many]).unique()
+
+
+def _judged(events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.DataFrame:
+    """What counts of these people's events, as a run would have it."""
+    rules = scanner_rules(mappings)
+    kept: dict[str, list[Any]] = {name: [] for name in _OUT}
+    for _, group in events.sort("person_id", "occurred_at", "id").group_by("person_id", maintain_order=True):
+        by_event = {}
+        told = []
+        for row in group.iter_rows(named=True):
+            event = _event(row)
+            by_event[event.crm, event.stream, event.key, event.about] = row
+            told.append(event)
+        for event in count_once(set_aside_scanners(told, rules)):
+            row = by_event[event.crm, event.stream, event.key, event.about]
+            for name, values in kept.items():
+                values.append(row[name])
+    return pl.DataFrame({name: pl.Series(name, values, _TYPES[name]) for name, values in kept.items()})
+
+
+def _event(row: dict[str, Any]) -> Engagement:
+    return Engagement(
+        crm=row["crm"],
+        stream=row["stream"],
+        key=row["key"],
+        type=row["type"],
+        occurred_at=from_micros(row["occurred_at"]),
+        about=codec.parse_ref(row["about"]) if row["about"] else None,
+        email=row["email"],
+        name=row["name"],
+        url=row["url"],
+        campaign=row["campaign"],
+        attributes=codec.loads(row["attributes"]),
+    )
