@@ -7,7 +7,16 @@ import json
 import sys
 from dataclasses import asdict
 
-MODULES = {"P1": "reading", "P2": "reading", "P3": "rate", "P4": "rate", "P5": "calls", "P6": "calls"}
+MODULES = {
+    "P1": "reading",
+    "P2": "reading",
+    "P3": "rate",
+    "P4": "rate",
+    "P5": "calls",
+    "P6": "calls",
+    "P7": "memory",
+    "P8": "scoring",
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -11,22 +11,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from connector.core.criteria import Criteria
 from connector.core.mapping import CrmMapping
-from connector.core.model import Engagement
 from connector.core.normalize import count_once, scanner_rules, set_aside_scanners
 from connector.core.normalize.engagement import SAME_EVENT
-from connector.core.score.prepare import readings_of_people, types_of
+from connector.core.score.prepare import readings_of_events, readings_of_people, types_of
 from connector.ledger import codec
-from connector.ledger.types import from_micros
+from connector.ledger.hot import where_in
+from connector.ledger.store_decide import load_engagement
+from connector.ledger.tables import ENGAGEMENT
 
 SHARE = 100_000  # people at a time
 
 _PEOPLE = "SELECT id, fields FROM person WHERE ended_at IS NULL AND id > :after ORDER BY id LIMIT :many"
-_SAID = ("crm", "stream", "key", "about", "email", "type", "name", "url", "campaign", "channel", "status",
-         "value", "attributes")  # fmt: skip
+_READ = ("name", "url", "campaign", "channel", "status", "value", "attributes")  # what conditions may name
 _MICROS = {
     "sqlite": "e.occurred_at",
     "postgresql": "(extract(epoch FROM e.occurred_at) * 1000000)::bigint",
@@ -42,20 +42,13 @@ SELECT r.person_id, e.id, {micros}, {said} FROM record r JOIN address a ON a.ref
 WHERE r.kind = 'person' AND r.person_id > :after AND r.person_id <= :last
   AND {counts}
 """
-_TYPES = {"person_id": pl.Int64, "id": pl.Int64, "occurred_at": pl.Int64,
-          **dict.fromkeys(_SAID, pl.String), "value": pl.Float64}  # fmt: skip
-_OUT = (
-    "person_id",
-    "type",
-    "occurred_at",
-    "name",
-    "url",
-    "campaign",
-    "channel",
-    "status",
-    "value",
-    "attributes",
-)
+_TYPES: dict[str, Any] = {
+    "person_id": pl.Int64,
+    "id": pl.Int64,
+    "occurred_at": pl.Int64,
+    **dict.fromkeys(("crm", "stream", "key", "type", *_READ), pl.String),
+    "value": pl.Float64,
+}
 AT_ONCE = 50_000  # rows that become columns at a time
 
 
@@ -72,7 +65,7 @@ def shares(
     while rows := db.execute(text(_PEOPLE), {"after": after, "many": people_at_once}).fetchall():
         last = rows[-1][0]
         people = _people(rows, fields)
-        yield people, _engagement(db, after, last, types_of(criteria), mappings)
+        yield people, _engagement(db, after, last, criteria, mappings)
         after = last
 
 
@@ -109,39 +102,35 @@ def _plain(value: Any) -> str | None:
 
 
 def _engagement(
-    db: Connection, after: int, last: int, types: Sequence[str], mappings: Collection[CrmMapping]
+    db: Connection, after: int, last: int, criteria: Criteria, mappings: Collection[CrmMapping]
 ) -> pl.DataFrame:
-    names = {f"t{number}": name for number, name in enumerate(types)}
+    types = {f"t{number}": name for number, name in enumerate(types_of(criteria))}
     true = (
         "e.counted AND NOT e.deleted"
         if db.dialect.name == "postgresql"
         else "e.counted = 1 AND e.deleted = 0"
     )
-    of_types = ", ".join(f":{name}" for name in names) or "NULL"
+    of_types = ", ".join(f":{name}" for name in types) or "NULL"
+    named = {field.partition(".")[0] for field, _ in readings_of_events(criteria)}
+    read = [name for name in _READ if name in named]
+    columns = ("crm", "stream", "key", "type", *read)
     query = _EVENTS.format(
         micros=_MICROS[db.dialect.name],
-        said=", ".join(f"e.{name}" for name in _SAID),
+        said=", ".join(f"e.{name}" for name in columns),
         counts=f"{true} AND e.type IN ({of_types})",
     )
-    found = db.execute(text(query), {"after": after, "last": last, **names})
-    parts = [pl.DataFrame(schema=_TYPES)]
-    while rows := found.fetchmany(AT_ONCE):
-        columns = zip(*rows, strict=True)
-        parts.append(
-            pl.DataFrame(
-                [
-                    pl.Series(name, column, kind, strict=False)
-                    for (name, kind), column in zip(_TYPES.items(), columns, strict=True)
-                ]
-            )
-        )
+    kinds = {name: _TYPES[name] for name in ("person_id", "id", "occurred_at", *columns)}
+    found = db.execute(text(query), {"after": after, "last": last, **types})
+    parts = [pl.DataFrame(schema=kinds)]
+    while rows := found.cursor.fetchmany(AT_ONCE):
+        of_rows = zip(kinds.items(), zip(*rows, strict=True), strict=True)
+        parts.append(pl.DataFrame([pl.Series(name, values, kind) for (name, kind), values in of_rows]))
+    found.close()
     events = pl.concat(parts).unique(["person_id", "id"])
     doubtful = _doubtful(events, mappings)
-    sure = events.join(doubtful, on="person_id", how="anti")
-    judged = _judged(events.join(doubtful, on="person_id", how="semi"), mappings)
-    return pl.concat([sure.select(_OUT), judged]).with_columns(
-        pl.col("occurred_at").cast(pl.Datetime("us", "UTC"))
-    )
+    judged = _judged(db, events.join(doubtful, on="person_id", how="semi"), mappings)
+    out = events.join(doubtful, on="person_id", how="anti").vstack(judged)
+    return out.select("person_id", "type", pl.col("occurred_at").cast(pl.Datetime("us", "UTC")), *read)
 
 
 def _doubtful(events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.DataFrame:
@@ -165,35 +154,20 @@ def _doubtful(events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.Data
     return pl.concat([told_twice.select("person_id"), twins.select("person_id"), *many]).unique()
 
 
-def _judged(events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.DataFrame:
-    """What counts of these people's events, as a run would have it."""
+def _judged(db: Connection, events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.DataFrame:
+    """Those of these people's events that count, as a run would have it."""
+    ids = events["id"].to_list()
+    known = {
+        row.id: load_engagement(row).engagement
+        for row in where_in(db, select(ENGAGEMENT), ENGAGEMENT.c.id, ids)
+    }
     rules = scanner_rules(mappings)
-    kept: dict[str, list[Any]] = {name: [] for name in _OUT}
-    for _, group in events.sort("person_id", "occurred_at", "id").group_by("person_id", maintain_order=True):
-        by_event = {}
-        told = []
-        for row in group.iter_rows(named=True):
-            event = _event(row)
-            by_event[event.crm, event.stream, event.key, event.about] = row
-            told.append(event)
-        for event in count_once(set_aside_scanners(told, rules)):
-            row = by_event[event.crm, event.stream, event.key, event.about]
-            for name, values in kept.items():
-                values.append(row[name])
-    return pl.DataFrame({name: pl.Series(name, values, _TYPES[name]) for name, values in kept.items()})
-
-
-def _event(row: dict[str, Any]) -> Engagement:
-    return Engagement(
-        crm=row["crm"],
-        stream=row["stream"],
-        key=row["key"],
-        type=row["type"],
-        occurred_at=from_micros(row["occurred_at"]),
-        about=codec.parse_ref(row["about"]) if row["about"] else None,
-        email=row["email"],
-        name=row["name"],
-        url=row["url"],
-        campaign=row["campaign"],
-        attributes=codec.loads(row["attributes"]),
-    )
+    counting: list[tuple[int, int]] = []
+    ordered = events.sort("person_id", "occurred_at", "id").group_by("person_id", maintain_order=True)
+    for (person,), group in ordered:
+        told = [(id_, known[id_]) for id_ in group["id"]]
+        ids_of = {(each.crm, each.stream, each.key, each.about): id_ for id_, each in told}
+        kept = count_once(set_aside_scanners([each for _, each in told], rules))
+        counting += [(int(person), ids_of[each.crm, each.stream, each.key, each.about]) for each in kept]
+    schema = {"person_id": pl.Int64, "id": pl.Int64}
+    return events.join(pl.DataFrame(counting, schema, orient="row"), on=["person_id", "id"], how="semi")
