@@ -28,7 +28,7 @@ from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
 from connector.errors import ConnectorError, FixConfig, Problem
 from connector.insight.portable import unresolved
-from connector.insight.schema import hold_against
+from connector.insight.schema import hold_against, unfilled
 from connector.ledger import SqlLedger, open_ledger
 from connector.ports import Account, Adapter, Allowance, FieldInfo, Finding, Plugin, ProbeAnswer, TokenStore
 
@@ -151,7 +151,12 @@ async def _opened(settings: Settings, found: list[Finding], needed: bool) -> Asy
 
 def _judged(files: Files) -> list[Finding]:
     assert files.criteria is not None
-    found = [Finding("warning", CRITERIA, str(warning)) for warning in files.criteria.warnings]
+    found = [
+        _of_problem(each, CRITERIA, "Correct it, unless it is meant so.", "warning")
+        for each in files.criteria.warnings
+    ]
+    if not files.problems:  # else what is filled is not known
+        found += unfilled(files.criteria, files.mappings.values())
     try:
         refuse_red(files.criteria)
     except FixConfig as error:
@@ -367,5 +372,5 @@ def as_findings(error: ConnectorError, where: str) -> list[Finding]:
     return [Finding("problem", error.where or where, error.message, error.next_step)]
 
 
-def _of_problem(problem: Problem, where: str, next_step: str) -> Finding:
-    return Finding("problem", problem.place or where, problem.said, next_step)
+def _of_problem(problem: Problem, where: str, next_step: str, level: str = "problem") -> Finding:
+    return Finding(level, problem.place or where, problem.said, next_step)

@@ -306,10 +306,3 @@ def fields_of_criteria(criteria: Criteria) -> frozenset[str]:
     rules: tuple[FitRule | Disqualifier, ...] = (*criteria.fit, *criteria.disqualify)
     conditions = [rule.when for rule in rules]
     return frozenset().union(*(fields_of(condition) for condition in conditions))
-
-
-def event_fields_of_criteria(criteria: Criteria) -> frozenset[str]:
-    """The fields of an engagement that the rules read, `attributes.<key>` spelled out."""
-    rules = (*criteria.engagement, *criteria.hand_raise)
-    names = [fields_of(rule.where) for rule in rules if rule.where is not None]
-    return frozenset().union(*names, (rule.sum for rule in rules if rule.sum is not None))

@@ -223,10 +223,6 @@ class CrmMapping:
         """The objects of a kind, in file order."""
         return tuple(each for each in self.objects.values() if each.kind == kind)
 
-    def write_lines(self) -> tuple[WriteLine, ...]:
-        """Every line that writes, of all objects."""
-        return tuple(line for each in self.objects.values() for line in each.write)
-
     def source_of(self, type: str) -> str | None:
         """The stream that is this CRM's source of record for a type; None: every stream counts."""
         return next((each.stream for each in self.engagement.values() if type in each.source_of), None)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from connector.core.criteria import Criteria, fields_of_criteria
+from connector.core.fields import PERSON_FIELDS
 from connector.core.mapping import COUNTERS, CrmMapping, ObjectMapping, fold, optional_fields, wanted_fields
 from connector.core.names import nearest
 from connector.core.targets import TargetField, targets_of
@@ -35,6 +37,22 @@ def hold_against(mapping: CrmMapping, schemas: Schemas) -> list[Finding]:
         if name in schemas and name != COUNTERS:
             found += _unreadable(name, wanted[name], schemas[name])
     return found
+
+
+def unfilled(criteria: Criteria, mappings: Collection[CrmMapping]) -> list[Finding]:
+    """Fields that rules read and no mapping fills: missing for everybody, so that such a rule never holds."""
+    filled = {name for name, known in PERSON_FIELDS.items() if known.derived or name == "email"}
+    filled |= {one.field for each in mappings for object_ in each.objects.values() for one in object_.fields}
+    return [
+        Finding(
+            "warning",
+            "criteria.yaml",
+            f"reads `{name}`, which no mapping fills: it is missing for everybody"
+            + (f"; nearest: {hint}" if (hint := nearest(name, filled)) else ""),
+            "Map it, or correct the rule.",
+        )
+        for name in sorted(fields_of_criteria(criteria) - filled)
+    ]
 
 
 def _object(mapping: CrmMapping, each: ObjectMapping, schema: Mapping[str, FieldInfo]) -> Iterator[Finding]:

@@ -318,3 +318,21 @@ def test_an_address_that_is_refused_is_not_answered_with_advice_about_tokens(
     assert told["what"].startswith("HUBSPOT_BASE_URL: would send credentials to hubspot.example")
     assert "https://" in told["what"]
     assert "TOKEN" not in told["next_step"]
+
+
+def test_a_rule_about_a_field_that_no_mapping_fills_is_told(environment: dict[str, str]) -> None:
+    for crm in ("hubspot", "salesforce"):
+        path = Path(environment["CONNECTOR_MAPPINGS_DIR"]) / f"{crm}.yaml"
+        path.write_text("".join(line for line in path.open() if not line.strip().startswith("country:")))
+    spoil(
+        environment,
+        "criteria.yaml",
+        "\nfit:\n",
+        "\nfit:\n  - {id: far, when: {field: country, is: NZ}, points: 1}\n",
+    )
+
+    document = answer(environment, "check", code=None)
+
+    [told] = [each for each in findings(document) if "no mapping fills" in each["what"]]
+    assert (told["level"], "`country`" in told["what"]) == ("warning", True)
+    assert told["next_step"]

@@ -15,7 +15,6 @@ from connector.core.criteria import (
     StageEntry,
     StageTest,
     compare,
-    event_fields_of_criteria,
     fields_of_criteria,
     stage_holds,
     whole,
@@ -96,7 +95,6 @@ def test_a_whole_file_becomes_typed_values():
     assert criteria.name_of("clicks") == "Clicks"
     assert criteria.name_of("gone") == "gone"
     assert fields_of_criteria(criteria) == {"seniority", "email_domain"}
-    assert event_fields_of_criteria(criteria) == {"attributes.plan", "value"}
 
 
 def test_an_id_names_one_rule_of_each_kind():

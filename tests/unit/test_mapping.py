@@ -43,7 +43,7 @@ def problems(doc, **more):
 
 
 def test_the_shipped_hubspot_file_writes_what_is_promised():
-    lines = load("hubspot.yaml").write_lines()
+    lines = load("hubspot.yaml").objects["contact"].write
     to = [(line.result, line.to, line.rule, line.clear) for line in lines]
     expected = [(result, f"mql_{result}", "always", result == "since") for result in RESULTS[:-1]]
     assert to == [*expected, ("stage", "lifecyclestage", "only_raise", False)]
