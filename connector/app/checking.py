@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from connector.app.definition import CRITERIA, Files, read_files, refuse_red, texts_of
+from connector.app.definition import CRITERIA, Files, read_files, refuse_red
 from connector.app.files import load_document
 from connector.app.settings import Settings, documented_settings, load_settings, misspelt, variables_of
 from connector.app.wiring import (
@@ -104,7 +104,7 @@ async def examine(
     needed = thorough or settings.secret_key is not None
     async with _opened(settings, report.common, needed) as ledger:
         if thorough and ledger is not None and not files.problems:
-            report.common += await _in_force(ledger, folder, settings)
+            report.common += await _in_force(ledger, files.texts, settings)
         tokens = token_store(settings, ledger, SystemClock()) if ledger is not None else None
         looks = [
             _look(plugin, files.mappings.get(plugin.crm), folder, ledger, tokens, named, thorough)
@@ -164,10 +164,9 @@ def _judged(files: Files) -> list[Finding]:
     return found
 
 
-async def _in_force(ledger: SqlLedger, folder: Path, settings: Settings) -> list[Finding]:
+async def _in_force(ledger: SqlLedger, texts: Mapping[str, str], settings: Settings) -> list[Finding]:
     """Whether the files differ from the version that the last run decided by."""
     kept = await ledger.files()
-    texts = texts_of(folder)
     differ = sorted(name for name in {*kept, *texts} if kept.get(name) != texts.get(name))
     if not kept or not differ:
         return []

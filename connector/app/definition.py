@@ -6,11 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from connector.app.files import in_document, load_criteria, load_document
+from connector.app.files import Beside, load_criteria, load_mapping
 from connector.core.criteria import Criteria
 from connector.core.examples import run_examples
 from connector.core.mapping import CrmMapping
-from connector.core.mapping_file import parse_mapping
 from connector.errors import FixConfig, Problem
 from connector.phases.definition import Definition
 from connector.ports import Plugin
@@ -25,15 +24,19 @@ class Files:
     criteria: Criteria | None
     mappings: Mapping[str, CrmMapping]
     problems: tuple[Problem, ...]
+    texts: Mapping[
+        str, str
+    ]  # by name, with the lists and titles that they name: what the ledger keeps as a version
 
 
 def read_files(folder: Path, known: Iterable[str]) -> Files:
     """`criteria.yaml` and one `<crm>.yaml` for each known CRM that has one; a bad file hides no other."""
     problems: list[Problem] = []
     mappings: dict[str, CrmMapping] = {}
+    beside = Beside(folder)
     criteria = None
     try:
-        criteria = load_criteria(folder / CRITERIA)
+        criteria = load_criteria(folder / CRITERIA, beside)
     except FixConfig as error:
         problems.extend(error.problems or [Problem((), str(error))])
     for crm in known:
@@ -41,10 +44,12 @@ def read_files(folder: Path, known: Iterable[str]) -> Files:
         if not path.is_file():
             continue
         try:
-            mappings[crm] = load_mapping(path)
+            mappings[crm] = load_mapping(path, beside)
         except FixConfig as error:
             problems.extend(error.problems or [Problem((), str(error))])
-    return Files(criteria, mappings, tuple(problems))
+    names = [CRITERIA, *(f"{crm}.yaml" for crm in mappings)] if not problems else []
+    texts = {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    return Files(criteria, mappings, tuple(problems), {**texts, **beside.texts})
 
 
 def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
@@ -62,7 +67,7 @@ def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
             next_step="Correct them; nothing was read or written, and the last good version stays in force.",
             problems=files.problems,
         )
-    return Definition(files.criteria, files.mappings, texts_of(folder))
+    return Definition(files.criteria, files.mappings, files.texts)
 
 
 def refuse_red(criteria: Criteria) -> None:
@@ -74,16 +79,3 @@ def refuse_red(criteria: Criteria) -> None:
             where=CRITERIA,
             next_step="`connector criteria test` shows the differences. Correct the rules or the agreement.",
         )
-
-
-def load_mapping(path: Path) -> CrmMapping:
-    """One mapping file. Raises FixConfig with file, line and column of each problem."""
-    document = load_document(path)
-    with in_document(document):
-        return parse_mapping(document.data)
-
-
-def texts_of(folder: Path) -> dict[str, str]:
-    """All files that make the definition, lists included: what the ledger keeps as a version."""
-    paths = [*folder.glob("*.yaml"), *folder.glob("lists/*.csv"), *folder.glob("*.csv")]
-    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in sorted(paths)}

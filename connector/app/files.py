@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,9 +17,11 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from connector.core.conditions import BLANKS, Lists
+from connector.core.conditions import BLANKS
 from connector.core.criteria import Criteria
 from connector.core.criteria_file import parse_criteria
+from connector.core.mapping import CrmMapping
+from connector.core.mapping_file import parse_mapping
 from connector.errors import FixConfig, Problem
 
 Place = tuple[int, int]  # line and column, both from 1
@@ -89,36 +93,59 @@ def placed(problem: Problem, document: Document) -> Problem:
     return replace(problem, file=document.file, line=line, column=column)
 
 
-def load_criteria(path: Path | str) -> Criteria:
+class Beside:
+    """The files that those of a folder name: lists, titles. What was read of them is kept in `texts`, by name.
+
+    A name that leads out of the folder or to no text is a ValueError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self.texts: dict[str, str] = {}
+
+    def text(self, name: str) -> str:
+        """The file, without a byte order mark."""
+        file = (self._folder / name).resolve()
+        if not file.is_relative_to(self._folder):
+            raise ValueError(f"{name} lies outside of the folder {self._folder.name}.")
+        if not file.is_file():
+            there = ", ".join(
+                sorted(str(one.relative_to(self._folder)) for one in self._folder.glob("**/*.csv"))[:5]
+            )
+            raise ValueError(f"There is no {name} in {self._folder.name}; there is: {there or 'none'}.")
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            raise ValueError(f"{name} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{name} is not UTF-8.") from error
+        self.texts[posixpath.normpath(name)] = text
+        return text
+
+    def entries(self, name: str) -> frozenset[str]:
+        """A CSV as a list: the first cell of each row, blank ones left out."""
+        try:
+            rows = csv.reader(io.StringIO(self.text(name), newline=""))
+            return frozenset(row[0] for row in rows if row and row[0].strip(BLANKS))
+        except csv.Error as error:
+            raise ValueError(f"The list {name} is no CSV: {error}.") from error
+
+
+def load_criteria(path: Path | str, beside: Beside | None = None) -> Criteria:
     """The criteria in a file, its lists taken from beside it. Raises FixConfig with all problems."""
     path = Path(path)
     document = load_document(path)
     with in_document(document):
-        criteria = parse_criteria(document.data, lists=lists_beside(path))
+        criteria = parse_criteria(document.data, lists=(beside or Beside(path.parent)).entries)
     return replace(criteria, warnings=tuple(placed(warning, document) for warning in criteria.warnings))
 
 
-def lists_beside(path: Path) -> Lists:
-    """Reads a CSV named relative to the folder of `path`: the first cell of each row, blank ones left out.
-
-    A name that leads out of the folder, or a file that is no CSV, is a ValueError.
-    """
-    folder = path.parent.resolve()
-
-    def read(name: str) -> frozenset[str]:
-        file = (folder / name).resolve()
-        if not file.is_relative_to(folder):
-            raise ValueError(f"The list {name} lies outside of the folder of {path.name}.")
-        if not file.is_file():
-            there = ", ".join(sorted(str(one.relative_to(folder)) for one in folder.glob("**/*.csv"))[:5])
-            raise ValueError(f"There is no list {name} beside {path.name}; there is: {there or 'none'}.")
-        try:
-            with file.open(encoding="utf-8-sig", newline="") as lines:
-                return frozenset(row[0] for row in csv.reader(lines) if row and row[0].strip(BLANKS))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"The list {name} is no CSV in UTF-8: {error}.") from error
-
-    return read
+def load_mapping(path: Path, beside: Beside | None = None) -> CrmMapping:
+    """One mapping file, its lists and titles taken from beside it. Raises FixConfig with all problems."""
+    beside = beside or Beside(path.parent)
+    document = load_document(path)
+    with in_document(document):
+        return parse_mapping(document.data, lists=beside.entries, read_text=beside.text)
 
 
 def write_texts(folder: Path, texts: Mapping[str, str]) -> None:

@@ -518,8 +518,8 @@ def _titles(
         return ()
     try:
         text = read_text(name)
-    except (OSError, UnicodeError, FixConfig) as error:
-        problems.append(Problem(("titles",), f"`{name}` cannot be read ({type(error).__name__})."))
+    except (OSError, ValueError) as error:
+        problems.append(Problem(("titles",), f"`{name}` cannot be read: {error}"))
         return ()
     rows, complaints = parse_titles(text)
     problems.extend(Problem(("titles",), f"{name}: {complaint}") for complaint in complaints)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from adapters.hubspot import PLUGIN
 from connector.app.commands.init import shipped
-from connector.app.definition import load_mapping
+from connector.app.files import load_mapping
 from connector.core.mapping import wanted_fields
 from connector.core.normalize import normalize_event
 from connector.sandbox.clock import SandboxClock

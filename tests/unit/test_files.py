@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from connector.app.files import in_document, lists_beside, load_criteria, load_document, read_document
+from connector.app.definition import read_files
+from connector.app.files import Beside, in_document, load_criteria, load_document, load_mapping, read_document
 from connector.errors import FixConfig, Problem
 
 
@@ -86,7 +87,7 @@ def test_a_missing_list_is_a_problem_with_its_place(tmp_path):
     with pytest.raises(FixConfig) as caught:
         load_criteria(tmp_path / "criteria.yaml")
     (problem,) = caught.value.problems
-    assert (problem.line, "no list lists/rivals.csv" in problem.what) == (2, True)
+    assert (problem.line, "no lists/rivals.csv" in problem.what) == (2, True)
 
 
 def test_a_list_outside_of_the_folder_is_refused(tmp_path):
@@ -102,4 +103,43 @@ def test_a_list_outside_of_the_folder_is_refused(tmp_path):
 
 def test_entries_of_a_list_are_blank_as_values_of_records_are(tmp_path):
     (tmp_path / "some.csv").write_text("one,why\n\u00a0\t,x\n\u3000,x\n", encoding="utf-8")
-    assert lists_beside(tmp_path / "criteria.yaml")("some.csv") == {"one", "\u3000"}
+    assert Beside(tmp_path).entries("some.csv") == {"one", "\u3000"}
+
+
+MAPPING = """\
+crm: hubspot
+version: 1
+titles: titles.csv
+objects:
+  contact:
+    kind: person
+    emails: [email]
+    scope: {field: country, in_list: lists/markets.csv}
+"""
+
+
+def test_a_mapping_finds_its_titles_and_lists_beside_it_and_only_they_are_part_of_the_definition(tmp_path):
+    (tmp_path / "hubspot.yaml").write_text(MAPPING, encoding="utf-8")
+    (tmp_path / "criteria.yaml").write_text("version: 1\nname: Ours\n", encoding="utf-8")
+    (tmp_path / "titles.csv").write_text(
+        "language,phrase,seniority,job_function\nen,head honcho,c_level,\n", encoding="utf-8"
+    )
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "markets.csv").write_text("DE\nAT\n", encoding="utf-8")
+    (tmp_path / "leads.csv").write_bytes(b"name\nJos\xe9\n")  # somebody's export, not even UTF-8
+    (tmp_path / "salesforce.yaml").mkdir()
+
+    files = read_files(tmp_path, ["hubspot", "salesforce"])
+
+    assert files.problems == ()
+    assert files.mappings["hubspot"].titles[0].phrase == "head honcho"
+    assert set(files.texts) == {"criteria.yaml", "hubspot.yaml", "titles.csv", "lists/markets.csv"}
+
+
+def test_titles_that_are_not_there_are_a_problem_with_their_place(tmp_path):
+    (tmp_path / "hubspot.yaml").write_text(MAPPING, encoding="utf-8")
+    with pytest.raises(FixConfig) as caught:
+        load_mapping(tmp_path / "hubspot.yaml")
+    lines = {problem.path[0]: problem for problem in caught.value.problems}
+    assert (lines["titles"].line, "no titles.csv" in lines["titles"].what) == (3, True)
+    assert "lists/markets.csv" in lines["objects"].what

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connector.app.commands.init import shipped
-from connector.app.definition import load_mapping
+from connector.app.files import load_mapping
 from connector.core.mapping import ScannerRule
 from connector.core.mapping_file import parse_mapping
 from connector.core.model import Engagement, Ref

@@ -10,7 +10,7 @@ from typing import Any
 from connector.app import exits
 from connector.app.checking import CrmReport, Report, examine, settings_anyway, sorted_findings
 from connector.app.commands.init import shipped
-from connector.app.definition import load_mapping
+from connector.app.files import load_mapping
 from connector.app.leases import held
 from connector.app.log import configure
 from connector.app.output import out, print_json, when

@@ -18,7 +18,7 @@ from connector import __version__
 from connector.app import exits
 from connector.app.checking import live_schemas
 from connector.app.commands.check import mapping_of
-from connector.app.definition import read_files, texts_of
+from connector.app.definition import load_definition, read_files
 from connector.app.files import write_texts
 from connector.app.log import configure
 from connector.app.output import out, print_json, to_json
@@ -71,11 +71,7 @@ async def _exported(
     ledger = open_ledger(settings.database_url)
     try:
         kept = await ledger.files()
-        texts = dict(kept) or texts_of(folder)
-        if not texts:
-            raise FixConfig(
-                f"There is no definition in {folder}.", next_step="`connector init` writes a starter."
-            )
+        texts = dict(kept or load_definition(folder, plugins()).texts)
         left: dict[str, list[Gap]] = {}
         unnamed: list[str] = []
         for plugin, name in _mapped(texts):

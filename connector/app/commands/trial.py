@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from connector.app.commands.score import instant
-from connector.app.definition import CRITERIA, load_mapping
+from connector.app.definition import CRITERIA
 from connector.app.exits import LOOK, OK
-from connector.app.files import load_criteria
+from connector.app.files import load_criteria, load_mapping
 from connector.app.output import out as console
 from connector.app.output import print_json
 from connector.app.settings import load_settings
