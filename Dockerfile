@@ -22,6 +22,7 @@ COPY mappings /etc/connector/mappings
 ENV PATH=/opt/connector/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    MALLOC_ARENA_MAX=2 \
     CONNECTOR_BIND=0.0.0.0:8080 \
     CONNECTOR_DATABASE_URL=sqlite:////data/connector.db \
     CONNECTOR_MAPPINGS_DIR=/etc/connector/mappings

@@ -83,8 +83,12 @@ def check_place(url: URL, *, create: bool) -> None:
         )
 
 
-def build_engine(url: URL, *, begin: str = "BEGIN IMMEDIATE", connections: int = 1) -> Engine:
-    """An engine whose transactions begin as told (SQLite) or as PostgreSQL does by default."""
+def build_engine(
+    url: URL, *, begin: str = "BEGIN IMMEDIATE", connections: int = 1, cache_mb: int = 32
+) -> Engine:
+    """An engine whose transactions begin as told (SQLite) or as PostgreSQL does by default.
+
+    `cache_mb`: of pages that each SQLite connection may hold in memory; it comes to hold them."""
     if url.drivername != "sqlite":
         return create_engine(
             url,
@@ -112,8 +116,8 @@ def build_engine(url: URL, *, begin: str = "BEGIN IMMEDIATE", connections: int =
             "journal_mode=WAL",
             "wal_autocheckpoint=4000",  # 16 MB: a page of the file that many commits touch is copied back once
             "synchronous=NORMAL",  # in WAL a power cut loses at most whole last commits, which are repeated
-            "cache_size=-32000",
-            "temp_store=MEMORY",
+            f"cache_size=-{cache_mb * 1000}",
+            # Temporary files are files: in memory they would hold every page that one large statement replaces.
         ):
             connection.execute(f"PRAGMA {pragma}")
 
@@ -136,7 +140,7 @@ class Database:
         if in_memory(url):
             self._read_engine, self._readers = self._write_engine, self._writers
         else:
-            self._read_engine = build_engine(url, begin="BEGIN", connections=READERS)
+            self._read_engine = build_engine(url, begin="BEGIN", connections=READERS, cache_mb=8)
             self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="ledger-read")
         if not self.sqlite:
             # One snapshot for all statements of a question.
