@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from adapters.hubspot.sandbox.api import Api, Endpoint, names, whole
 from adapters.hubspot.sandbox.gate import PORTAL
-from adapters.hubspot.sandbox.objects import association_types
+from adapters.hubspot.sandbox.shapes import association_types
 from adapters.hubspot.sandbox.store import EmailEvent, Form
 from adapters.hubspot.sandbox.wire import batch_reply, error_body, invalid, iso, problem
 from connector.sandbox.control import json_response

@@ -12,15 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.hubspot.sandbox.api import Api, Endpoint
-from adapters.hubspot.sandbox.objects import (
-    bad_values,
-    cleaned,
-    inputs_of,
-    resolve,
-    traced,
-    unique_or_refuse,
-    written,
-)
+from adapters.hubspot.sandbox.inputs import bad_values, cleaned, inputs_of, resolve, traced, unique_or_refuse
+from adapters.hubspot.sandbox.shapes import written
 from adapters.hubspot.sandbox.wire import Refused, batch_reply, invalid
 
 
