@@ -285,7 +285,7 @@ def test_at_a_terminal_it_asks_and_shows_a_bar_with_rate_and_time_left(
     assert process.wait(timeout=30) == 0, said
     assert "Estimate for the backfill of hubspot" in said
     assert re.search(r"\d+ rows \(\d+%\), \d+ a second, about \d+ s left", said)
-    assert "The backfill is succeeded, 330 rows kept of 330 expected." in said
+    assert "The backfill: succeeded, 330 rows kept of 330 expected." in said
 
 
 @pytest.mark.parametrize(

@@ -294,8 +294,6 @@ def _report(document: Mapping[str, Any]) -> None:
         for name, count in would["fields"].items():
             out.print(f"  {name}: {count:,} records", markup=False)
         return
-    out.print(
-        f"The backfill is {stands['status']}, {stands['rows']:,} rows kept{expected}{why}", markup=False
-    )
+    out.print(f"The backfill: {stands['status']}, {stands['rows']:,} rows kept{expected}{why}", markup=False)
     if stands["status"] not in ("succeeded", "cancelled"):
         out.print(f"The same command goes on, or `connector runs resume {document['run']}`.", markup=False)
