@@ -21,7 +21,7 @@ from bench.ours import ours
 from bench.server import serving
 from connector import pipeline
 
-PEOPLE = size("MEMORY_PEOPLE", 6_000)
+PEOPLE = size("MEMORY_PEOPLE", 24_000)
 MOST = 600 * 2**20
 FLAT = 1.1
 
