@@ -7,6 +7,7 @@ Every property value travels as text or null; a cleared one comes back as "" and
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from connector.core.model import JsonValue, Quarantined, RecordState, Ref, VendorEvent, VendorRecord
+from connector.core.values import is_sendable
+from connector.errors import SkipRecord
 from connector.ports import FieldInfo
 
 T = TypeVar("T")
@@ -305,7 +308,7 @@ def read_rows(
 
 def wire(value: JsonValue) -> str:
     """A value as HubSpot takes it: text; "" clears (null would be ignored), numbers without exponent or
-    separators.
+    separators. Raises SkipRecord for what cannot be said in JSON, or is no single value.
     """
     if value is None:
         return ""
@@ -313,11 +316,13 @@ def wire(value: JsonValue) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):
         return format(Decimal(repr(value)).normalize(), "f")
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return str(value)
+    if isinstance(value, str) and is_sendable(value):
+        return value
+    raise SkipRecord(f"A {type(value).__name__} like this cannot be written to HubSpot.")
 
 
 KINDS = {

@@ -15,8 +15,8 @@ from adapters.hubspot.batches import AT_ONCE, BATCH, STAGE, WRITTEN, Fate, Input
 from adapters.hubspot.checks import refusal
 from adapters.hubspot.lower import lower
 from adapters.hubspot.payload import wire
-from connector.core.model import Receipt, Write
-from connector.errors import ConnectorError
+from connector.core.model import Outcome, Receipt, Write
+from connector.errors import ConnectorError, SkipRecord
 from connector.ports import FieldInfo
 
 __all__ = ["AT_ONCE", "BATCH", "Pushing", "push"]
@@ -44,8 +44,8 @@ async def push(pushing: Pushing, batch: Sequence[Write]) -> list[Receipt]:
     if not batch:
         return []
     object_ = batch[0].ref.object
-    inputs, present = _folded(batch)
-    fates = {one.id: WRITTEN for one in inputs if not one.properties}  # nothing to say is said
+    inputs, present, fates = _folded(batch)
+    fates |= {one.id: WRITTEN for one in inputs if not one.properties}  # nothing to say is said
     fates |= await _checked(pushing.schema, object_, [one for one in inputs if one.properties])
     ready = [one for one in inputs if one.id not in fates]
     forward = [one for one in ready if one.id not in present]
@@ -61,18 +61,25 @@ async def push(pushing: Pushing, batch: Sequence[Write]) -> list[Receipt]:
     return [_receipt(write, fates[write.ref.id]) for write in batch]
 
 
-def _folded(batch: Sequence[Write]) -> tuple[list[Input], dict[str, str]]:
-    """Each id once, or HubSpot refuses the whole batch; and the stages that are to be lowered, by id."""
+def _folded(batch: Sequence[Write]) -> tuple[list[Input], dict[str, str], dict[str, Fate]]:
+    """Each id once, or HubSpot refuses the whole batch; the stages that are to be lowered, and the records whose values
+    cannot be sent, by id."""
     values: dict[str, dict[str, str]] = {}
     present: dict[str, str] = {}
+    unfit: dict[str, Fate] = {}
     for write in batch:
-        values.setdefault(write.ref.id, {}).update(
-            {name: wire(value) for name, value in write.values.items()}
-        )
-        if STAGE in write.lowered:
-            present[write.ref.id] = wire(write.lowered[STAGE])
+        try:
+            said = {name: wire(value) for name, value in write.values.items()}
+            if STAGE in write.lowered:
+                present[write.ref.id] = wire(write.lowered[STAGE])
+        except SkipRecord as error:
+            text = f"{error.message} Nothing was sent for this record."
+            unfit[write.ref.id] = Fate(Outcome.REJECTED, text, "NOT_SENT")
+            continue
+        values.setdefault(write.ref.id, {}).update(said)
     trace = {write.ref.id: write.id for write in batch}
-    return [Input(id_, f"w{trace[id_]}-{id_}", found) for id_, found in values.items()], present
+    inputs = [Input(id_, f"w{trace[id_]}-{id_}", found) for id_, found in values.items() if id_ not in unfit]
+    return inputs, present, unfit
 
 
 async def _checked(schema: Schema, object_: str, inputs: Sequence[Input]) -> dict[str, Fate]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from adapters.salesforce.soql import is_id
 from connector.core.model import JsonValue, RecordState, Ref, VendorEvent, VendorRecord
+from connector.core.values import is_sendable
 from connector.errors import SkipRecord
 from connector.ports import FieldInfo
 
@@ -290,6 +291,8 @@ def to_wire(source: str, record: str, values: Mapping[str, JsonValue]) -> dict[s
             raise SkipRecord(f"{name}: a {type(value).__name__} cannot be written to a Salesforce field.")
         if isinstance(value, float) and not math.isfinite(value):
             raise SkipRecord(f"{name}: not a number that Salesforce can hold.")
+        if isinstance(value, str) and not is_sendable(value):
+            raise SkipRecord(f"{name}: half of a character, which no text can hold.")
         if name.lower() in ("id", "attributes"):
             raise SkipRecord(f"{name} names the record and cannot be written.")
         element[name] = None if value == "" else value

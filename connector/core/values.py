@@ -27,6 +27,11 @@ def same_value(a: JsonValue, b: JsonValue) -> bool:
     return canonical(a) == canonical(b)
 
 
+def is_sendable(text: str) -> bool:
+    """Whether JSON can say it in UTF-8: half of a character that was cut in two (a lone surrogate) cannot be."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def canonical(value: JsonValue) -> str | None:
     """One spelling per meaning; None for a blank. For comparing, not for sending.
 

@@ -305,7 +305,25 @@ async def test_quirk_hubspot_25_our_own_write_comes_back_and_is_no_news(database
         assert (echoes.people, echoes.crms["hubspot"].planned) == (0, 0)
 
 
-# --------------------------------------------------------------------------------------------- trap: a lost answer
+# ----------------------------------------------------------------------- traps: a payload that fails, a lost answer
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [float("nan"), float("inf"), {"not": "text"}, ["not", "text"], b"bytes", "half \ud83d a character"],
+)
+async def test_trap_a_failure_while_building_the_payload_rejects_its_record_and_no_other(account, broken):
+    one, bad, other = account.ids(3)
+
+    receipts = await push(
+        account, {one: {"mql_score": 7}, bad: {"mql_band": 3, "mql_reason": broken}, other: {"mql_score": 8}}
+    )
+
+    assert [receipt.outcome.value for receipt in receipts] == ["written", "rejected", "written"]
+    assert receipts[1].code == "NOT_SENT"
+    assert receipts[1].reason
+    assert not {"mql_band", "mql_reason"} & {name for name, value in stored(account, bad).items() if value}
+    assert (stored(account, one)["mql_score"], stored(account, other)["mql_score"]) == ("7", "8")
 
 
 @pytest.mark.parametrize("version", VERSIONS)

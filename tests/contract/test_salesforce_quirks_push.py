@@ -300,7 +300,7 @@ async def test_quirk_salesforce_28_a_person_account_is_written_through_its_conta
 
 async def test_trap_a_failure_while_building_the_payload_costs_only_its_record(org):
     """A value that nothing can serialize, an id that is none: the batch goes on, and each has its receipt."""
-    a, b, c = await leads(org, 3)
+    a, b, c, d = await leads(org, 4)
     broken = Write(2, Ref("salesforce", "Lead", "not-an-id"), {"MQL_Score__c": 5})
     receipts = await org.adapter.push(
         [
@@ -308,9 +308,10 @@ async def test_trap_a_failure_while_building_the_payload_costs_only_its_record(o
             broken,
             write(3, b, MQL_Score__c=float("nan")),
             write(4, c, MQL_Reason__c={"not": "text"}),
+            write(5, d, MQL_Reason__c="half \ud83d a character"),
         ]
     )
 
-    assert [receipt.outcome.value for receipt in receipts] == ["written", *["rejected"] * 3]
+    assert [receipt.outcome.value for receipt in receipts] == ["written", *["rejected"] * 4]
     assert all(receipt.reason for receipt in receipts[1:])
     assert (await org.adapter.read([a.ref], FIELDS))[a.ref].values["MQL_Score__c"] == 42
