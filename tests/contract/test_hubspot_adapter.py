@@ -262,7 +262,7 @@ async def test_a_new_open_is_found_in_one_call(account):
     assert account.adapter.calls() - before == 1
 
 
-async def test_an_empty_page_in_the_middle_of_a_list_is_not_taken_for_its_end(account):
+async def test_trap_an_empty_page_with_200_in_the_middle_of_a_list_is_not_taken_for_its_end(account):
     await account.adapter.account()
     account.sandbox.faults.add(path="*/objects/*/contacts", json={"results": []}, status=200, skip=1, times=1)
 

@@ -27,10 +27,12 @@ def contacts(account):
     return account.sandbox.sandbox.store.tables["contacts"]
 
 
-def a_crowd(account, many, *, table="companies"):
-    """So many records with one and the same time stamp, as an import or a pipeline edit leaves them."""
-    stamp = to_ms(account.clock.now())
-    rows = [Row(20_000_000_000 + n, {"name": f"Crowd {n}"}, stamp, stamp) for n in range(many)]
+def a_crowd(account, many, *, table="companies", spread=1):
+    """So many records with one and the same time stamp, as an import or a pipeline edit leaves them; or within so many
+    milliseconds, the newest of them with the oldest stamps."""
+    now = to_ms(account.clock.now())
+    stamps = [now - n * spread // many for n in range(many)]
+    rows = [Row(20_000_000_000 + n, {"name": f"Crowd {n}"}, at, at) for n, at in enumerate(stamps)]
     account.sandbox._ask(lambda: account.sandbox.sandbox.store.tables[table].load(rows))
     return {str(row.id) for row in rows}
 
@@ -50,10 +52,8 @@ async def test_quirk_hubspot_01_a_property_list_that_overflows_the_address_is_re
         refused = [call for call in account.sandbox.log.calls() if call.status == 414]
         by_id = await account.adapter.read([Ref("hubspot", "contact", account.ids()[0])], WIDE)
 
-    assert len(records) >= 250
-    assert all(
-        record.values["email"] or record.state is not RecordState.LIVE or True for record in records.values()
-    )
+    assert set(account.ids(250)) <= set(records)
+    assert sum(bool(record.values["email"]) for record in records.values()) > 200
     assert len(by_id) == 1
     assert len(refused) <= 1  # met once, learned for good
 
@@ -67,10 +67,11 @@ async def test_quirk_hubspot_01_an_address_shorter_than_anybody_guessed_is_learn
     assert len(refused) == 1
 
 
-async def test_quirk_hubspot_02_more_than_ten_thousand_changes_of_one_moment_all_come():
+@pytest.mark.parametrize("spread", [1, 60_000], ids=["one moment", "one minute, in no order"])
+async def test_quirk_hubspot_02_more_than_ten_thousand_changes_in_one_window_all_come(spread):
     async with connected(population=FEW, strict_limits=False) as account:
         await account.quiet()
-        crowd = a_crowd(account, 10_450)
+        crowd = a_crowd(account, 10_450, spread=spread)
         account.clock.advance(2 * MINUTE)
 
         came = await ids_of(account, "companies")
@@ -79,7 +80,7 @@ async def test_quirk_hubspot_02_more_than_ten_thousand_changes_of_one_moment_all
     assert set(came) == crowd
 
 
-async def test_more_than_fifty_thousand_records_of_one_time_stamp_all_come_and_once():
+async def test_trap_more_than_ten_thousand_on_one_time_stamp_all_come_and_once():
     async with connected(population=FEW, strict_limits=False) as account:
         await account.quiet()
         crowd = a_crowd(account, 50_400)
@@ -106,6 +107,20 @@ async def test_quirk_hubspot_03_what_the_index_shows_after_the_watermark_passed_
         found = await account.records()
 
     assert found[late].values["mql_reason"] == "late"
+
+
+async def test_quirk_hubspot_03_the_watermark_stays_behind_the_index_and_a_little_below_it_is_read_again():
+    async with connected(index_lag_seconds=5.5 * 60) as account:
+        await account.quiet()
+        (late,) = account.ids()
+        edited = account.clock.now()
+        account.sandbox.edit("contact", late, {"mql_reason": "late"})
+        for minutes in (1, 5.4):
+            account.clock.set(edited + minutes * MINUTE)
+            assert late not in await ids_of(account, "contacts")
+        account.clock.set(edited + 5.6 * MINUTE)
+
+        assert late in await ids_of(account, "contacts")
 
 
 async def test_quirk_hubspot_04_contacts_and_companies_are_searched_by_their_own_last_modified_property(
@@ -176,7 +191,7 @@ async def test_what_is_modified_while_we_page_is_in_this_window_or_the_next(acco
     assert found[ids[0]].values["mql_reason"] == found[ids[-1]].values["mql_reason"] == "meanwhile"
 
 
-async def test_a_property_added_in_mid_run_is_read_from_the_next_page_on_and_its_values_are_not_missed(
+async def test_trap_a_property_added_in_mid_run_is_read_from_the_next_page_on_and_its_values_are_not_missed(
     account,
 ):
     fields = {"contact": FIELDS["contact"] | {"budget_range"}}
@@ -197,7 +212,9 @@ async def test_a_property_added_in_mid_run_is_read_from_the_next_page_on_and_its
 
 
 @pytest.mark.parametrize("lost", ["firstname", "last_docs_view"])
-async def test_a_property_lost_over_night_is_not_blank_it_stops_its_stream_until_it_is_back(account, lost):
+async def test_trap_a_property_lost_over_night_is_not_blank_it_stops_its_stream_until_it_is_back(
+    account, lost
+):
     await account.quiet()
     (edited,) = account.ids()
     properties = contacts(account).properties

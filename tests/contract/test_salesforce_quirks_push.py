@@ -71,6 +71,7 @@ async def test_quirk_salesforce_20_a_lead_converted_since_the_plan_stops_nobody_
 
     assert (first.outcome, first.moved_to) == (Outcome.SET_ASIDE, Ref("salesforce", "Contact", contact))
     assert second.outcome is Outcome.WRITTEN
+    assert len(collections(org)) == 1, "nobody waits for a second call"
     assert score(org, converted) is None
 
 

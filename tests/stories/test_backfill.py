@@ -344,7 +344,7 @@ async def test_people_are_held_until_all_is_read(database_url: str) -> None:
         assert result.people == 130
 
 
-async def test_a_backfill_cancelled_half_way_while_the_schedule_goes_on(database_url: str) -> None:
+async def test_trap_a_backfill_cancelled_half_way_while_the_schedule_goes_on(database_url: str) -> None:
     async with world(database_url, people=230, clock=PollingClock(START)) as made:
         asked = await made.ask_backfill()
         wished: list[str] = []
@@ -431,7 +431,9 @@ async def test_two_backfills_of_one_crm_do_not_run_at_once(database_url: str) ->
 # ------------------------------------------------------------------------------------------------ allowance
 
 
-async def test_allowance_used_up_half_way_and_continued_the_next_day(database_url: str) -> None:
+async def test_trap_an_allowance_used_up_half_way_in_a_backfill_is_gone_on_with_the_next_day(
+    database_url: str,
+) -> None:
     async with world(database_url, people=330) as made:
         today = made.clock.now()
 

@@ -20,7 +20,7 @@ async def test_a_token_of_another_portal_is_refused_before_anything_is_read(data
         assert not other.writes("hubspot")
 
 
-async def test_an_allowance_that_ends_half_way_is_gone_on_with_the_next_day(database_url):
+async def test_trap_an_allowance_that_ends_half_way_is_gone_on_with_the_next_day(database_url):
     async with world(
         database_url, people=140, options={"hubspot": {"per_day": 400}}, strict_limits=True
     ) as made:

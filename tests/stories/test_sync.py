@@ -372,7 +372,7 @@ async def test_a_failing_stream_makes_the_run_partial_demotes_nobody_and_heals(d
         assert healed.status == "succeeded"
 
 
-async def test_a_time_out_after_the_write_is_unknown_then_found_written_with_its_before_image(
+async def test_trap_time_out_after_the_write_is_unknown_then_found_written_with_its_before_image(
     database_url: str,
 ) -> None:
     async with world(database_url) as made:

@@ -30,15 +30,16 @@ def new_lead(made: World, email: str, last_name: str, **more: object) -> str:
 async def test_trap_a_row_visible_after_the_watermark_passed_it_is_decided_one_sync_later(
     database_url: str,
 ) -> None:
-    async with world(database_url, options={"salesforce": {"commit_lag": timedelta(seconds=90)}}) as made:
+    async with world(database_url, options={"salesforce": {"commit_lag": timedelta(minutes=9)}}) as made:
         await made.sync()
         who = await somebody(made)
         made.later(hours=1)
         made.salesforce.edit("Lead", who.lead, {"Title": "Chief Executive Officer"})
-        made.later(seconds=60)
-        await made.sync()
+        for minutes in (1, 7):  # at the second the watermark passes its stamp
+            made.later(minutes=minutes)
+            await made.sync()
         blind = await look(made, who)
-        made.later(minutes=15)
+        made.later(minutes=2)
 
         await made.sync()
 
