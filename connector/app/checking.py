@@ -175,7 +175,7 @@ async def _in_force(ledger: SqlLedger, texts: Mapping[str, str], settings: Setti
         Finding(
             "note" if publishes else "warning",
             "files",
-            f"{', '.join(differ)} differ from the version in force",
+            f"{', '.join(differ)} differ{'s' if len(differ) == 1 else ''} from the version in force",
             "The next sync puts the files in force." if publishes else "The console owns the definition.",
         )
     ]
