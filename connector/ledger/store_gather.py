@@ -188,14 +188,15 @@ def _keep_records(
     dialect = db.dialect.name
     for name, (vendor, record) in zip(names, pairs, strict=True):
         known = now.get(name)
-        if known is not None and dated is not None:
-            record = dated(vendor, load(known.body), record)
         state = record.state.value
         changed_at = time_to_db(vendor.changed_at, dialect)
         if known is not None and changed_at < known.changed_at and state == known.state:
             tally.duplicate += 1
             continue
         row = _Known(dump(record), codec.told(vendor.values), changed_at, state)
+        if known is not None and known != row and dated is not None:
+            record = dated(vendor, load(known.body), record)
+            row = row._replace(body=dump(record))
         if known is not None and known == row:
             tally.duplicate += 1
             continue
