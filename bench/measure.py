@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,3 @@ def interleaved(rounds: int, **works: Callable[[], Rate]) -> dict[str, Rate]:
             if name not in best or found.per_second > best[name].per_second:
                 best[name] = found
     return best
-
-
-def percentile(values: list[Any], share: float) -> Any:
-    """The value below which this share of them lies."""
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
