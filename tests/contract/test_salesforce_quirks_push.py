@@ -95,7 +95,7 @@ async def test_quirk_salesforce_20_where_the_org_lets_dead_leads_be_edited_they_
     assert bool(first.moved_to) is known
 
 
-async def test_a_merged_record_is_followed_to_the_one_that_remains_through_a_chain(org):
+async def test_quirk_salesforce_21_a_merged_record_is_followed_to_the_one_that_remains_through_a_chain(org):
     first, second, winner = await leads(org, 3)
     org.sandbox.act("Lead", first.ref.id, "merge", into=second.ref.id)
     org.sandbox.act("Lead", second.ref.id, "merge", into=winner.ref.id)

@@ -49,10 +49,11 @@ def by_number(crm: str) -> dict[int, list[str]]:
     return found
 
 
-def test_the_page_numbers_31_quirks_of_hubspot_36_of_salesforce_and_16_traps() -> None:
-    assert sorted(rows("HubSpot")) == list(range(1, 32))
-    assert sorted(rows("Salesforce")) == list(range(1, 37))
-    assert len(traps()) == 16
+def test_the_page_numbers_its_quirks_without_a_gap() -> None:
+    for crm, at_least in (("HubSpot", 31), ("Salesforce", 36)):
+        assert sorted(rows(crm)) == list(range(1, len(rows(crm)) + 1)), crm
+        assert len(rows(crm)) >= at_least, crm
+    assert len(traps()) >= 16
 
 
 def test_every_quirk_of_this_release_has_a_test_of_its_number() -> None:
