@@ -113,8 +113,9 @@ class Page:
     """What one fetch of a stream brought.
 
     `cursor` is JSON that is safe to store once this page is saved: pulling from it again repeats at most this
-    page and misses nothing. `fetched` counts the rows on the wire. A `census` finds what was erased. `note` says of
-    the stream why it was not read, where that is no failure: the account or the token does not have it.
+    page and misses nothing. `fetched` counts the rows on the wire, at least as many as the page tells. A `census`
+    finds what was erased. `note` says of the stream why it was not read, where that is no failure: the account or
+    the token does not have it.
     """
 
     stream: str

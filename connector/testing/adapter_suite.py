@@ -73,7 +73,11 @@ class Subject:
         rows = 0
         for stream in self.adapter.streams():
             for page in await self.pull(stream):
-                rows += len(page.records) + len(page.events)
+                told = len(page.records) + len(page.events)
+                assert page.fetched >= told + len(page.quarantined), (
+                    f"{stream.name} tells more than it fetched"
+                )
+                rows += told
         return rows
 
     def some(self, many: int) -> list[Ref]:
