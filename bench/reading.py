@@ -138,7 +138,7 @@ def _to_loopback(base: str) -> Any:
             request.url = f"{base}/{path}"
             return super().send(request, **kwargs)
 
-    return ToLoopback(base)
+    return ToLoopback()
 
 
 @contextmanager
