@@ -11,8 +11,8 @@ from typing import Any
 
 from connector import backfill as flow
 from connector.app import exits
+from connector.app.asking import ask_ledger
 from connector.app.commands.plan import row_document
-from connector.app.commands.runs import ask_ledger
 from connector.app.commands.score import instant
 from connector.app.commands.sync import ask_about, exit_code, report
 from connector.app.log import configure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from connector.app.commands.runs import ask_ledger
+from connector.app.asking import ask_ledger
 from connector.app.definition import CRITERIA
 from connector.app.exits import OK
 from connector.app.files import load_criteria

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import timedelta
 
 from connector.app import exits
-from connector.app.commands.runs import ask_ledger
+from connector.app.asking import ask_ledger
 from connector.app.log import configure
 from connector.app.output import out, print_json, when
 from connector.app.running import run

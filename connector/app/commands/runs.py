@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
+from connector.app.asking import ask_ledger
 from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.output import out, print_json, to_json, when
@@ -14,23 +13,8 @@ from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, wired
 from connector.backfill import document
 from connector.errors import FixConfig
-from connector.ledger import SqlLedger, open_ledger
+from connector.ledger import SqlLedger
 from connector.ports import Backfill, RunInfo
-
-T = TypeVar("T")
-
-
-def ask_ledger(question: Callable[[SqlLedger], Awaitable[T]]) -> T:
-    """Open the ledger, ask one thing, close it."""
-
-    async def go() -> T:
-        ledger = open_ledger(load_settings().database_url)
-        try:
-            return await question(ledger)
-        finally:
-            await ledger.close()
-
-    return asyncio.run(go())
 
 
 def runs_list(*, limit: int, json: bool) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from connector import pipeline
 from connector.app import exits
-from connector.app.commands.runs import ask_ledger
+from connector.app.asking import ask_ledger
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.progress import watching

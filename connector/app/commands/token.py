@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.app.commands.runs import ask_ledger
+from connector.app.asking import ask_ledger
 from connector.app.exits import OK
 from connector.app.output import out, print_json
 from connector.app.wiring import SystemClock, chosen
