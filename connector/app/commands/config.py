@@ -6,7 +6,7 @@ import io
 import shlex
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -72,19 +72,7 @@ async def _exported(
     try:
         kept = await ledger.files()
         texts = dict(kept or load_definition(folder, plugins()).texts)
-        left: dict[str, list[Gap]] = {}
-        unnamed: list[str] = []
-        for plugin, name in _mapped(texts):
-            catalog = await _catalog(plugin, settings, ledger)
-            if catalog is None:
-                unnamed.append(plugin.crm)
-                continue
-            document = _yaml().load(texts[name])
-            before = _dumped(document)
-            gaps = to_names(document, catalog)
-            if _dumped(document) != before:
-                texts[name] = _dumped(document)
-            left[plugin.crm] = gaps
+        left, unnamed = await _translated(texts, to_names, settings, ledger)
         return texts, (await ledger.version() if kept else None), left, unnamed
     finally:
         await ledger.close()
@@ -159,21 +147,32 @@ def config_import(source: Path, *, partial: bool, overwrite: bool, mappings: Pat
 async def _resolved(settings: Settings, texts: dict[str, str]) -> tuple[dict[str, list[Gap]], list[str]]:
     ledger = open_ledger(settings.database_url)
     try:
-        gaps: dict[str, list[Gap]] = {}
-        kept: list[str] = []
-        for plugin, name in _mapped(texts):
-            catalog = await _catalog(plugin, settings, ledger)
-            if catalog is None:
-                kept.append(plugin.crm)
-                continue
-            document = _yaml().load(texts[name])
-            before = _dumped(document)
-            gaps[plugin.crm] = to_ids(document, catalog)
-            if _dumped(document) != before:
-                texts[name] = _dumped(document)
-        return gaps, kept
+        return await _translated(texts, to_ids, settings, ledger)
     finally:
         await ledger.close()
+
+
+async def _translated(
+    texts: dict[str, str],
+    translate: Callable[[Any, Sequence[Named]], list[Gap]],
+    settings: Settings,
+    ledger: SqlLedger,
+) -> tuple[dict[str, list[Gap]], list[str]]:
+    """Ids to names or names to ids, in place, in the mapping of each CRM that can be asked. What had to stay, and the
+    CRMs that are not connected: their texts are as they were."""
+    gaps: dict[str, list[Gap]] = {}
+    kept: list[str] = []
+    for plugin, name in _mapped(texts):
+        catalog = await _catalog(plugin, settings, ledger)
+        if catalog is None:
+            kept.append(plugin.crm)
+            continue
+        document = _yaml().load(texts[name])
+        before = _dumped(document)
+        gaps[plugin.crm] = translate(document, catalog)
+        if _dumped(document) != before:
+            texts[name] = _dumped(document)
+    return gaps, kept
 
 
 def _unpack(source: Path) -> dict[str, str]:
