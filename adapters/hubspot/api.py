@@ -7,13 +7,14 @@ available). E-mail events, form submissions and the list of forms have no dated 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from adapters.hubspot.errors import classifier, place
+from adapters.hubspot.rows import next_after, not_a_page, results_of
 from connector.errors import FixConfig, StopRun
 from connector.ports import Account, Clock
 from connector.transport import Answer, Auth, Limiter, Transport
@@ -165,6 +166,23 @@ class Api:
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
         """A GET under the general limit."""
         return self._note(await self._transport.send("GET", path, params=params), general=True)
+
+    async def pages(
+        self, path: str, params: Mapping[str, Any], after: str | None = None
+    ) -> AsyncIterator[tuple[list[Any], str | None]]:
+        """Page after page of a paged GET, from `after` on: the rows, and where the next page begins (None: the last).
+
+        Raises StopRun for an answer that is no such page, or that leads to itself.
+        """
+        while True:
+            answer = await self.get(path, {**params, "after": after})
+            following = next_after(answer)
+            if following is not None and following == after:
+                raise not_a_page(answer)
+            yield results_of(answer), following
+            if following is None:
+                return
+            after = following
 
     async def post(
         self, path: str, body: Mapping[str, Any], *, policy: str = "default", idempotent: bool = True

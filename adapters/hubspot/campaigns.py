@@ -12,7 +12,6 @@ from typing import Any
 
 from adapters.hubspot.api import EMAIL_CAMPAIGNS, Api
 from adapters.hubspot.errors import BadRequest, Forbidden
-from adapters.hubspot.rows import next_after, not_a_page, results_of
 
 MANY = 20  # unknown ids from which the list, a hundred a call, may save calls
 LIST_PAGE = 100
@@ -43,22 +42,15 @@ async def _listed(api: Api) -> dict[str, str | None]:
     Nothing where the list is refused: it saves calls and is no source of its own.
     """
     found: dict[str, str | None] = {}
-    after: str | None = None
-    while True:
-        try:
-            answer = await api.get(api.paths.marketing_emails, {"limit": LIST_PAGE, "after": after})
-        except (BadRequest, Forbidden):
-            return found
-        for row in results_of(answer):
-            if isinstance(row, Mapping) and (name := row.get("name") or row.get("subject")):
-                ids = [*(row.get("allEmailCampaignIds") or ()), row.get("primaryEmailCampaignId")]
-                found.update({str(id_): str(name) for id_ in ids if id_})
-        following = next_after(answer)
-        if following is None:
-            return found
-        if following == after:
-            raise not_a_page(answer)
-        after = following
+    try:
+        async for rows, _ in api.pages(api.paths.marketing_emails, {"limit": LIST_PAGE}):
+            for row in rows:
+                if isinstance(row, Mapping) and (name := row.get("name") or row.get("subject")):
+                    ids = [*(row.get("allEmailCampaignIds") or ()), row.get("primaryEmailCampaignId")]
+                    found.update({str(id_): str(name) for id_ in ids if id_})
+    except (BadRequest, Forbidden):
+        pass
+    return found
 
 
 async def _looked_up(api: Api, id_: str, app: str) -> str | None:

@@ -191,20 +191,13 @@ def _named(forms: Sequence[tuple[str, str]], names: set[str]) -> list[tuple[str,
 
 async def _forms(api: Api) -> list[tuple[str, str]]:
     """Id and name of every form that takes submissions, HubSpot's own and captured ones."""
-    forms: list[tuple[str, str]] = []
-    after: str | None = None
-    while True:
-        params = {"limit": LIST_PAGE, "after": after, "formTypes": "hubspot,captured,flow"}
-        answer = await api.get(FORMS, params)
-        for row in results_of(answer):
-            if isinstance(row, Mapping) and row.get("id"):
-                forms.append((str(row["id"]), str(row.get("name") or "")))  # noqa: PERF401
-        following = next_after(answer)
-        if following is None:
-            return forms
-        if following == after:
-            raise not_a_page(answer)
-        after = following
+    params = {"limit": LIST_PAGE, "formTypes": "hubspot,captured,flow"}
+    return [
+        (str(row["id"]), str(row.get("name") or ""))
+        async for rows, _ in api.pages(FORMS, params)
+        for row in rows
+        if isinstance(row, Mapping) and row.get("id")
+    ]
 
 
 async def _submissions(

@@ -16,7 +16,6 @@ from adapters.hubspot.api import Api
 from adapters.hubspot.cursors import END, LAG, Cursor, begun_at, cursor_time, iso, unreadable_cursor
 from adapters.hubspot.errors import BadRequest, Forbidden
 from adapters.hubspot.payload import CRM, UnreadableError, lenient_moment, moment, read_rows, row_id
-from adapters.hubspot.rows import next_after, not_a_page, results_of
 from connector.core.model import JsonValue, Page, Quarantined, Ref, VendorEvent
 from connector.ports import Range, Stream
 
@@ -109,19 +108,9 @@ def _has_news(event: Event, until: datetime | None, told: Any, now: datetime) ->
 async def _events(api: Api) -> list[Event]:
     """Every marketing event, by id."""
     found: dict[str, Event] = {}
-    after: str | None = None
-    while True:
-        answer = await api.get(api.paths.marketing_events, {"limit": PAGE, "after": after})
-        for row in results_of(answer):
-            event = _event(row)
-            if event is not None:
-                found[event.id] = event
-        following = next_after(answer)
-        if following is None:
-            return sorted(found.values(), key=lambda event: _order(event.id))
-        if following == after:
-            raise not_a_page(answer)
-        after = following
+    async for rows, _ in api.pages(api.paths.marketing_events, {"limit": PAGE}):
+        found.update({event.id: event for event in map(_event, rows) if event is not None})
+    return sorted(found.values(), key=lambda event: _order(event.id))
 
 
 def _event(row: Any) -> Event | None:
@@ -159,20 +148,12 @@ async def _participations(
     api: Api, event: str, after: str | None
 ) -> AsyncIterator[tuple[list[Any], str | None]]:
     """Pages of one event's participations; none where the event was deleted meanwhile."""
-    while True:
-        try:
-            answer = await api.get(api.paths.participations(event), {"limit": PAGE, "after": after})
-        except BadRequest as error:
-            if error.answer.status == 404:
-                return
+    try:
+        async for rows, following in api.pages(api.paths.participations(event), {"limit": PAGE}, after):
+            yield rows, following
+    except BadRequest as error:
+        if error.answer.status != 404:
             raise
-        following = next_after(answer)
-        if following is not None and following == after:
-            raise not_a_page(answer)
-        yield results_of(answer), following
-        if following is None:
-            return
-        after = following
 
 
 def _page(event: Event, rows: Sequence[Any], cursor: Cursor) -> Page:

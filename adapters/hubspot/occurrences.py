@@ -17,7 +17,6 @@ from adapters.hubspot.cursors import Cursor, cursor_time, iso, unreadable_cursor
 from adapters.hubspot.errors import Forbidden
 from adapters.hubspot.marketing_events import not_available
 from adapters.hubspot.payload import CRM, UnreadableError, moment, read_rows, row_id
-from adapters.hubspot.rows import next_after, not_a_page, results_of
 from connector.core.model import JsonValue, Page, Ref, VendorEvent
 from connector.ports import Range, Stream
 
@@ -74,28 +73,15 @@ def _from(read: Mapping[str, JsonValue], ref: Ref, now: datetime) -> datetime:
 
 async def _of_one(api: Api, ref: Ref, lo: datetime, hi: datetime | None) -> list[tuple[Any, Ref]]:
     """Everything one contact did since, oldest first."""
-    found: list[tuple[Any, Ref]] = []
-    after: str | None = None
-    while True:
-        answer = await api.get(
-            api.paths.occurrences,
-            {
-                "objectType": "contact",
-                "objectId": ref.id,
-                "occurredAfter": iso(lo),
-                "occurredBefore": iso(hi) if hi else None,
-                "sort": "occurredAt",
-                "limit": PAGE,
-                "after": after,
-            },
-        )
-        found += [(row, ref) for row in results_of(answer)]
-        following = next_after(answer)
-        if following is None:
-            return found
-        if following == after:
-            raise not_a_page(answer)
-        after = following
+    params = {
+        "objectType": "contact",
+        "objectId": ref.id,
+        "occurredAfter": iso(lo),
+        "occurredBefore": iso(hi) if hi else None,
+        "sort": "occurredAt",
+        "limit": PAGE,
+    }
+    return [(row, ref) async for rows, _ in api.pages(api.paths.occurrences, params) for row in rows]
 
 
 def occurrence(row: Any, ref: Ref) -> VendorEvent:
