@@ -15,7 +15,7 @@ from adapters.hubspot import inspect as inspecting
 from adapters.hubspot import probe as probing
 from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
-from adapters.hubspot.api import Api, Paths, Usage
+from adapters.hubspot.api import Api, Paths
 from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
 from adapters.hubspot.lower import BACKWARD, CLEAR_FIRST
@@ -134,12 +134,6 @@ class HubSpot:
     def calls(self) -> int:
         """HTTP requests sent so far, refused ones included, token calls not."""
         return self._api.calls
-
-    def usage(self) -> Usage | None:
-        """The account's calls today by HubSpot's own count; None for OAuth apps and before the first
-        answer.
-        """
-        return self._api.usage
 
     async def push(self, batch: Sequence[Write]) -> list[Receipt]:
         """See `adapters.hubspot.push`. RetryLater once the day's share of calls, everybody's counted, is

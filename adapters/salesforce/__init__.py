@@ -19,7 +19,7 @@ from adapters.salesforce.payload import CRM, field_info
 from adapters.salesforce.probe import EDITABLE, SOURCE, SWITCHES, probe
 from adapters.salesforce.pull import STREAMS, pull
 from adapters.salesforce.push import BATCH, Pace, push
-from adapters.salesforce.rest import Rest, Usage, urgent
+from adapters.salesforce.rest import Rest, urgent
 from adapters.salesforce.setup import Admin, Door
 from adapters.salesforce.source import as_source
 from connector.core.mapping import CrmMapping
@@ -158,10 +158,6 @@ class Salesforce:
                 f"{self._served[-1]}.",
                 next_step=f"Set SALESFORCE_API_VERSION to {self._served[-1]}, or to one in between.",
             )
-
-    def usage(self) -> Usage:
-        """API requests of the last 24 hours: of the org, allowed, and ours."""
-        return self._rest.usage()
 
     def calls(self) -> int:
         """HTTP requests sent so far, logins not."""

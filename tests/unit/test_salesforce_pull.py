@@ -461,7 +461,8 @@ async def test_the_days_usage_is_read_whatever_else_the_header_says(salesforce):
 
     await pulled(salesforce)
 
-    assert (salesforce.usage().used, salesforce.usage().allowed, salesforce.usage().ours) == (891, 15000, 1)
+    told = salesforce.allowance()
+    assert (told.used, told.allowed, told.ours) == (891, 15000, 1)
 
 
 async def test_when_our_share_of_the_day_is_spent_nothing_more_is_asked(salesforce):
