@@ -27,12 +27,14 @@ from connector.errors import FixConfig, Problem, RetryLater
 from connector.ports import (
     Account,
     Allowance,
+    Automations,
     Clock,
     CrmAdmin,
     Estimate,
     FieldInfo,
     Fields,
     Finding,
+    LastChange,
     Limits,
     Named,
     Plugin,
@@ -101,6 +103,10 @@ class HubSpot:
     async def gone(self, stream: str, keys: Sequence[str]) -> frozenset[str]:
         """Activities that are no longer live; of streams without ids of records nothing is said."""
         return await missing_of(self._api, stream, keys) if stream in pulling.OBJECTS else frozenset()
+
+    async def last_changes(self, refs: Sequence[Ref], fields: Fields) -> Mapping[tuple[Ref, str], LastChange]:
+        """Nobody is asked yet."""
+        return {}
 
     async def account(self) -> Account:
         """Portal, zone, currency and HubSpot's clock. Raises FixConfig for credentials that do not work."""
@@ -182,6 +188,10 @@ class HubSpot:
     async def inspect(self, mapping: CrmMapping) -> Sequence[Finding]:
         """See `adapters.hubspot.inspect`."""
         return await inspecting.inspect(self._api, self._auth, mapping)
+
+    async def automations(self, targets: Sequence[str]) -> Automations:
+        """Nothing is looked into yet."""
+        return Automations(unseen=("Workflows were not looked into.",))
 
     async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
         """See `adapters.hubspot.probe`."""

@@ -29,12 +29,14 @@ from connector.ports import (
     Account,
     Adapter,
     Allowance,
+    Automations,
     Clock,
     CrmAdmin,
     Estimate,
     FieldInfo,
     Fields,
     Finding,
+    LastChange,
     Limits,
     Named,
     Plugin,
@@ -130,6 +132,10 @@ class Salesforce:
         """See byid.gone."""
         return await gone(self._rest, stream, keys)
 
+    async def last_changes(self, refs: Sequence[Ref], fields: Fields) -> Mapping[tuple[Ref, str], LastChange]:
+        """Nobody is asked yet."""
+        return {}
+
     async def account(self) -> Account:
         """The org, its name, time zone and clock. Raises FixConfig where the credentials do not work, or where the org
         does not serve our version of the API."""
@@ -183,6 +189,10 @@ class Salesforce:
         session = await self._login.session()
         source = str(self._switches[SOURCE])
         return await inspect(self._rest, session.user, mapping, source=source)
+
+    async def automations(self, targets: Sequence[str]) -> Automations:
+        """Nothing is looked into yet."""
+        return Automations(unseen=("Flows were not looked into.",))
 
     async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
         """See probe.probe."""

@@ -1,0 +1,254 @@
+"""The port to the only memory: what may be asked of it and kept there, and what each call promises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from connector.core.model import (
+    Census,
+    JsonValue,
+    Receipt,
+    RecordState,
+    Ref,
+)
+from connector.ports.crm import Estimate, Range
+from connector.ports.memory import (
+    Backfill,
+    Decided,
+    Facts,
+    Held,
+    Kept,
+    Lease,
+    Neighbourhood,
+    NormalizedPage,
+    PersonView,
+    PlanInfo,
+    PlanRow,
+    Review,
+    RunInfo,
+    StoryLine,
+)
+
+
+class Ledger(Protocol):
+    """The only memory. Every method is one transaction; every writing one checks the epoch of its lease.
+
+    `at` is the moment by the caller's clock: the ledger has none of its own.
+    """
+
+    # runs
+    async def start_run(self, kind: str, crms: Sequence[str], at: datetime) -> int: ...
+    async def finish_run(
+        self, run: int, status: str, document: Mapping[str, JsonValue], at: datetime
+    ) -> None: ...
+    async def runs(self, limit: int = 20) -> list[RunInfo]: ...
+    async def run(self, run: int) -> RunInfo | None: ...
+
+    # leases
+    async def acquire(self, name: str, holder: str, at: datetime) -> Lease:
+        """Take or take over (expired) a lease, epoch + 1. Raises LeaseBusy while another holder is alive."""
+        ...
+
+    async def renew(self, lease: Lease, at: datetime) -> Lease:
+        """Extend by 45 s. Raises LeaseBusy when the epoch has moved on."""
+        ...
+
+    async def release(self, lease: Lease) -> None: ...
+
+    async def holder(self, name: str, at: datetime) -> str | None:
+        """Who holds this lease and is alive; None where nobody is."""
+        ...
+
+    # backfills
+    async def ask_backfill(
+        self,
+        crm: str,
+        object: str,
+        within: Range,
+        yes: bool,
+        estimates: Mapping[str, Estimate],
+        at: datetime,
+    ) -> Backfill:
+        """A new one, queued, for these streams in this order, with a run that waits for it."""
+        ...
+
+    async def backfill(self, run: int) -> Backfill | None:
+        """The backfill that this run worked on."""
+        ...
+
+    async def unfinished_backfills(self, crm: str | None = None) -> list[Backfill]:
+        """Those that somebody may go on with, the oldest first."""
+        ...
+
+    async def begin_backfill(self, backfill: int, lease: Lease, at: datetime) -> Backfill:
+        """An attempt begins; its run is `run` of what is returned. StopRun when it has ended."""
+        ...
+
+    async def end_stream(self, backfill: int, stream: str, lease: Lease, at: datetime) -> None:
+        """The stream's range was read to its end."""
+        ...
+
+    async def settle_backfill(self, backfill: int, status: str, reason: str, at: datetime) -> None:
+        """How an attempt ended. Ended for good, what is still held for it becomes due for every run."""
+        ...
+
+    async def wish_backfill(self, backfill: int, wish: str, at: datetime) -> Backfill:
+        """`pause`, `cancel` or `resume`: at once without a runner, else at its next page. StopRun when it has ended."""
+        ...
+
+    async def outcomes(self, run: int, crm: str) -> Mapping[str, int]:
+        """The records that a run planned or held back, each once, by how they stand now."""
+        ...
+
+    # configuration
+    async def bind(self, crm: str, account: str, at: datetime) -> None:
+        """Remember the account this ledger belongs to; FixConfig when it was another."""
+        ...
+
+    async def adopt_files(self, files: Mapping[str, str], at: datetime) -> int:
+        """The definition (name -> text) now in force. A new version, all people due, when it differs from the
+        last. Returns the version number."""
+        ...
+
+    async def adopt_targets(self, crm: str, targets: Sequence[str], at: datetime) -> bool:
+        """Remember which targets (`Object.field`) can be written to. True when some are new since the last time: then
+        everybody of this CRM is due, and no before-image read earlier is trusted."""
+        ...
+
+    # gather
+    async def cursor(self, crm: str, stream: str) -> Mapping[str, JsonValue] | None: ...
+
+    async def readings(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], float]:
+        """The last readings of these records' counters."""
+        ...
+
+    async def in_bands(self, crm: str, bands: Sequence[int], limit: int) -> list[Ref]:
+        """Live person records of this CRM whose person stood in one of these bands at the last decision, highest score
+        first."""
+        ...
+
+    async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
+        """Ids (keys, of engagement) known in the census's state and range that it did not meet, in order."""
+        ...
+
+    async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
+        """Rows, watermark and due marks in one commit. Only news makes people due (core/echo.py).
+
+        A page of a backfill keeps its cursor there, and its due marks are held for that backfill alone.
+        """
+        ...
+
+    # decide
+    async def due(
+        self,
+        crms: Sequence[str],
+        at: datetime,
+        limit: int,
+        *,
+        after: Ref | None = None,
+        backfill: int | None = None,
+    ) -> list[Ref]:
+        """Person records that are due now, in order, after this one: marked ones whose time has come, people whose
+        `look_again_at` has passed, and (once per UTC day) those whose score decays.
+
+        `backfill`: those alone that are held for this backfill, which no other run takes up.
+        """
+        ...
+
+    async def neighbourhood(self, refs: Sequence[Ref]) -> Neighbourhood:
+        """The closure over explicit ids and shared addresses, dead records included."""
+        ...
+
+    async def facts(self, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
+        """Per group, in order. Engagement comes by record id and by address, oldest first, deleted left out."""
+        ...
+
+    async def open_plan(self, run: int, crm: str, lease: Lease, at: datetime) -> int:
+        """A new open plan. An older open one is superseded: its unsent rows' people become due again."""
+        ...
+
+    async def keep_decisions(
+        self,
+        run: int,
+        decisions: Sequence[Decided],
+        plans: Mapping[str, int],
+        reviews: Sequence[Review],
+        clear: Sequence[Ref],
+        lease: Lease,
+        at: datetime,
+    ) -> None:
+        """Identities, scores, stages, histories and plan rows in one commit; due marks of `clear` go."""
+        ...
+
+    # push
+    async def written(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], Held]:
+        """What we last wrote to these records, by record and vendor field."""
+        ...
+
+    async def plan_rows(
+        self, plan: int, *, status: str | None = None, limit: int | None = None, after: int = 0
+    ) -> list[PlanRow]: ...
+
+    async def plans(self, limit: int = 20) -> list[PlanInfo]: ...
+
+    async def sending(self, crm: str) -> list[PlanRow]:
+        """Rows that were under way when a process died, or whose answer never came: to be read back first."""
+        ...
+
+    async def mark_sending(
+        self,
+        rows: Sequence[PlanRow],
+        aside: Sequence[tuple[PlanRow, str]],
+        lease: Lease,
+        at: datetime,
+        *,
+        ended: Mapping[Ref, tuple[RecordState, Ref | None]] | None = None,
+    ) -> None:
+        """Before a batch leaves: `rows` (with fresh before-images) become sending, `aside` become set_aside.
+
+        `ended`: records that the fresh look found gone, merged or converted, and where they went; they are no
+        targets from now on, whether or not a pull ever tells.
+        """
+        ...
+
+    async def keep_job(self, rows: Sequence[PlanRow], job: str, lease: Lease) -> None:
+        """The vendor's job that carries these sending rows, before they are uploaded: whoever finds them under way
+        asks that job first."""
+        ...
+
+    async def companies(self, refs: Sequence[Ref]) -> Mapping[Ref, str]:
+        """Which company these person records belong to; those without one are left out."""
+        ...
+
+    async def receive(
+        self, rows: Sequence[PlanRow], receipts: Sequence[Receipt], lease: Lease, at: datetime
+    ) -> None:
+        """Receipts, last written values, refusals (due again after 24 h) and redirected records in one commit."""
+        ...
+
+    async def wait(self, plan: int, reason: str, lease: Lease, at: datetime) -> int:
+        """All still planned rows of a plan become waiting, with the reason. Returns how many."""
+        ...
+
+    async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime) -> None: ...
+
+    # questions
+    async def find(self, who: str) -> list[int]:
+        """Person ids by e-mail address, record id, `crm:object:id` or `person:ID`."""
+        ...
+
+    async def person(self, person: int) -> PersonView | None: ...
+
+    async def story(self, person: int) -> list[StoryLine]: ...
+
+    async def people(self, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
+        """By score, highest first."""
+        ...
+
+    async def stage_counts(self) -> Mapping[str, int]:
+        """How many people stand in each stage now."""
+        ...
+
+    async def reviews(self) -> list[Review]: ...

@@ -1,0 +1,334 @@
+"""What the ledger keeps and tells, as frozen values. Says nothing of how it is stored (`connector.ledger`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.core.model import (
+    CompanyRecord,
+    Engagement,
+    FieldWrite,
+    HeldBack,
+    JsonValue,
+    OpportunityRecord,
+    PersonRecord,
+    PlannedWrite,
+    Quarantined,
+    Ref,
+    Score,
+    StageDecision,
+    StageState,
+    Value,
+    VendorRecord,
+)
+from connector.ports.crm import Estimate, Range
+
+
+@dataclass(slots=True)
+class Fetched:
+    """Per stream: rows on the wire, and what became of each. `ignored`: the mapping or the vendor's own filter
+    leaves them out (bot clicks, copied activities). `note`: why the stream was not read, where that is no failure."""
+
+    rows: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+    ignored: int = 0
+    note: str = ""
+
+    def adds_up(self) -> bool:
+        """Every row became one thing."""
+        return self.rows == self.stored + self.duplicate + self.quarantined + self.ignored
+
+
+@dataclass(slots=True)
+class CrmCounts:
+    """The sums of one CRM in one run (DESIGN 2), counted in target records."""
+
+    read: int = 0
+    unchanged: int = 0
+    planned: int = 0
+    held_back: int = 0
+    quarantined: int = 0
+    written: int = 0
+    rejected: int = 0
+    unknown: int = 0
+    set_aside: int = 0
+    waiting: int = 0
+    calls: int = 0
+    fetched: dict[str, Fetched] = field(default_factory=dict)
+    error: str | None = None
+
+    def adds_up(self) -> bool:
+        """`read`, `planned` and the rows of each stream are the sum of their parts."""
+        return (
+            self.read == self.quarantined + self.planned + self.held_back + self.unchanged
+            and self.planned == self.written + self.rejected + self.unknown + self.set_aside + self.waiting
+            and all(fetched.adds_up() for fetched in self.fetched.values())
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do one piece of work (`pull:hubspot`, `decide`, `push:salesforce`) until it expires."""
+
+    name: str
+    holder: str
+    epoch: int
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedPage:
+    """A page in our words, beside the vendor's own values, ready for one commit."""
+
+    crm: str
+    stream: str
+    cursor: Mapping[str, JsonValue]
+    people: tuple[tuple[VendorRecord, PersonRecord], ...] = ()
+    companies: tuple[tuple[VendorRecord, CompanyRecord], ...] = ()
+    opportunities: tuple[tuple[VendorRecord, OpportunityRecord], ...] = ()
+    engagement: tuple[Engagement, ...] = ()
+    readings: Mapping[tuple[Ref, str], float] = field(default_factory=dict)  # counters as read now
+    quarantined: tuple[Quarantined, ...] = ()
+    fetched: int = 0
+    repeated: int = 0  # rows that the page told twice
+    ignored: int = 0  # rows that the mapping, or the vendor's own filter, leaves out
+    first_load: bool = False
+    vanished: tuple[str, ...] = ()  # keys of this stream's engagement that no longer exist
+    backfill: int | None = None  # the backfill it belongs to: its cursor is kept there and moves no watermark
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What keeping a page did, in rows of its stream. `touched` are the person records that became due by it.
+
+    `wish`: `pause` or `cancel`, where somebody asked that of the page's backfill meanwhile.
+    """
+
+    stored: int
+    duplicate: int
+    quarantined: int
+    touched: frozenset[Ref] = frozenset()
+    wish: str = ""
+
+
+UNFINISHED = ("queued", "running", "paused", "waiting", "failed")
+"""A backfill in one of these states is taken up again by the same command; `succeeded` and `cancelled` have ended."""
+
+
+def serving(crm: str) -> str:
+    """The lease of the sidecar that serves this CRM: with one alive, commands leave backfills to it."""
+    return f"serve:{crm}"
+
+
+def backfill_lease(crm: str) -> str:
+    """The lease of whoever runs the backfill of this CRM: one at a time."""
+    return f"backfill:{crm}"
+
+
+def wanted(name: str) -> str:
+    """The lease of whoever waits for the lease of this name; long work gives way to it."""
+    return f"want:{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillStream:
+    """How far one stream of a backfill is: rows kept so far, of those that the vendor counted beforehand."""
+
+    name: str
+    rows: int
+    expected: int | None
+    done: bool
+    cursor: Mapping[str, JsonValue] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """A backfill as it was asked for, and where it stands.
+
+    `status`: queued, running, paused, waiting (for allowance or for a CRM out of reach), failed, succeeded, cancelled;
+    `reason` says why. `wish`: pause or cancel, asked of the runner. `object` empty: all. `run`: the last that worked
+    on it (or will). `yes`: plans beyond the limits were approved beforehand.
+    """
+
+    id: int
+    crm: str
+    object: str
+    within: Range
+    yes: bool
+    status: str
+    wish: str
+    reason: str
+    run: int
+    created_at: datetime
+    changed_at: datetime
+    estimates: Mapping[str, Estimate]
+    streams: tuple[BackfillStream, ...]
+
+    @property
+    def rows(self) -> int:
+        """Kept so far, by all attempts."""
+        return sum(stream.rows for stream in self.streams)
+
+    @property
+    def expected(self) -> int | None:
+        """By the vendor's own count beforehand; None where it could not count one of the streams."""
+        counts = [stream.expected for stream in self.streams if stream.expected is not None]
+        return sum(counts) if len(counts) == len(self.streams) else None
+
+    def asks(self, object: str, within: Range) -> bool:
+        """Whether it is of this range and object."""
+        return self.object == object and self.within == within
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """All person records that might be one person with the ones asked for, and whom they belonged to so far."""
+
+    records: tuple[PersonRecord, ...]
+    person_of: Mapping[Ref, int]  # person ids of the last decision
+    first_load: frozenset[Ref] = frozenset()  # known only from a first load or backfill, never decided yet
+    decided: Mapping[tuple[Ref, Ref], str] = field(default_factory=dict)  # human answers: `join` or `split`
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEngagement:
+    """An engagement and when we came to know it."""
+
+    engagement: Engagement
+    known_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PastRecord:
+    """A record's normalized form as it stood until `known_until` (exclusive)."""
+
+    record: PersonRecord
+    known_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The last value we wrote to a field, and when. `stage` is our word for it, where it was a lifecycle stage."""
+
+    value: JsonValue
+    at: datetime
+    stage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A difference that was refused: `rejected`, `parked`, `unknown` or `discarded`, for these wanted values."""
+
+    kind: str
+    wanted: Mapping[str, JsonValue]
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known of one group of records that is (or becomes) one person."""
+
+    records: tuple[PersonRecord, ...]
+    companies: Mapping[Ref, CompanyRecord] = field(default_factory=dict)
+    opportunities: tuple[OpportunityRecord, ...] = ()
+    engagement: tuple[KnownEngagement, ...] = ()
+    past: tuple[PastRecord, ...] = ()
+    written: Mapping[tuple[Ref, str], Held] = field(default_factory=dict)
+    refused: Mapping[Ref, Refusal] = field(default_factory=dict)
+    person: int | None = None
+    state: StageState | None = None
+    score: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A pair of records that a human should look at: the same person, or not?"""
+
+    a: Ref
+    b: Ref
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One person's decision, for one commit with others. `person` None: somebody new."""
+
+    person: int | None
+    refs: tuple[Ref, ...]
+    fields: Mapping[str, Value]
+    score: Score
+    stage: StageDecision
+    plan: tuple[PlannedWrite, ...]  # one per target record that is not unchanged
+    decays: bool = False  # time alone can change its score
+    later: Mapping[Ref, datetime] = field(default_factory=dict)  # records to look at again, and when
+    pending: frozenset[str] = frozenset()  # CRMs not asked in this run that this decision still concerns
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A planned write as the ledger keeps it."""
+
+    id: int
+    plan: int
+    person: int
+    ref: Ref
+    writes: tuple[FieldWrite, ...]
+    held_back: tuple[HeldBack, ...]
+    because: str
+    status: str  # planned, held_back, sending, written, rejected, unknown, set_aside, waiting
+    reason: str = ""
+    read_at: datetime | None = None  # when the before-image was fetched from the CRM
+    job: str = ""  # the vendor's job that carries it
+
+
+@dataclass(frozen=True, slots=True)
+class PlanInfo:
+    """A plan in one line. `status`: open, applied, empty (nothing could be sent), superseded, discarded, expired."""
+
+    id: int
+    run: int
+    crm: str
+    status: str
+    created_at: datetime
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """A run in one line, and the document that its `--json` printed."""
+
+    id: int
+    kind: str
+    status: str  # queued, running, succeeded, partial, failed, cancelled
+    crms: tuple[str, ...]
+    started_at: datetime
+    finished_at: datetime | None
+    document: Mapping[str, JsonValue]
+    backfill: int | None = None  # the backfill that it worked on
+
+
+@dataclass(frozen=True, slots=True)
+class StoryLine:
+    """One dated line of what happened to a person: an engagement, a stage change, a write, a review."""
+
+    at: datetime
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonView:
+    """A person as the last decision left them."""
+
+    id: int
+    refs: tuple[Ref, ...]
+    fields: Mapping[str, Value]
+    score: Score
+    state: StageState
+    decided_at: datetime
+    criteria_version: int
