@@ -105,6 +105,7 @@ class Rest:
         self._hours: deque[tuple[datetime, int]] = deque()  # calls per started hour, oldest first
         self._described: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
         self._hidden: dict[str, tuple[datetime, frozenset[str]]] = {}
+        self._untyped: dict[str, frozenset[str]] = {}
         self._absent: dict[str, datetime] = {}
         self._warned: set[tuple[str, str]] = set()
         self._longest = LONGEST_QUERY
@@ -377,8 +378,10 @@ class Rest:
         return [name for name in fields if name not in known[1]]
 
     def hidden(self, source: str, fields: Sequence[str]) -> frozenset[str]:
-        """Which of these fields were lately found hidden."""
-        return frozenset(fields) - frozenset(self.seen(source, fields))
+        """Which of these fields were lately found hidden; not the record type of an object that has no record types."""
+        return (
+            frozenset(fields) - frozenset(self.seen(source, fields)) - self._untyped.get(source, frozenset())
+        )
 
     async def has_person_accounts(self) -> bool:
         """Whether an Account of this org may be a person."""
@@ -426,7 +429,9 @@ class Rest:
                 next_step=f"Give the integration user read access to {source}.",
             ) from refused
         self._hidden[source] = (self._clock.now(), before | frozenset(hidden))
-        untold = [name for name in hidden if (source, name) not in self._warned]
+        untyped = await self._untyped_of(source, hidden)
+        self._untyped[source] = untyped
+        untold = [name for name in hidden if name not in untyped and (source, name) not in self._warned]
         self._warned.update((source, name) for name in untold)
         if untold:
             log.warning(
@@ -435,6 +440,15 @@ class Rest:
                 fields=", ".join(untold),
                 hint="They do not exist or field-level security hides them; they are read as blank.",
             )
+
+    async def _untyped_of(self, source: str, hidden: Iterable[str]) -> frozenset[str]:
+        """Those that name the record type of an object without record types: it has no such field, and that is all."""
+        described = await self.describe(source)
+        if any(not each.get("master") for each in described.get("recordTypeInfos") or ()):
+            return frozenset()
+        return frozenset(
+            name for name in hidden if name.split(".")[0].lower() in ("recordtype", "recordtypeid")
+        )
 
     async def _is_there(self, source: str, path: str) -> bool:
         described = await self.describe(source)

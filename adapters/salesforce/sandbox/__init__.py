@@ -54,6 +54,7 @@ def build(
         "with_mql_fields": with_mql_fields,
         "person_accounts": person_accounts > 0,
         "shared_activities": shared_activities,
+        "record_types": bool(options.get("record_types")),
     }
     store = Store(make_schema(**kinds), clock, log, commit_lag=commit_lag)
     fill(store, population, with_mql_fields=with_mql_fields)

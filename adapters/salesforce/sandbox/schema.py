@@ -270,7 +270,6 @@ def _lead(extra: tuple[Field, ...]) -> ObjectType:
             ]
         ),
         _flag("IsUnreadByOwner"),
-        _ref("RecordTypeId", "RecordType", "RecordType"),
         *extra,
     )
 
@@ -605,11 +604,12 @@ def make_schema(
     hidden: Iterable[str] = (),
     person_accounts: bool = False,
     shared_activities: bool = False,
+    record_types: bool = False,
 ) -> Schema:
     """The org's objects by API name.
 
     `person_accounts`: an Account may be a person, and has its Contact's fields too. `shared_activities`: a Task or
-    Event may be about several people.
+    Event may be about several people. `record_types`: a Lead is of one; an object without any has no such field.
 
     `hidden` lists `Object.Field` names that field-level security hides from the API user: they vanish from
     describe and from queries, as in a real org. Raises ValueError for a name that is no field.
@@ -633,6 +633,9 @@ def make_schema(
     schema = {each.name: replace(each, children=_CHILDREN.get(each.name, {})) for each in objects}
     if person_accounts:
         _allow_persons(schema, extra)
+    if record_types:
+        of = _ref("RecordTypeId", "RecordType", "RecordType")
+        schema["Lead"] = replace(schema["Lead"], fields={**schema["Lead"].fields, of.name: of})
     for path in hidden:
         name, _, column = path.partition(".")
         if name not in schema or column not in schema[name].fields:
