@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot import access, setup
+from adapters.hubspot import access, changes, setup
+from adapters.hubspot import automations as automating
 from adapters.hubspot import backfill as filling
 from adapters.hubspot import catalog as cataloguing
 from adapters.hubspot import inspect as inspecting
@@ -105,8 +106,8 @@ class HubSpot:
         return await missing_of(self._api, stream, keys) if stream in pulling.OBJECTS else frozenset()
 
     async def last_changes(self, refs: Sequence[Ref], fields: Fields) -> Mapping[tuple[Ref, str], LastChange]:
-        """Nobody is asked yet."""
-        return {}
+        """See `adapters.hubspot.changes`."""
+        return await changes.last_changes(self._api, refs, fields)
 
     async def account(self) -> Account:
         """Portal, zone, currency and HubSpot's clock. Raises FixConfig for credentials that do not work."""
@@ -190,8 +191,8 @@ class HubSpot:
         return await inspecting.inspect(self._api, self._auth, mapping)
 
     async def automations(self, targets: Sequence[str]) -> Automations:
-        """Nothing is looked into yet."""
-        return Automations(unseen=("Workflows were not looked into.",))
+        """See `adapters.hubspot.automations`."""
+        return await automating.automations(self._api, targets)
 
     async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
         """See `adapters.hubspot.probe`."""

@@ -1,7 +1,7 @@
 """Where HubSpot's endpoints are in each API version, and one connection to an account. Knows no record.
 
 Dated paths: developers.hubspot.com changelog, "date-based versioning" (2026-03 is the first that is generally
-available). E-mail events, form submissions and the list of forms have no dated twin.
+available). E-mail events, form submissions and the list of forms have no dated twin; that of workflows is in beta.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ FORMS = "/marketing/v3/forms"
 SUBMISSIONS = "/form-integrations/v1/submissions/forms"
 EMAIL_EVENTS = "/email/public/v1/events"
 EMAIL_CAMPAIGNS = "/email/public/v1/campaigns"
+FLOWS = "/automation/v4/flows"
 CORRELATION = "x-hubspot-correlation-id"
 
 PERMITS = 100  # per 10 s on the smallest plan; the account's own number is in every answer

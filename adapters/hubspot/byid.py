@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.hubspot.api import Api
@@ -14,6 +15,8 @@ from connector.core.model import RecordState, Ref, VendorRecord
 from connector.errors import RetryLater, StopRun
 
 READ_BATCH = 100
+HISTORY_BATCH = 50
+NEVER = datetime.min.replace(tzinfo=UTC)
 UNEXPLAINED = 20  # records a batch read may leave out without a word before we call it broken
 
 
@@ -154,6 +157,34 @@ async def batch_read(
             where=place(answer),
         )
     return rows
+
+
+async def batch_history(
+    api: Api, stream: str, ids: Sequence[str], names: Sequence[str]
+) -> dict[str, dict[str, list[Mapping[str, Any]]]]:
+    """The versions of these properties, newest first, by record and name. What was never set, and who is no longer
+    there under this id, is left out."""
+    found: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    for start in range(0, len(ids), HISTORY_BATCH):
+        body = {
+            "properties": ["hs_object_id"],
+            "propertiesWithHistory": list(names),
+            "inputs": [{"id": id_} for id_ in ids[start : start + HISTORY_BATCH]],
+        }
+        answer = await api.post(f"{api.paths.objects(stream)}/batch/read", body)
+        for row in results_of(answer):
+            histories = row.get("propertiesWithHistory") if isinstance(row, Mapping) else None
+            if isinstance(histories, Mapping):
+                found[id_of(row, answer)] = {
+                    name: versions for name in names if (versions := _newest_first(histories.get(name)))
+                }
+    return {id_: found[id_] for id_ in ids if id_ in found}
+
+
+def _newest_first(versions: Any) -> list[Mapping[str, Any]]:
+    """As documented already; sorted all the same, for much hangs on the first."""
+    told = [each for each in versions or () if isinstance(each, Mapping)]
+    return sorted(told, key=lambda each: lenient_moment(each.get("timestamp")) or NEVER, reverse=True)
 
 
 def type_of(object_: str) -> str:

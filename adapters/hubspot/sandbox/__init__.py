@@ -15,7 +15,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from adapters.hubspot.sandbox import definitions, events, lists, marketing, objects, occurrences, upsert
+from adapters.hubspot.sandbox import (
+    definitions,
+    events,
+    flows,
+    lists,
+    marketing,
+    objects,
+    occurrences,
+    upsert,
+)
 from adapters.hubspot.sandbox.api import LONGEST_URL, Api
 from adapters.hubspot.sandbox.gate import (
     CLIENT_ID,
@@ -107,6 +116,7 @@ def build(
         *occurrences.ENDPOINTS,
         *definitions.ENDPOINTS,
         *lists.ENDPOINTS,
+        *flows.ENDPOINTS,
         *upsert.ENDPOINTS,
         *objects.ENDPOINTS,
     )

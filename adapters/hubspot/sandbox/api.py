@@ -76,6 +76,7 @@ def _checked(api: Api, endpoint: Endpoint) -> Callable[[Request], Awaitable[Resp
             headers = api.gate.count(endpoint.policy, granted=api.gate.is_granted(request))
             needed = endpoint.scope if isinstance(endpoint.scope, str) else endpoint.scope(api, request)
             api.gate.allow(scopes, needed)
+            api.store.workflows.settle()
             request.state.scopes = scopes
             request.state.size = len(raw)
             response = endpoint.handler(api, request, _body(raw))

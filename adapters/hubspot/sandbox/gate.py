@@ -25,14 +25,17 @@ READ_ONLY_TOKEN = "pat-eu1-sandbox-read-only"  # noqa: S105
 RUN_TOKEN = "pat-eu1-sandbox-run"  # noqa: S105  (what a run needs and no more)
 NO_FORMS_TOKEN = "pat-eu1-sandbox-no-forms"  # noqa: S105
 NO_EVENTS_TOKEN = "pat-eu1-sandbox-no-marketing-events"  # noqa: S105
+NO_AUTOMATION_TOKEN = "pat-eu1-sandbox-no-automation"  # noqa: S105
 CLIENT_ID = "sandbox-client"
 CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105
 REFRESH_TOKEN = "sandbox-refresh-token"  # noqa: S105
 TOKEN_SECONDS = 1_800
 
+AUTOMATION = "automation"
 SCOPES = frozenset(
     {
         "oauth",
+        AUTOMATION,
         "crm.objects.contacts.read",
         "crm.objects.contacts.write",
         "crm.objects.companies.read",
@@ -94,6 +97,7 @@ class Gate:
             READ_ONLY_TOKEN: frozenset(scope for scope in SCOPES if not scope.endswith(".write")),
             NO_FORMS_TOKEN: SCOPES - {"forms"},
             NO_EVENTS_TOKEN: SCOPES - {"crm.objects.marketing_events.read"},
+            NO_AUTOMATION_TOKEN: SCOPES - {AUTOMATION},
             RUN_TOKEN: SCOPES - RARELY,
         }
         self._granted: dict[str, datetime] = {}  # access token -> when it expires

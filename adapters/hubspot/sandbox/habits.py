@@ -20,6 +20,10 @@ class Habits:
     `submissions_hidden`: the token may list forms and sees none of their submissions, without a word. `enterprise`: the
     account has behavioural events; without, they are forbidden. `all_states`: a person's participation in a marketing
     event is listed once per state that it went through, not only in its newest.
+
+    Of automation: `history_names_workflows`: a property's history labels a workflow's change with its name, beside the
+    number of the enrolment. `professional`: the account has workflows. `most_flows`: how many are read in a call,
+    which is documented nowhere. `required`: an admin's validation rule forbids to clear this property.
     """
 
     lifecycle_backward: str = "ignore"
@@ -31,6 +35,10 @@ class Habits:
     submissions_hidden: bool = False
     enterprise: bool = True
     all_states: bool = False
+    history_names_workflows: bool = False
+    professional: bool = True
+    most_flows: int = 100
+    required: str = ""
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -44,6 +44,14 @@ def stages_backward(api: Api, row: Row, values: Mapping[str, str]) -> list[BadVa
     return [BadValue("lifecyclestage", "INVALID_LIFECYCLE_STAGE", told)]
 
 
+def against_rules(api: Api, values: Mapping[str, str]) -> list[BadValue]:
+    """What an admin's validation rules forbid."""
+    required = api.store.habits.required
+    if not required or values.get(required) != "":
+        return []
+    return [BadValue(required, "REQUIRED_PROPERTY", f"{required} must have a value in this account.")]
+
+
 def refuse_twice(ids: list[str]) -> None:
     seen: set[str] = set()
     for id in ids:

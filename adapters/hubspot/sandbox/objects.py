@@ -15,6 +15,7 @@ from starlette.responses import Response
 from adapters.hubspot.sandbox.api import Api, Endpoint, flag, names, whole
 from adapters.hubspot.sandbox.inputs import (
     address_taken_by,
+    against_rules,
     bad_values,
     batch_answer,
     cleaned,
@@ -77,6 +78,10 @@ def batch_read(api: Api, request: Request, body: Any) -> Response:
     inputs = inputs_of(body)
     archived = flag(request, "archived")
     asked, histories = body.get("properties") or [], body.get("propertiesWithHistory") or []
+    if histories and len(inputs) > MOST_WITH_HISTORY:
+        raise invalid(
+            f"At most {MOST_WITH_HISTORY} records can be read with their history, was {len(inputs)}."
+        )
     missing: list[str] = []
     found: dict[int, Row] = {}
     for given in inputs:
@@ -122,7 +127,7 @@ def batch_update(api: Api, request: Request, body: Any) -> Response:
             continue
         row = table.survivor(row)
         values, bad = cleaned(table, given.get("properties"))
-        bad += stages_backward(api, row, values)
+        bad += stages_backward(api, row, values) + against_rules(api, values)
         taken = address_taken_by(table, row, values)
         if bad:
             errors.append(bad_values(bad, trace if heeded else None))
@@ -156,7 +161,7 @@ def update_record(api: Api, request: Request, body: Any) -> Response:
         raise not_found()
     row = table.survivor(row)
     values, bad = cleaned(table, body.get("properties"))
-    bad += stages_backward(api, row, values)
+    bad += stages_backward(api, row, values) + against_rules(api, values)
     if bad:
         raise Refused(400, bad_values(bad, None))
     taken = address_taken_by(table, row, values)

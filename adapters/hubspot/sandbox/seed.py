@@ -7,6 +7,7 @@ from datetime import datetime
 
 from adapters.hubspot.sandbox.attendance import held, took_part
 from adapters.hubspot.sandbox.seed_activities import fill_activities
+from adapters.hubspot.sandbox.sources import FIRST_USER, source_of
 from adapters.hubspot.sandbox.store import EmailEvent, Form, Store
 from adapters.hubspot.sandbox.table import Row, Version
 from adapters.hubspot.sandbox.wire import iso, made_uuid, to_ms
@@ -55,6 +56,7 @@ def fill(store: Store, population: Population) -> None:
     store.owners = [
         {
             "id": str(80_001 + place),
+            "userId": FIRST_USER + place,
             "email": f"{first}.{last}@{words.OWN_DOMAIN}".lower(),
             "firstName": first,
             "lastName": last,
@@ -149,12 +151,12 @@ def _contact(record: SandboxRecord, company_ids: dict[int, str], absorbed: dict[
         values[f"hs_lifecyclestage_{ours}_date"] = entered
         if before:
             values[f"hs_v2_date_exited_{before}"] = entered
-        versions.insert(0, Version(ours, to_ms(at), "AUTOMATION_PLATFORM", "enrollment"))
+        versions.insert(0, Version(ours, to_ms(at), source_of("workflow")))
         before = ours
     if versions:
         history["lifecyclestage"] = versions
     if record.status and record.status_at:
-        status = Version(STATUS_OF[record.status], to_ms(record.status_at), "CRM_UI", "userId:9")
+        status = Version(STATUS_OF[record.status], to_ms(record.status_at), source_of("user"))
         history["hs_lead_status"] = [status]
     row = Row(int(record.id), values, to_ms(record.created_at), to_ms(record.modified_at), history=history)
     if record.state == "archived":

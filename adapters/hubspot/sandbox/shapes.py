@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.hubspot.sandbox.api import Api
 from adapters.hubspot.sandbox.store import PRIMARY_COMPANY, TYPE_IDS
-from adapters.hubspot.sandbox.table import Row, Table
+from adapters.hubspot.sandbox.table import Row, Table, versions_of
 from adapters.hubspot.sandbox.wire import invalid, iso
 
 DEFAULTS = {
@@ -78,22 +78,16 @@ def _epoch(row: Row, stage: str) -> str:
 
 
 def _versions(row: Row, name: str) -> list[dict[str, Any]]:
-    versions = row.history.get(name)
-    if versions:
-        return [
-            {
-                "value": version.value,
-                "timestamp": iso(version.at),
-                "sourceType": version.source,
-                "sourceId": version.source_id,
-            }
-            for version in versions
-        ]
-    value = row.values.get(name)
-    if value is None:
-        return []
     return [
-        {"value": value, "timestamp": iso(row.created), "sourceType": "IMPORT", "sourceId": "first-import"}
+        {
+            "value": version.value,
+            "timestamp": iso(version.at),
+            "sourceType": version.source.type,
+            "sourceId": version.source.id,
+            **({"sourceLabel": version.source.label} if version.source.label else {}),
+            **({"updatedByUserId": version.source.user} if version.source.user is not None else {}),
+        }
+        for version in versions_of(row, name)
     ]
 
 

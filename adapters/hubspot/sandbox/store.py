@@ -24,8 +24,10 @@ from adapters.hubspot.sandbox.schema import (
     company_properties,
     contact_properties,
 )
-from adapters.hubspot.sandbox.table import Row, Table
-from adapters.hubspot.sandbox.wire import iso, made_uuid, to_ms
+from adapters.hubspot.sandbox.sources import source_of
+from adapters.hubspot.sandbox.table import Row, Table, Version
+from adapters.hubspot.sandbox.wire import from_ms, iso, made_uuid, to_ms
+from adapters.hubspot.sandbox.workflows import Workflows
 from connector.sandbox import words
 from connector.sandbox.cast import hubspot_id
 from connector.sandbox.clock import SandboxClock
@@ -148,6 +150,7 @@ class Store:
         self.visits: dict[int, list[Visit]] = {}  # by contact
         self._visited = 0
         self.marketing_events: dict[int, MarketingEvent] = {}
+        self.workflows = Workflows(self)
         self.owners: list[dict[str, Any]] = []
         self.blocked: set[str] = set()  # addresses erased for good
         self._made = 0
@@ -168,9 +171,12 @@ class Store:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def update(self, table: Table, row: Row, changes: Mapping[str, str], by: str) -> None:
-        """Write cleaned values by HubSpot's rules, and log the write even where nothing moved."""
-        now = self.now()
+    def update(
+        self, table: Table, row: Row, changes: Mapping[str, str], by: str, at: int | None = None
+    ) -> None:
+        """Write cleaned values by HubSpot's rules, and log the write even where nothing moved. `by` as `sources` has
+        it; `at` in epoch milliseconds, now if None."""
+        now = self.now() if at is None else at
         wanted = {name: _appended(row.values.get(name, ""), value) for name, value in changes.items()}
         before = {name: row.values.get(name) for name in wanted}
         company = row.values.get("associatedcompanyid", "")
@@ -179,13 +185,19 @@ class Store:
         if "email" in wanted:
             wanted["hs_email_domain"] = wanted["email"].partition("@")[2]
         known = {name: value for name, value in wanted.items() if name in table.properties}
-        source = ("API", "sandbox-app") if by == "api" else ("CRM_UI", "userId:9")
-        if not table.write(row, known, now, *source) and by == "api" and self.habits.identical_write_moves:
+        if (
+            not table.write(row, known, now, source_of(by))
+            and by == "api"
+            and self.habits.identical_write_moves
+        ):
             table.touch(row, now)
         if table.name == "contacts" and row.values.get("associatedcompanyid", "") != company:
             self._move_company(row, company)
         fields = {name: (before[name] or None, row.values.get(name) or None) for name in changes}
-        self.log.add_write(table.singular, str(row.id), fields, by=by, at=self.clock.now())
+        self.log.add_write(table.singular, str(row.id), fields, by=by.partition(" ")[0], at=from_ms(now))
+        self.workflows.changed(
+            table, row, [name for name in changes if before[name] != row.values.get(name)], by
+        )
         stage, workflow = before.get("lifecyclestage"), self.habits.stage_workflow
         if by == "api" and stage and workflow and not row.values.get("lifecyclestage"):
             self.update(
@@ -202,11 +214,15 @@ class Store:
         if table.name in ("contacts", "companies"):
             row.values |= self._stage_change(table, row, stage or "lead", now)
         row.values = {name: value for name, value in row.values.items() if name in table.properties}
+        row.history = {
+            name: [Version(value, now, source_of(by))] for name, value in row.values.items() if value
+        }
         table.add(row)
         if table.name == "contacts" and row.values.get("associatedcompanyid"):
             self._move_company(row, "")
         fields = {name: (None, value) for name, value in values.items()}
         self.log.add_write(table.singular, str(row.id), fields, by=by, at=self.clock.now())
+        self.workflows.changed(table, row, list(values), by)
         return row
 
     def merge(self, table: Table, primary: Row, other: Row, by: str) -> Row:
@@ -418,6 +434,9 @@ class Store:
 
     def raw(self, object: str, id: str) -> Mapping[str, Any]:
         """The record as it truly stands."""
+        if object == "workflows":
+            return self.workflows.raw(id)
+        self.workflows.settle()
         table, row = self._find(object, id)
         return {
             "id": str(row.id),
@@ -429,19 +448,24 @@ class Store:
 
     def edit(self, object: str, id: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
         """As in HubSpot's own screens: a user may move a stage backward."""
+        return self._edit(object, id, fields, "user")
+
+    def _edit(self, object: str, id: str, fields: Mapping[str, Any], by: str) -> Mapping[str, Any]:
+        self.workflows.settle()
         table, row = self._find(object, id)
         values = self._cleaned(table, fields)
-        stage = values.get("lifecyclestage")
-        if stage and _ORDER.get(stage, 0) < _ORDER.get(row.values.get("lifecyclestage", ""), 0):
-            self.update(table, row, {"lifecyclestage": ""}, "user")
-        self.update(table, row, values, "user")
+        if self.goes_back(row, values.get("lifecyclestage", "")):
+            self.update(table, row, {"lifecyclestage": ""}, by)
+        self.update(table, row, values, by)
         return self.raw(object, id)
 
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
-        """A record; or `form_submissions` {form, email, url?, at?}, `email_events` {type, email, campaign?,
-        url?, at?, filtered?}; `contacts` in the fields of calls, meetings, e-mails, notes and tasks links
-        them. Marketing events and participations: attendance.control.
+        """A record; or `workflows` (as `workflows.Workflows.add` takes it), `form_submissions` {form, email, url?,
+        at?}, `email_events` {type, email, campaign?, url?, at?, filtered?}; `contacts` in the fields of calls,
+        meetings, e-mails, notes and tasks links them. Marketing events and participations: attendance.control.
         """
+        if object == "workflows":
+            return self.workflows.add(**fields)
         if object == "form_submissions":
             return self._control_submission(fields)
         if object == "email_events":
@@ -463,9 +487,15 @@ class Store:
         return str(row.id)
 
     def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """merge {other}, archive, restore, gdpr_delete; of contacts also page_view {url?, times?}, count
-        {counter, times?}, associate {company}; of activities associate {contacts}: these, and no others any more.
+        """merge {other}, archive, restore, gdpr_delete, set {fields, by}: an edit by somebody else (`sources`);
+        of workflows on, off; of contacts also page_view {url?, times?}, count {counter, times?}, associate
+        {company}; of activities associate {contacts}: these, and no others any more.
         """
+        if object == "workflows":
+            return self.workflows.switch(id, action)
+        if action == "set":
+            return self._edit(object, id, arguments["fields"], str(arguments.get("by", "user")))
+        self.workflows.settle()
         table, row = self._find(object, id)
         times = int(arguments.get("times", 1))
         if action == "merge":

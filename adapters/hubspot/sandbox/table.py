@@ -19,14 +19,26 @@ HISTORY = 20  # versions kept per property
 _ADDRESSES = frozenset({"email", "hs_additional_emails"})
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who changed a property, as its history tells: `user` is HubSpot's number of a person."""
+
+    type: str
+    id: str
+    label: str = ""
+    user: int | None = None
+
+
+FIRST_IMPORT = Source("IMPORT", "first-import")
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """One past value of a property."""
 
     value: str
     at: int
-    source: str
-    source_id: str
+    source: Source
 
 
 @dataclass(slots=True)
@@ -106,7 +118,7 @@ class Table:
             self.emails[address] = row.id
         self._waiting.append((row.updated + self._lag, row.id))
 
-    def write(self, row: Row, changes: Mapping[str, str], at: int, source: str, source_id: str) -> bool:
+    def write(self, row: Row, changes: Mapping[str, str], at: int, source: Source) -> bool:
         """Set values; returns whether anything moved.
 
         An identical write moves neither the last-modified stamp nor the history.
@@ -115,11 +127,9 @@ class Table:
         if not differing:
             return False
         self._keep_indexed(row)
-        self._set(row, differing)
         for name, value in differing.items():
-            versions = row.history.setdefault(name, [])
-            versions.insert(0, Version(value, at, source, source_id))
-            del versions[HISTORY:]
+            row.history[name] = [Version(value, at, source), *versions_of(row, name)][:HISTORY]
+        self._set(row, differing)
         self.touch(row, at)
         return True
 
@@ -262,6 +272,14 @@ class Table:
         row.values["hs_object_id"] = str(row.id)
         row.values[self.created_property] = iso(row.created)
         row.values[self.updated_property] = iso(row.updated)
+
+
+def versions_of(row: Row, name: str) -> list[Version]:
+    """The values of a property, newest first; one that was never written was imported as it stands."""
+    if name in row.history:
+        return row.history[name]
+    value = row.values.get(name)
+    return [] if value is None else [Version(value, row.created, FIRST_IMPORT)]
 
 
 def addresses(row: Row) -> set[str]:
