@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue
@@ -18,15 +18,13 @@ from connector.errors import FixConfig, LeaseBusy, StopRun
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
+from connector.phases.gate import Approve, crossed, summary_of
 from connector.phases.gather import Gathered, is_mapped
 from connector.phases.lease import POLL, Heartbeat, acquired
 from connector.phases.push import Terms, push
 from connector.pipeline import (
-    Approve,
-    PlanSummary,
     RunResult,
     Watching,
-    crossed,
     finish,
     joined,
     live_schemas,
@@ -244,7 +242,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         return Stop(status, f"{status} from outside")
     await _others_plans_gone(attempt)
     tally = done.tallies.setdefault(crm, CrmTally())
-    before = (tally.planned, tally.overwriting, tally.holding)
+    before = replace(tally)
     attempt.done = done = await decide(
         ledger,
         attempt.definition,
@@ -263,13 +261,10 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     if attempt.why_not:
         return None
     mapping, plan = attempt.definition.mappings[crm], done.plans[crm]
-    planned, overwriting, holding = (
-        after - earlier
-        for after, earlier in zip((tally.planned, tally.overwriting, tally.holding), before, strict=True)
-    )
-    limit = crossed(mapping, CrmTally(planned=planned, overwriting=overwriting, holding=holding))
-    summary = PlanSummary(plan, crm, planned, overwriting, limit)
-    if planned and not await attempt.approve(summary):
+    this_round = tally.beyond(before)
+    limit = crossed(mapping, this_round)
+    summary = summary_of(plan, crm, this_round, limit)
+    if this_round.planned and not await attempt.approve(summary):
         attempt.why_not = limit or "not approved"
         return None
     terms = Terms(mapping, schemas, attempt.definition.criteria.min_change)

@@ -10,15 +10,16 @@ A crash anywhere loses nothing and repeats at most one batch: each phase begins 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig, RetryLater
-from connector.phases.decide import CrmTally, DecidedAll, Schemas, decide, why_no_target
+from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
 from connector.phases.definition import Definition
+from connector.phases.gate import Approve, crossed, summary_of
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push
@@ -26,21 +27,6 @@ from connector.phases.settle import settle
 from connector.ports import Adapter, Clock, CrmCounts, Fetched, FieldInfo, Ledger
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class PlanSummary:
-    """What somebody is asked to approve: one CRM's plan in numbers, and which limit it crosses."""
-
-    plan: int
-    crm: str
-    planned: int
-    overwriting: int
-    limit: str | None  # None: within the limits
-
-
-Approve = Callable[[PlanSummary], Awaitable[bool]]
-"""Asked once per plan before anything is sent; False leaves it waiting for `plan apply`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +99,7 @@ async def sync(
     holder: str,
     approve: Approve,
     kind: str = "sync",
+    asked_by: str = "",
     plan_only: bool = False,
     watching: Watching | None = None,
 ) -> RunResult:
@@ -133,7 +120,7 @@ async def sync(
         holder,
     )
     working = {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable}
-    run = await ledger.start_run(kind, list(adapters), started)
+    run = await ledger.start_run(kind, list(adapters), started, asked_by=asked_by)
     result = RunResult(run, crms={crm: CrmCounts() for crm in adapters})
     calls_before = {crm: adapter.calls() for crm, adapter in adapters.items()}
     try:
@@ -307,7 +294,7 @@ async def _push_all(
             return Pushed()
         mapping = definition.mappings[crm]
         limit = crossed(mapping, tally)
-        summary = PlanSummary(plan, crm, tally.planned, tally.overwriting, limit)
+        summary = summary_of(plan, crm, tally, limit)
         if plan_only or not await approve(summary):
             lease = await acquired(ledger, f"push:{crm}", holder, clock)
             why = limit or ("--plan-only" if plan_only else "not approved")
@@ -333,15 +320,6 @@ async def _side_by_side(works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
-
-
-def crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:
-    """Which limit a plan crosses, in words. First fills cross none: only values already there are at stake."""
-    limits = mapping.limits
-    if tally.overwriting < limits.at_least or tally.overwriting <= limits.overwrites * tally.holding:
-        return None
-    share = tally.overwriting / tally.holding
-    return f"{share:.0%} of the records that hold a value would change, more than {limits.overwrites:.0%}"
 
 
 def status_of(result: RunResult) -> str:

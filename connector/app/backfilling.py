@@ -14,8 +14,8 @@ import structlog
 from connector.app.wiring import Wired
 from connector.backfill import may_go_on, run_backfill
 from connector.errors import ConnectorError, FixConfig, LeaseBusy
+from connector.phases.gate import PlanSummary
 from connector.phases.lease import extended
-from connector.pipeline import PlanSummary
 from connector.ports import Backfill, Lease, backfill_lease, serving
 
 log = structlog.get_logger("connector.backfill")

@@ -327,12 +327,17 @@ class HeldBack:
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """What we would say about one record: fields to send, fields held back, and why."""
+    """What we would say about one record: fields to send, fields held back, and why.
+
+    `kind` as `core.write_plan.kind_of` tells it; `rules` are the ids of the criteria's rules that are responsible.
+    """
 
     ref: Ref
     writes: tuple[FieldWrite, ...]
     held_back: tuple[HeldBack, ...] = ()
     because: str = ""
+    kind: str = ""
+    rules: tuple[str, ...] = ()
 
     @property
     def fate(self) -> str:

@@ -60,6 +60,17 @@ class Refused(Protocol):
     def at(self) -> datetime: ...
 
 
+class LeftAlone(Protocol):
+    """A field that is held back for a human's sake: `undone` while `value` is wanted, `tugged` always."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def value(self) -> JsonValue: ...
+    @property
+    def why(self) -> str: ...
+
+
 def results(score: Score, decision: StageDecision, criteria_version: int) -> dict[str, JsonValue]:
     """What may be written about a person, by result name. Numbers whole, times in UTC to the second.
 
@@ -103,12 +114,14 @@ def plan_record(
     at: datetime,
     closed: Mapping[str, str] | None = None,
     lowering: Lowering = Lowering.FREE,
+    holds: Mapping[str, LeftAlone] | None = None,
 ) -> PlannedWrite:
     """What to say about one record, line by line of the mapping.
 
     `wanted` is as `results` gives it; `written` and `refused` belong to this record, by vendor field.
     `stage_order` are the vendor's stages, lowest first; `stage_values` leads from our stages to theirs.
-    `closed`: fields that cannot be written to now (not made yet, not editable), each with why.
+    `closed`: fields that cannot be written to now (not made yet, not editable), each with why. `holds`: fields that are
+    left alone, by vendor field.
     """
     rules = _WriteRules(written, stage_order, stage_values, lowering)
     open_: list[FieldWrite] = []
@@ -125,6 +138,7 @@ def plan_record(
             or ("" if record.in_scope else "out of scope")
             or no_stage
             or rules.against(write, clear=line.clear)
+            or _left_alone(write, (holds or {}).get(line.to), min_change)
         )
         if why:
             held.append((write, why))
@@ -325,12 +339,20 @@ def _leave_refused(
 
 
 def _same_wish(write: FieldWrite, refused: Refused, min_change: float) -> bool:
-    if write.field not in refused.wanted:
-        return False
-    wish = refused.wanted[write.field]
+    return write.field in refused.wanted and _same(write, refused.wanted[write.field], min_change)
+
+
+def _same(write: FieldWrite, wish: JsonValue, min_change: float) -> bool:
     if write.result in _NUMBERS:
         return not _moved(wish, write.after, min_change)
     return same_value(wish, write.after)
+
+
+def _left_alone(write: FieldWrite, hold: LeftAlone | None, min_change: float) -> str:
+    """Why a field that was undone, or that somebody keeps changing back, is not written now; empty where it may be."""
+    if hold is None or (hold.kind == "undone" and not _same(write, hold.value, min_change)):
+        return ""
+    return hold.why
 
 
 def _held_back(write: FieldWrite, why: str) -> HeldBack:

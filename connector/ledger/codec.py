@@ -321,6 +321,16 @@ def load_writes(text: str) -> tuple[FieldWrite, ...]:
     return tuple(FieldWrite(*each) for each in loads(text))
 
 
+def dump_rules(rules: Sequence[str]) -> str:
+    """Ids of rules as JSON text."""
+    return dumps(list(rules))
+
+
+def load_rules(text: str) -> tuple[str, ...]:
+    """Ids of rules from their JSON text."""
+    return tuple(loads(text))
+
+
 def dump_held_back(held_back: Sequence[HeldBack]) -> str:
     """The fields that were held back as JSON text."""
     return dumps([[h.field, h.before, h.wanted, h.why] for h in held_back])

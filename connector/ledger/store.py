@@ -16,16 +16,19 @@ from connector.ledger import (
     store_decide,
     store_gather,
     store_lease,
+    store_plan,
     store_push,
 )
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
     Backfill,
+    Brake,
     Decided,
     Estimate,
     Facts,
     Held,
+    Hold,
     Kept,
     Lease,
     Neighbourhood,
@@ -76,9 +79,9 @@ class SqlLedger:
 
     # runs
 
-    async def start_run(self, kind: str, crms: Sequence[str], at: datetime) -> int:
+    async def start_run(self, kind: str, crms: Sequence[str], at: datetime, *, asked_by: str = "") -> int:
         """A new run; its number."""
-        return await self._db.write(store_admin.start_run, kind, crms, at)
+        return await self._db.write(store_admin.start_run, kind, crms, at, asked_by=asked_by)
 
     async def finish_run(
         self, run: int, status: str, document: Mapping[str, JsonValue], at: datetime
@@ -248,9 +251,18 @@ class SqlLedger:
         """What we last wrote to these records, by record and vendor field."""
         return await self._db.read(store_decide.written, refs)
 
-    async def open_plan(self, run: int, crm: str, lease: Lease, at: datetime) -> int:
+    async def open_plan(
+        self,
+        run: int,
+        crm: str,
+        lease: Lease,
+        at: datetime,
+        *,
+        kind: str = "sync",
+        undoes: int | None = None,
+    ) -> int:
         """A new open plan; older open ones end, and what they had not sent is due again."""
-        return await self._db.write(store_decide.open_plan, run, crm, lease, at)
+        return await self._db.write(store_decide.open_plan, run, crm, lease, at, kind=kind, undoes=undoes)
 
     async def keep_decisions(
         self,
@@ -281,7 +293,51 @@ class SqlLedger:
 
     async def plans(self, limit: int = 20, *, at: datetime | None = None) -> list[PlanInfo]:
         """The latest plans, newest first; with `at`, open ones older than 24 h by then are told as expired."""
-        return await self._db.read(store_ask.plans, limit, at=at)
+        return await self._db.read(store_plan.plans, limit, at=at)
+
+    async def plan(self, plan: int, *, at: datetime | None = None) -> PlanInfo | None:
+        """One plan, told as `plans` tells it."""
+        return await self._db.read(store_plan.plan, plan, at=at)
+
+    async def ever_applied(self, crm: str) -> bool:
+        """Whether any plan of this CRM has been sent, whole or in part."""
+        return await self._db.read(store_plan.ever_applied, crm)
+
+    async def hold_plan(self, plan: int, held: str, lease: Lease, at: datetime) -> None:
+        """Say why a plan waits for a human."""
+        await self._db.write(store_plan.hold, plan, held, lease, at)
+
+    async def tell_of_plan(self, plan: int, name: str, value: JsonValue, at: datetime) -> None:
+        """Keep something worth telling about a plan as a whole."""
+        await self._db.write(store_plan.tell, plan, name, value, at)
+
+    async def approve_plan(self, plan: int, by: str, note: str, at: datetime) -> None:
+        """A human approves of an open plan."""
+        await self._db.write(store_plan.approve, plan, by, note, at)
+
+    # the brake, and fields that are left alone
+
+    async def brakes(self) -> Mapping[str, Brake]:
+        """The CRMs to which nothing is pushed now."""
+        return await self._db.read(store_plan.brakes)
+
+    async def set_brake(self, crm: str, on: bool, by: str, why: str, at: datetime) -> None:
+        """`stop` or `start`; twice is harmless."""
+        await self._db.write(store_plan.set_brake, crm, on, by, why, at)
+
+    async def holds(self, refs: Sequence[Ref] | None = None, *, kind: str | None = None) -> list[Hold]:
+        """The holds on these records (None: on all), in order."""
+        return await self._db.read(store_plan.holds, refs, kind=kind)
+
+    async def keep_holds(self, holds: Sequence[Hold], at: datetime) -> None:
+        """Add or replace, by record, field and kind."""
+        await self._db.write(store_plan.keep_holds, holds, at)
+
+    async def release_holds(self, holds: Sequence[Hold], by: str, at: datetime) -> None:
+        """Leave these fields alone no longer; their records are due."""
+        await self._db.write(store_plan.release_holds, holds, by, at)
+
+    # what is under way
 
     async def sending(self, crm: str) -> list[PlanRow]:
         """Rows that were under way when a process died."""

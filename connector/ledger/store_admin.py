@@ -34,7 +34,7 @@ TARGETS = "targets"  # the name in LEARNED of what no probe tells
 # ------------------------------------------------------------------------------------------------------------ runs
 
 
-def start_run(db: Connection, kind: str, crms: Sequence[str], at: datetime) -> int:
+def start_run(db: Connection, kind: str, crms: Sequence[str], at: datetime, *, asked_by: str = "") -> int:
     """A new run. Returns its number.
 
     Runs that still say `running` while no lease of their kind of work is alive died without a word: they are told as
@@ -48,7 +48,7 @@ def start_run(db: Connection, kind: str, crms: Sequence[str], at: datetime) -> i
             .values(status="failed", finished_at=at, document=codec.dumps({"error": "the process died"}))
         )
     values = {"kind": kind, "status": "running", "crms": codec.dumps(list(crms)), "started_at": at}
-    made = db.execute(insert(RUN).values(**values, document="{}").returning(RUN.c.id))
+    made = db.execute(insert(RUN).values(**values, asked_by=asked_by, document="{}").returning(RUN.c.id))
     run: int = made.scalar_one()
     return run
 
@@ -87,6 +87,7 @@ def _run(row: Row[Any]) -> RunInfo:
         finished_at=row.finished_at,
         document=codec.loads(row.document),
         backfill=row.backfill,
+        asked_by=row.asked_by or "",
     )
 
 

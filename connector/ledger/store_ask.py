@@ -1,4 +1,4 @@
-"""Questions to the ledger: plans, people, stories, reviews. Writes nothing, except a human's answer to a review."""
+"""Questions to the ledger: people, stories, reviews. Writes nothing, except a human's answer to a review."""
 
 from __future__ import annotations
 
@@ -13,51 +13,20 @@ from connector.errors import StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due, where_in
 from connector.ledger.store_admin import audit
-from connector.ledger.store_decide import DAY, load_engagement
+from connector.ledger.store_decide import load_engagement
 from connector.ledger.tables import (
     ADDRESS,
     ENGAGEMENT,
     PERSON,
-    PLAN,
     PLAN_ROW,
     QUARANTINE,
     RECORD,
     REVIEW,
     STAGE_HISTORY,
 )
-from connector.ports import PersonView, PlanInfo, Review, StoryLine
+from connector.ports import PersonView, Review, StoryLine
 
 _SENT = ("sending", "written", "rejected", "unknown", "set_aside")
-
-
-def plans(db: Connection, limit: int = 20, *, at: datetime | None = None) -> list[PlanInfo]:
-    """The latest plans, newest first, with their rows counted by status.
-
-    With `at`, an open plan that is older than 24 h by then is told as expired.
-    """
-    found = db.execute(select(PLAN).order_by(PLAN.c.id.desc()).limit(limit)).all()
-    counts: dict[int, dict[str, int]] = {}
-    query = select(PLAN_ROW.c.plan, PLAN_ROW.c.status, func.count().label("rows")).group_by(
-        PLAN_ROW.c.plan, PLAN_ROW.c.status
-    )
-    for row in where_in(db, query, PLAN_ROW.c.plan, (plan.id for plan in found)):
-        counts.setdefault(row.plan, {})[row.status] = row.rows
-    return [
-        PlanInfo(
-            id=row.id,
-            run=row.run,
-            crm=row.crm,
-            status="expired" if _expired(row, at) else row.status,
-            created_at=row.created_at,
-            counts=counts.get(row.id, {}),
-        )
-        for row in found
-    ]
-
-
-def _expired(row: Row[Any], at: datetime | None) -> bool:
-    return at is not None and row.status == "open" and row.created_at + DAY <= at
-
 
 # ---------------------------------------------------------------------------------------------------------- people
 

@@ -39,6 +39,7 @@ from connector.ledger.tables import (
     DUE,
     ENGAGEMENT,
     FILE_VERSION,
+    HOLD,
     LINK,
     PAST_RECORD,
     PERSON,
@@ -48,13 +49,16 @@ from connector.ledger.tables import (
     REFUSAL,
     REVIEW,
     ROLE,
+    RUN,
     STAGE_HISTORY,
 )
 from connector.ledger.types import EPOCH, time_to_db
 from connector.ports import (
+    UNDONE,
     Decided,
     Facts,
     Held,
+    Hold,
     KnownEngagement,
     Lease,
     Neighbourhood,
@@ -219,6 +223,7 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
     past = _past(db, people)
     written = written_to(db, refs)
     refused = _refused(db, people)
+    held = holds_on(db, people)
     before = _before(
         db, groups, {name: row.person_id for name, row in rows.items() if row.person_id is not None}
     )
@@ -244,6 +249,7 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
                 ),
                 past=tuple(each for name in names for each in past.get(name, ())),
                 written=_written_of(records, written),
+                holds={key: held[key] for key in held if key[0] in set(group)},
                 refused={
                     record.ref: refused[str(record.ref)] for record in records if str(record.ref) in refused
                 },
@@ -338,6 +344,31 @@ def _refused(db: Connection, people: Iterable[str]) -> dict[str, Refusal]:
         row.ref: Refusal(row.kind, codec.loads(row.wanted), row.refused_at, row.reason)
         for row in where_in(db, select(REFUSAL), REFUSAL.c.ref, people)
     }
+
+
+def holds_on(db: Connection, refs: Iterable[str]) -> dict[tuple[Ref, str], Hold]:
+    """The holds in force on these records, by record and field. What an admin has undone says more than a tug."""
+    found: dict[tuple[Ref, str], Hold] = {}
+    for row in where_in(db, select(HOLD), HOLD.c.ref, refs):
+        hold = load_hold(row)
+        if hold.holds and (hold.kind == UNDONE or (hold.ref, hold.field) not in found):
+            found[hold.ref, hold.field] = hold
+    return found
+
+
+def load_hold(row: Row[Any]) -> Hold:
+    """A hold from its row."""
+    return Hold(
+        ref=codec.parse_ref(row.ref),
+        field=row.field,
+        kind=row.kind,
+        value=codec.loads(row.value),
+        run=row.run,
+        at=row.at,
+        why=row.why,
+        other=codec.loads(row.other),
+        times=row.times,
+    )
 
 
 def _before(
@@ -495,6 +526,7 @@ def _keep_history(db: Connection, run: int, decisions: Sequence[Decided], people
             "left_mql": decided.stage.left_mql,
             "criteria_version": version,
             "run": run,
+            "before": None if decided.before is None else codec.dump_state(decided.before),
         }
         for decided, person in zip(decisions, people, strict=True)
         if (change := decided.stage.change) is not None
@@ -533,6 +565,8 @@ def _keep_plan(
             "writes": codec.dump_writes(planned.writes),
             "held_back": codec.dump_held_back(planned.held_back),
             "because": planned.because,
+            "kind": planned.kind,
+            "rules": codec.dump_rules(planned.rules),
             "reason": "",
             "code": "",
             "read_at": read_at.get(str(planned.ref)),
@@ -622,7 +656,16 @@ def next_midnight(at: datetime) -> datetime:
 # ----------------------------------------------------------------------------------------------------------- plans
 
 
-def open_plan(db: Connection, run: int, crm: str, lease: Lease, at: datetime) -> int:
+def open_plan(
+    db: Connection,
+    run: int,
+    crm: str,
+    lease: Lease,
+    at: datetime,
+    *,
+    kind: str = "sync",
+    undoes: int | None = None,
+) -> int:
     """A new open plan. Older open ones end as superseded, or as expired after 24 h; what they had not sent yet
     makes its records due again."""
     store_lease.check(db, lease)
@@ -630,9 +673,20 @@ def open_plan(db: Connection, run: int, crm: str, lease: Lease, at: datetime) ->
         give_back(db, row.id, at)
         status = "expired" if row.created_at + DAY <= at else "superseded"
         db.execute(update(PLAN).where(PLAN.c.id == row.id).values(status=status))
-    made = db.execute(
-        insert(PLAN).values(run=run, crm=crm, status="open", created_at=at).returning(PLAN.c.id)
-    )
+    asked_by = db.execute(select(RUN.c.asked_by).where(RUN.c.id == run)).scalar()
+    values = {
+        "run": run,
+        "crm": crm,
+        "status": "open",
+        "created_at": at,
+        "kind": kind,
+        "definition": criteria_version(db),
+        "asked_by": asked_by or "",
+        "held": "",
+        "summary": "{}",
+        "undoes": undoes,
+    }
+    made = db.execute(insert(PLAN).values(**values).returning(PLAN.c.id))
     plan: int = made.scalar_one()
     return plan
 

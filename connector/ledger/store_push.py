@@ -63,6 +63,9 @@ def load_row(row: Row[Any]) -> PlanRow:
         reason=row.reason,
         read_at=row.read_at,
         job=row.job or "",
+        kind=row.kind,
+        rules=codec.load_rules(row.rules),
+        settled_at=row.settled_at,
     )
 
 
@@ -228,11 +231,12 @@ def _keep_written(db: Connection, written: Sequence[tuple[PlanRow, Receipt]], at
             codec.dumps(line.after),
             stages.get(row.person) if line.result == "stage" else None,
             moment,
+            row.id,
         )
         for row, receipt in written
         for line in row.writes
     }
-    columns = ("ref", "field", "value", "stage", "written_at")
+    columns = ("ref", "field", "value", "stage", "written_at", "plan_row")
     upsert(db, WRITTEN, columns, [(*key, *values[key]) for key in sorted(values)], ("ref", "field"))
     delete_in(db, REFUSAL, REFUSAL.c.ref, (str(row.ref) for row, _ in written))
 

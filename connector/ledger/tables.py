@@ -59,6 +59,7 @@ class Run(Row, table=True):
     finished_at: datetime | None = _col(UtcTime, null=True)
     document: str = _col(Text)
     backfill: int | None = _col(_NUMBER, null=True)
+    asked_by: str | None = _col(Text, null=True)
 
 
 class BackfillRow(Row, table=True):
@@ -103,6 +104,33 @@ class LeaseRow(Row, table=True):
     holder: str = _col(Text)
     epoch: int = _col(Integer)
     expires_at: datetime = _col(UtcTime)
+
+
+class BrakeRow(Row, table=True):
+    """Nothing more is pushed to this CRM until somebody starts it again."""
+
+    __tablename__ = "brake"
+    crm: str = _key()
+    by: str = _col(Text)
+    why: str = _col(Text)
+    at: datetime = _col(UtcTime)
+
+
+class RequestRow(Row, table=True):
+    """Work that a command left to the sidecar that serves these CRMs; `answer` is the document that it printed."""
+
+    __tablename__ = "request"
+    __table_args__: ClassVar[Any] = (Index(None, "status"), _NEVER_REUSED)
+    id: int | None = _id()
+    kind: str = _col(KEY)  # sync, apply, undo
+    crms: str = _col(Text)
+    arguments: str = _col(Text)
+    status: str = _col(KEY)  # queued, running, done, failed
+    asked_by: str = _col(Text)
+    asked_at: datetime = _col(UtcTime)
+    changed_at: datetime = _col(UtcTime)
+    run: int | None = _col(_NUMBER, null=True)
+    answer: str = _col(Text)
 
 
 class AccountRow(Row, table=True):
@@ -348,6 +376,8 @@ class StageHistory(Row, table=True):
     left_mql: bool = _col(Boolean)
     criteria_version: int = _col(Integer)
     run: int = _col(_NUMBER)
+    before: str | None = _col(Text, null=True)  # the whole state that it went on from
+    undoes: int | None = _col(_NUMBER, null=True)  # the step that this one takes back
 
 
 class ReviewRow(Row, table=True):
@@ -368,7 +398,7 @@ class ReviewRow(Row, table=True):
 
 
 class Plan(Row, table=True):
-    """A write plan of one CRM."""
+    """A write plan of one CRM. `held`: why it waits for a human; `undoes`: the run whose writes it takes back."""
 
     __tablename__ = "plan"
     __table_args__: ClassVar[Any] = (Index(None, "crm", "status"), _NEVER_REUSED)
@@ -377,6 +407,15 @@ class Plan(Row, table=True):
     crm: str = _col(KEY)
     status: str = _col(Text)
     created_at: datetime = _col(UtcTime)
+    kind: str = _col(Text)  # sync, backfill, undo
+    definition: int = _col(Integer)
+    asked_by: str = _col(Text)
+    held: str = _col(Text)
+    summary: str = _col(Text)
+    undoes: int | None = _col(_NUMBER, null=True)
+    approved_by: str | None = _col(Text, null=True)
+    approved_at: datetime | None = _col(UtcTime, null=True)
+    approval_note: str | None = _col(Text, null=True)
 
 
 class PlanRowRow(Row, table=True):
@@ -405,10 +444,13 @@ class PlanRowRow(Row, table=True):
     sent_at: datetime | None = _col(UtcTime, null=True)
     settled_at: datetime | None = _col(UtcTime, null=True)
     job: str | None = _col(Text, null=True)  # the vendor's job that carries it
+    kind: str = _col(Text)  # promotion, demotion, clearing, score
+    rules: str = _col(Text)  # of the criteria, responsible for it
 
 
 class Written(Row, table=True):
-    """The last value we wrote to a field; `stage` is our word for it where the field is a lifecycle stage."""
+    """The last value we wrote to a field; `stage` is our word for it where the field is a lifecycle stage,
+    `plan_row` the planned write that did it."""
 
     __tablename__ = "written"
     ref: str = _key()
@@ -416,6 +458,23 @@ class Written(Row, table=True):
     value: str = _col(Text)
     stage: str | None = _col(Text, null=True)
     written_at: datetime = _col(UtcTime)
+    plan_row: int | None = _col(_NUMBER, null=True)
+
+
+class HoldRow(Row, table=True):
+    """A field of a record that we leave alone for now: `undone` until something else than `value` is wanted, or
+    `tugged`, which somebody else keeps changing back (counted in `times`; held from the third on)."""
+
+    __tablename__ = "hold"
+    ref: str = _key()
+    field: str = _key()
+    kind: str = _key()
+    value: str = _col(Text)
+    other: str = _col(Text)
+    times: int = _col(Integer)
+    run: int = _col(_NUMBER)
+    why: str = _col(Text)
+    at: datetime = _col(UtcTime)
 
 
 class RefusalRow(Row, table=True):
@@ -444,4 +503,5 @@ ENGAGEMENT, READING, QUARANTINE = table(EngagementRow), table(Reading), table(Qu
 PAST_RECORD, DUE, PERSON = table(PastRecordRow), table(Due), table(PersonRow)
 STAGE_HISTORY, REVIEW, PLAN = table(StageHistory), table(ReviewRow), table(Plan)
 PLAN_ROW, WRITTEN, REFUSAL = table(PlanRowRow), table(Written), table(RefusalRow)
+BRAKE, REQUEST, HOLD = table(BrakeRow), table(RequestRow), table(HoldRow)
 BACKFILL, BACKFILL_STREAM = table(BackfillRow), table(BackfillStreamRow)

@@ -6,9 +6,10 @@ Runs only after every stream has ended, so that nobody is judged on half of the 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from connector.core.kinds import DEMOTION, PROMOTION, kind_of, responsible
 from connector.core.mapping import CrmMapping, ObjectMapping
 from connector.core.model import (
     Engagement,
@@ -51,8 +52,15 @@ class CrmTally:
     planned: int = 0
     held_back: int = 0
     unchanged: int = 0
+    promoted: int = 0  # planned records whose stage (or MQL status) rises
+    demoted: int = 0  # and falls
     holding: int = 0  # records that already hold a value in a field we write
     overwriting: int = 0  # planned records that replace or clear such a value
+
+    def beyond(self, earlier: CrmTally) -> CrmTally:
+        """What came to it since an earlier count; whom it has seen is not told."""
+        numbers = ("planned", "held_back", "unchanged", "promoted", "demoted", "holding", "overwriting")
+        return CrmTally(**{name: getattr(self, name) - getattr(earlier, name) for name in numbers})
 
 
 @dataclass(slots=True)
@@ -254,7 +262,7 @@ def _decide_one(
         if record.ref.crm in crms:
             _count(done.tallies[record.ref.crm], record, write, mapping)
             if write.fate != "unchanged":
-                planned.append(write)
+                planned.append(replace(write, rules=responsible(score)))
         elif write.fate == "planned":
             pending.add(record.ref.crm)
     done.people += 1
@@ -270,6 +278,7 @@ def _decide_one(
         decays=bool(candidate.engagement),  # without engagement only new facts can move a score
         later=_tried_again(facts, as_of),
         pending=frozenset(pending),
+        before=facts.state,
     )
 
 
@@ -300,19 +309,22 @@ def plan_for(
         if schema is not None
         else {}
     )
-    return plan_record(
+    order, values = stage_order(target, schema), target.stage.theirs() if target.stage else {}
+    planned = plan_record(
         record,
         target.write,
         wanted,
         written={field: held for (ref, field), held in facts.written.items() if ref == record.ref},
         refused=facts.refused.get(record.ref),
-        stage_order=stage_order(target, schema),
-        stage_values=target.stage.theirs() if target.stage else {},
+        stage_order=order,
+        stage_values=values,
         min_change=min_change,
         at=as_of,
         closed=closed,
         lowering=lowering_of(target, schema),
+        holds={field: hold for (ref, field), hold in facts.holds.items() if ref == record.ref},
     )
+    return replace(planned, kind=kind_of(planned.writes, order, values))
 
 
 def why_no_target(info: FieldInfo | None) -> str:
@@ -412,6 +424,8 @@ def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: 
     tally.holding += any(record.held.get(line.to) not in (None, "") for line in lines)
     if write.fate == "planned":
         tally.planned += 1
+        tally.promoted += write.kind == PROMOTION
+        tally.demoted += write.kind == DEMOTION
         tally.overwriting += any(line.before not in (None, "") for line in write.writes)
     elif write.fate == "held_back":
         tally.held_back += 1

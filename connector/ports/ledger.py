@@ -16,9 +16,11 @@ from connector.core.model import (
 from connector.ports.crm import Estimate, Range
 from connector.ports.memory import (
     Backfill,
+    Brake,
     Decided,
     Facts,
     Held,
+    Hold,
     Kept,
     Lease,
     Neighbourhood,
@@ -39,7 +41,7 @@ class Ledger(Protocol):
     """
 
     # runs
-    async def start_run(self, kind: str, crms: Sequence[str], at: datetime) -> int: ...
+    async def start_run(self, kind: str, crms: Sequence[str], at: datetime, *, asked_by: str = "") -> int: ...
     async def finish_run(
         self, run: int, status: str, document: Mapping[str, JsonValue], at: datetime
     ) -> None: ...
@@ -165,8 +167,18 @@ class Ledger(Protocol):
         """Per group, in order. Engagement comes by record id and by address, oldest first, deleted left out."""
         ...
 
-    async def open_plan(self, run: int, crm: str, lease: Lease, at: datetime) -> int:
-        """A new open plan. An older open one is superseded: its unsent rows' people become due again."""
+    async def open_plan(
+        self,
+        run: int,
+        crm: str,
+        lease: Lease,
+        at: datetime,
+        *,
+        kind: str = "sync",
+        undoes: int | None = None,
+    ) -> int:
+        """A new open plan. An older open one is superseded: its unsent rows' people become due again. It carries the
+        version of the definition in force, and who asked for the run."""
         ...
 
     async def keep_decisions(
@@ -192,6 +204,45 @@ class Ledger(Protocol):
     ) -> list[PlanRow]: ...
 
     async def plans(self, limit: int = 20) -> list[PlanInfo]: ...
+
+    async def plan(self, plan: int) -> PlanInfo | None: ...
+
+    async def ever_applied(self, crm: str) -> bool:
+        """Whether any plan of this CRM has been sent, whole or in part."""
+        ...
+
+    async def hold_plan(self, plan: int, held: str, lease: Lease, at: datetime) -> None:
+        """Say why a plan waits for a human; empty: it need not any more."""
+        ...
+
+    async def tell_of_plan(self, plan: int, name: str, value: JsonValue, at: datetime) -> None:
+        """Keep something worth telling about a plan as a whole in its `summary`."""
+        ...
+
+    async def approve_plan(self, plan: int, by: str, note: str, at: datetime) -> None:
+        """A human approves of an open plan as it stands. StopRun when it is not open (any more)."""
+        ...
+
+    # the brake, and fields that are left alone
+    async def brakes(self) -> Mapping[str, Brake]:
+        """The CRMs to which nothing is pushed now."""
+        ...
+
+    async def set_brake(self, crm: str, on: bool, by: str, why: str, at: datetime) -> None:
+        """`stop` or `start`; twice is harmless."""
+        ...
+
+    async def holds(self, refs: Sequence[Ref] | None = None, *, kind: str | None = None) -> list[Hold]:
+        """The holds on these records (None: on all), in order."""
+        ...
+
+    async def keep_holds(self, holds: Sequence[Hold], at: datetime) -> None:
+        """Add or replace, by record, field and kind."""
+        ...
+
+    async def release_holds(self, holds: Sequence[Hold], by: str, at: datetime) -> None:
+        """Leave these fields alone no longer; their records are due."""
+        ...
 
     async def sending(self, crm: str) -> list[PlanRow]:
         """Rows that were under way when a process died, or whose answer never came: to be read back first."""

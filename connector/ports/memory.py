@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connector.core.model import (
     CompanyRecord,
@@ -217,6 +217,63 @@ class Held:
     value: JsonValue
     at: datetime
     stage: str | None = None
+    row: int | None = None  # the planned write that did it; unknown for what was written before this was kept
+
+
+UNDONE, TUGGED = "undone", "tugged"
+TUGS = 3  # so often may somebody change a field of ours back before we leave it alone
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A field of a record that is left alone. One hold of each kind per field.
+
+    `undone`: `value` was written by run `run` and taken back; held until something else is wanted or an admin releases
+    it. `tugged`: we wrote `value`, somebody made it `other` again, so many `times`; held from the third time on
+    (`TUGS`) until an admin releases it.
+    """
+
+    ref: Ref
+    field: str
+    kind: str
+    value: JsonValue
+    run: int
+    at: datetime
+    why: str
+    other: JsonValue = None
+    times: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is in force, or only counts so far."""
+        return self.kind == UNDONE or self.times >= TUGS
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """Pushing to a CRM is stopped: by whom, why, since when. Survives restarts."""
+
+    crm: str
+    by: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Work that a command left to the sidecar that serves these CRMs. `kind`: sync, apply, undo. `status`: queued,
+    running, done, failed; `answer` is the document to print once it is done, or `{"error", "next_step"}`."""
+
+    id: int
+    kind: str
+    crms: tuple[str, ...]
+    arguments: Mapping[str, JsonValue]
+    status: str
+    asked_by: str
+    asked_at: datetime
+    changed_at: datetime
+    run: int | None = None
+    answer: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +296,7 @@ class Facts:
     engagement: tuple[KnownEngagement, ...] = ()
     past: tuple[PastRecord, ...] = ()
     written: Mapping[tuple[Ref, str], Held] = field(default_factory=dict)
+    holds: Mapping[tuple[Ref, str], Hold] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)
     person: int | None = None
     state: StageState | None = None
@@ -267,6 +325,10 @@ class Decided:
     decays: bool = False  # time alone can change its score
     later: Mapping[Ref, datetime] = field(default_factory=dict)  # records to look at again, and when
     pending: frozenset[str] = frozenset()  # CRMs not asked in this run that this decision still concerns
+    before: StageState | None = None  # what it went on from
+
+
+PLAN_LIFE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,11 +346,19 @@ class PlanRow:
     reason: str = ""
     read_at: datetime | None = None  # when the before-image was fetched from the CRM
     job: str = ""  # the vendor's job that carries it
+    kind: str = ""  # promotion, demotion, clearing, score
+    rules: tuple[str, ...] = ()  # ids of the criteria's rules that are responsible
+    settled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlanInfo:
-    """A plan in one line. `status`: open, applied, empty (nothing could be sent), superseded, discarded, expired."""
+    """A plan in one line. `status`: open, applied, empty (nothing could be sent), superseded, discarded, expired.
+
+    `kind`: sync, backfill, undo (of run `undoes`). `definition`: the version of the criteria and mappings by which it
+    was made. `asked_by` began the run. `held`: why it waits for a human, where it does. `summary`: what was worth
+    telling about it as a whole, by the name of what tells it. `kinds`: its rows by `PlanRow.kind`.
+    """
 
     id: int
     run: int
@@ -296,6 +366,21 @@ class PlanInfo:
     status: str
     created_at: datetime
     counts: Mapping[str, int]
+    kind: str = "sync"
+    definition: int = 0
+    asked_by: str = ""
+    held: str = ""
+    summary: Mapping[str, JsonValue] = field(default_factory=dict)
+    undoes: int | None = None
+    approved_by: str | None = None
+    approved_at: datetime | None = None
+    approval_note: str = ""
+    kinds: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def expires_at(self) -> datetime:
+        """Its before-images say little about a later day."""
+        return self.created_at + PLAN_LIFE
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +395,7 @@ class RunInfo:
     finished_at: datetime | None
     document: Mapping[str, JsonValue]
     backfill: int | None = None  # the backfill that it worked on
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

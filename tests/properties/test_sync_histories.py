@@ -25,7 +25,8 @@ from connector.core.stage import DEFAULT_LADDER
 from connector.core.values import as_number, is_blank, same_value
 from connector.core.write_plan import instant
 from connector.ledger import open_ledger
-from connector.pipeline import PlanSummary, RunResult
+from connector.phases.gate import PlanSummary
+from connector.pipeline import RunResult
 from connector.ports import PersonView, PlanRow
 from connector.sandbox.faults import Fault
 from tests.databases import ledger_url

@@ -61,7 +61,7 @@ async def test_a_written_value_is_remembered_and_the_stored_record_holds_it(desk
     desk.at = NOON + MINUTE
     await desk.receive([row], Outcome.WRITTEN)
     (facts,) = await desk.ledger.facts([[ADA]])
-    assert facts.written == {(ADA, "mql_score"): Held(61, NOON + MINUTE)}
+    assert facts.written == {(ADA, "mql_score"): Held(61, NOON + MINUTE, row=row.id)}
     assert facts.records[0].held == {"mql_score": 61}
     assert (await status_of(desk, row), await desk.due()) == (("written", ""), [])
 
@@ -71,7 +71,7 @@ async def test_a_written_stage_is_remembered_in_our_word_too(desk):
     await desk.send([row])
     await desk.receive([row], Outcome.WRITTEN)
     (facts,) = await desk.ledger.facts([[ADA]])
-    assert facts.written[ADA, "stage"] == Held("marketingqualifiedlead", NOON, "lead")
+    assert facts.written[ADA, "stage"] == Held("marketingqualifiedlead", NOON, "lead", row.id)
 
 
 async def test_a_rejected_write_is_remembered_with_what_was_wanted_and_tried_again_after_a_day(desk):

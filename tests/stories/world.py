@@ -16,8 +16,9 @@ from connector.app.settings import variables_of
 from connector.app.wiring import plugins
 from connector.ledger import SqlLedger, open_ledger
 from connector.phases.definition import Definition
+from connector.phases.gate import PlanSummary
 from connector.phases.push import Pushed, Terms, push
-from connector.pipeline import PlanSummary, RunResult, live_schemas
+from connector.pipeline import RunResult, live_schemas
 from connector.ports import Adapter, Backfill, PersonView, Range
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population

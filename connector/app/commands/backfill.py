@@ -24,7 +24,8 @@ from connector.app.wiring import SystemClock, Wired, wired
 from connector.errors import FixConfig, RetryLater
 from connector.ledger import SqlLedger, open_ledger
 from connector.ledger.rehearsal import rehearsal
-from connector.pipeline import PlanSummary, RunResult, prove
+from connector.phases.gate import PlanSummary
+from connector.pipeline import RunResult, prove
 from connector.ports import Adapter, Backfill, Estimate, Range, backfill_lease, serving
 
 POLL = timedelta(seconds=1)  # how often whoever follows a backfill looks at the ledger

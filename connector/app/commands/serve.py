@@ -26,6 +26,7 @@ from connector.app.commands.sync import run_once
 from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.settings import load_settings
+from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired, wired
 from connector.errors import ConnectorError, FixConfig
 from connector.pipeline import RunResult
@@ -146,7 +147,7 @@ async def sync_job(parts: Wired, health: Health, meters: Meters, turn: asyncio.L
     when it is back."""
     try:
         async with turn:
-            result = await run_once(parts, quiet=True)
+            result = await run_once(parts, asked_by=SCHEDULE, quiet=True)
     except asyncio.CancelledError:
         log.info("sync stopped", next_step="The next start goes on from what was saved.")
         return

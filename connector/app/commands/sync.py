@@ -13,8 +13,10 @@ from connector.app.output import out, print_json
 from connector.app.progress import watching
 from connector.app.running import run
 from connector.app.settings import load_settings
+from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
-from connector.pipeline import PlanSummary, RunResult
+from connector.phases.gate import PlanSummary
+from connector.pipeline import RunResult
 
 
 def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, json: bool) -> int:
@@ -26,7 +28,7 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
         async with wired(settings, crms, mappings_dir=mappings) as parts:
             for crm in parts.skipped:
                 sys.stderr.write(f"{crm} is not connected (no credentials): skipped.\n")
-            return await run_once(parts, plan_only=plan_only, yes=yes)
+            return await run_once(parts, plan_only=plan_only, yes=yes, asked_by=actor())
 
     began = SystemClock().now()
     try:
@@ -46,7 +48,7 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
 
 
 async def run_once(
-    parts: Wired, *, plan_only: bool = False, yes: bool = False, quiet: bool = False
+    parts: Wired, *, asked_by: str, plan_only: bool = False, yes: bool = False, quiet: bool = False
 ) -> RunResult:
     """One run with what is wired. A plan beyond the limits asks at a terminal, else it waits."""
 
@@ -63,6 +65,7 @@ async def run_once(
             parts.clock,
             holder=parts.holder,
             approve=approve,
+            asked_by=asked_by,
             plan_only=plan_only,
             watching=told,
         )

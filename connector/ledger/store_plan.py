@@ -1,0 +1,174 @@
+"""Plans as things of their own: what they are, why they wait, who approved; the brake; fields that are left alone.
+
+What is sent, and what came of it, is `store_push`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
+
+from connector.core.model import JsonValue, Ref
+from connector.errors import StopRun
+from connector.ledger import codec, store_lease
+from connector.ledger.hot import mark_due, upsert, where_in
+from connector.ledger.store_admin import audit
+from connector.ledger.store_decide import load_hold
+from connector.ledger.tables import BRAKE, HOLD, PLAN, PLAN_ROW
+from connector.ledger.types import time_to_db
+from connector.ports import PLAN_LIFE, Brake, Hold, Lease, PlanInfo
+
+
+def plans(db: Connection, limit: int = 20, *, at: datetime | None = None) -> list[PlanInfo]:
+    """The latest plans, newest first, with their rows counted.
+
+    With `at`, an open plan that is older than 24 h by then is told as expired.
+    """
+    return _infos(db, db.execute(select(PLAN).order_by(PLAN.c.id.desc()).limit(limit)).all(), at)
+
+
+def plan(db: Connection, plan: int, *, at: datetime | None = None) -> PlanInfo | None:
+    """One plan, told likewise."""
+    found = _infos(db, db.execute(select(PLAN).where(PLAN.c.id == plan)).all(), at)
+    return found[0] if found else None
+
+
+def _infos(db: Connection, rows: Sequence[Row[Any]], at: datetime | None) -> list[PlanInfo]:
+    ids = [row.id for row in rows]
+    counts, kinds = _counted(db, ids, "status"), _counted(db, ids, "kind")
+    return [
+        PlanInfo(
+            id=row.id,
+            run=row.run,
+            crm=row.crm,
+            status="expired" if _expired(row, at) else row.status,
+            created_at=row.created_at,
+            counts=counts.get(row.id, {}),
+            kind=row.kind,
+            definition=row.definition,
+            asked_by=row.asked_by,
+            held=row.held,
+            summary=codec.loads(row.summary),
+            undoes=row.undoes,
+            approved_by=row.approved_by,
+            approved_at=row.approved_at,
+            approval_note=row.approval_note or "",
+            kinds=kinds.get(row.id, {}),
+        )
+        for row in rows
+    ]
+
+
+def _counted(db: Connection, plans: Iterable[int], by: str) -> dict[int, dict[str, int]]:
+    column = PLAN_ROW.c[by]
+    query = select(PLAN_ROW.c.plan, column.label("what"), func.count().label("rows")).group_by(
+        PLAN_ROW.c.plan, column
+    )
+    found: dict[int, dict[str, int]] = {}
+    for row in where_in(db, query, PLAN_ROW.c.plan, plans):
+        found.setdefault(row.plan, {})[row.what] = row.rows
+    return found
+
+
+def _expired(row: Row[Any], at: datetime | None) -> bool:
+    return at is not None and row.status == "open" and row.created_at + PLAN_LIFE <= at
+
+
+def ever_applied(db: Connection, crm: str) -> bool:
+    """Whether a write has ever left for this CRM, or a plan of it was applied."""
+    sent = exists().where(
+        PLAN_ROW.c.crm == crm, PLAN_ROW.c.status.in_(["written", "rejected", "unknown", "sending"])
+    )
+    applied = exists().where(PLAN.c.crm == crm, PLAN.c.status == "applied")
+    return bool(db.execute(select(or_(sent, applied))).scalar())
+
+
+def hold(db: Connection, plan: int, held: str, lease: Lease, at: datetime) -> None:
+    """Say why a plan waits for a human; empty: it need not any more."""
+    store_lease.check(db, lease)
+    db.execute(update(PLAN).where(PLAN.c.id == plan).values(held=held))
+
+
+def tell(db: Connection, plan: int, name: str, value: JsonValue, at: datetime) -> None:
+    """Keep something worth telling in the plan's `summary`, beside what is there."""
+    text = db.execute(select(PLAN.c.summary).where(PLAN.c.id == plan).with_for_update()).scalar_one()
+    summary = codec.dumps({**codec.loads(text), name: value})
+    db.execute(update(PLAN).where(PLAN.c.id == plan).values(summary=summary))
+
+
+def approve(db: Connection, plan: int, by: str, note: str, at: datetime) -> None:
+    """A human approves of an open plan. Raises StopRun when it is not open."""
+    done = db.execute(
+        update(PLAN)
+        .where(PLAN.c.id == plan, PLAN.c.status == "open", PLAN.c.created_at > at - PLAN_LIFE)
+        .values(approved_by=by, approved_at=at, approval_note=note)
+    )
+    if done.rowcount != 1:
+        raise StopRun(
+            f"Plan {plan} is not open, so there is nothing to approve.",
+            next_step="See `connector plan list`.",
+            where="ledger",
+        )
+    audit(db, at, by, "approve plan", f"plan:{plan}", {"note": note})
+
+
+# ------------------------------------------------------------------------------------------------------- the brake
+
+
+def brakes(db: Connection) -> dict[str, Brake]:
+    """The CRMs to which nothing is pushed now."""
+    return {row.crm: Brake(row.crm, row.by, row.why, row.at) for row in db.execute(select(BRAKE))}
+
+
+def set_brake(db: Connection, crm: str, on: bool, by: str, why: str, at: datetime) -> None:
+    """`stop` or `start`; twice is harmless, and the first to stop keeps being told."""
+    standing = crm in brakes(db)
+    if on == standing:
+        return
+    if on:
+        db.execute(insert(BRAKE).values(crm=crm, by=by, why=why, at=at))
+    else:
+        db.execute(delete(BRAKE).where(BRAKE.c.crm == crm))
+    audit(db, at, by, "stop pushing" if on else "start pushing", crm, {"why": why})
+
+
+# ------------------------------------------------------------------------------------- fields that are left alone
+
+
+def holds(db: Connection, refs: Sequence[Ref] | None = None, *, kind: str | None = None) -> list[Hold]:
+    """The holds on these records (None: on all), those that only count so far included, in order."""
+    query = select(HOLD) if kind is None else select(HOLD).where(HOLD.c.kind == kind)
+    rows = db.execute(query) if refs is None else where_in(db, query, HOLD.c.ref, (str(ref) for ref in refs))
+    return sorted((load_hold(row) for row in rows), key=lambda each: (each.ref, each.field, each.kind))
+
+
+def keep_holds(db: Connection, holds: Sequence[Hold], at: datetime) -> None:
+    """Add or replace, by record, field and kind."""
+    columns = ("ref", "field", "kind", "value", "other", "times", "run", "why", "at")
+    rows = {
+        (str(each.ref), each.field, each.kind): (
+            codec.dumps(each.value),
+            codec.dumps(each.other),
+            each.times,
+            each.run,
+            each.why,
+            time_to_db(each.at, db.dialect.name),
+        )
+        for each in holds
+    }
+    upsert(db, HOLD, columns, [(*key, *rows[key]) for key in sorted(rows)], ("ref", "field", "kind"))
+
+
+def release_holds(db: Connection, holds: Sequence[Hold], by: str, at: datetime) -> None:
+    """Leave these fields alone no longer; their records are due."""
+    for each in holds:
+        db.execute(
+            delete(HOLD).where(
+                and_(HOLD.c.ref == str(each.ref), HOLD.c.field == each.field, HOLD.c.kind == each.kind)
+            )
+        )
+        audit(db, at, by, f"release {each.kind}", str(each.ref), {"field": each.field})
+    mark_due(db, [each.ref for each in holds], at)
