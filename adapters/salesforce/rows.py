@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from adapters.salesforce import soql
-from adapters.salesforce.errors import FieldRefused, ObjectRefused
+from adapters.salesforce.errors import FieldRefused, ObjectRefused, QueryTooSlow
 from adapters.salesforce.payload import (
     CRM,
     KINDS,
@@ -57,7 +57,7 @@ async def around(rest: Rest, source: str, rows: Rows, fields: Fields, *, histori
         return Beside(people=await _roles(rest, rows))
     if source in _RELATIONS:
         return Beside(people=await _also_about(rest, source, rows))
-    if source in _HISTORIES:
+    if source in HISTORIES:
         persons = await _persons(rest, rows) if source == "Lead" else {}
         return Beside(set_at=await _set_at(rest, source, rows, fields) if histories else {}, persons=persons)
     return Beside()
@@ -91,7 +91,7 @@ async def _also_about(rest: Rest, source: str, rows: Rows) -> dict[str, tuple[Re
     relation, key = _RELATIONS[source]
     found: dict[str, tuple[Ref, ...]] = {}
     columns = ["Id", key, "RelationId"]
-    for row in await _beside(rest, relation, columns, key, _ids(rows), soql.BY_ID) or ():
+    for row in await beside_of(rest, relation, columns, key, _ids(rows), soql.BY_ID) or ():
         person = person_ref(row.get("RelationId"))
         if person is not None:
             activity = long_id(str(row.get(key)))
@@ -110,46 +110,70 @@ async def _persons(rest: Rest, rows: Rows) -> dict[str, Ref]:
     ]
     columns = ["Id", "PersonContactId"]
     rows = (
-        await _beside(rest, "Account", columns, "Id", accounts, soql.BY_ID, known_as="person accounts") or ()
+        await beside_of(rest, "Account", columns, "Id", accounts, soql.BY_ID, known_as="person accounts")
+        or ()
     )
     found = ((long_id(str(row.get("Id"))), person_ref(row.get("PersonContactId"))) for row in rows)
     return {account: person for account, person in found if person is not None}
 
 
-_HISTORIES: Mapping[str, tuple[str, str]] = {
+HISTORIES: Mapping[str, tuple[str, str]] = {
     "Lead": ("LeadHistory", "LeadId"),
     "Contact": ("ContactHistory", "ContactId"),
 }
-_SURELY_UNTRACKED = 200  # so many records without one entry: the org does not track these fields
+"""Where the changes of an object's tracked fields are kept, and by which column they name its record."""
+
+IN_ORDER = "CreatedDate ASC, Id ASC"
+_SUSPICIOUS = 200  # so many records without one entry: does the org track these fields at all?
 
 
 async def _set_at(rest: Rest, source: str, rows: Rows, fields: Fields) -> dict[str, dict[str, datetime]]:
     """Per record and field when it was last set, of the mapped ones of status and stage.
 
+    An entry counts only where it set what stands there now: tracking may have been off since. Entries older than two
+    years are gone. Whether the org tracks these fields at all is asked once, where a page has no entry of any.
     https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadhistory.htm
     """
-    history, key = _HISTORIES[source]
+    history, key = HISTORIES[source]
     names = [name for name in (STATUS_FIELD, STAGE_FIELD) if name in fields.get(source, ())]
-    ids = _ids(rows)
-    if not names:
+    ids, tracking = _ids(rows), f"{history} of {', '.join(names)}"
+    if not names or rest.is_absent(tracking):
         return {}
-    one_of = f"Field IN ({','.join(repr(name) for name in names)})"
-    columns = [key, "Field", "CreatedDate"]
-    entries = await _beside(rest, history, columns, key, ids, "CreatedDate ASC", one_of)
-    if not entries and len(ids) >= _SURELY_UNTRACKED:
-        rest.note_absent(history)
+    one_of = field_in(names)
+    columns = [key, "Field", "NewValue", "CreatedDate"]
+    entries = await beside_of(rest, history, columns, key, ids, IN_ORDER, one_of)
+    if entries == [] and len(ids) >= _SUSPICIOUS and not await _any(rest, history, one_of):
+        rest.note_absent(tracking)
+    now = {str(row["Id"]): row for row in rows if row.get("Id")}
     found: dict[str, dict[str, datetime]] = {}
     for entry in entries or ():
         try:
             at = instant(entry["CreatedDate"])
         except (KeyError, ValueError):
             continue  # dated by when it is seen, as where nothing is tracked
-        dates = found.setdefault(long_id(str(entry.get(key))), {})
-        dates[str(entry.get("Field"))] = at
+        record, name = long_id(str(entry.get(key))), str(entry.get("Field"))
+        dates = found.setdefault(record, {})
+        if entry.get("NewValue") == now.get(record, {}).get(name):
+            dates[name] = at
+        else:
+            dates.pop(name, None)
     return found
 
 
-async def _beside(
+def field_in(names: Iterable[str]) -> str:
+    """Entries of a history that are about one of these fields."""
+    return f"Field IN ({','.join(repr(soql.name(name)) for name in names)})"
+
+
+async def _any(rest: Rest, history: str, one_of: str) -> bool:
+    """Whether the org holds one entry of these fields; in doubt it does."""
+    try:
+        return bool(await rest.all_rows(soql.select(["Id"], history, [one_of], limit=1)))
+    except QueryTooSlow:
+        return True
+
+
+async def beside_of(
     rest: Rest,
     source: str,
     columns: Sequence[str],

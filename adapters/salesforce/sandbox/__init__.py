@@ -19,7 +19,7 @@ from adapters.salesforce.sandbox.rows import fill, organization_id
 from adapters.salesforce.sandbox.schema import make_schema
 from adapters.salesforce.sandbox.server import routes
 from adapters.salesforce.sandbox.soql import wire_time
-from adapters.salesforce.sandbox.store import Store
+from adapters.salesforce.sandbox.store import TRACKED, Store
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.log import SandboxLog
 from connector.sandbox.population import Population, salesforce_id
@@ -39,6 +39,7 @@ def build(
     person_accounts: int = 0,
     shared_activities: bool = False,
     latency: float = 0.0,
+    tracked: Iterable[str] = TRACKED,
     **options: Any,
 ) -> SandboxApp:
     """An org that holds the population.
@@ -46,8 +47,8 @@ def build(
     `hidden_fields`: `Object.Field` names that field-level security hides from the API user. `commit_lag`: edits by
     people become visible to queries that much after their stamp. `person_accounts`: so many Contacts are the people of
     person accounts. `shared_activities`: a Task or Event may be about several people, and some are. `latency`: seconds
-    per call. `options` are those of org.Options. Raises TypeError for an unknown option, ValueError for a field that
-    does not exist.
+    per call. `tracked`: `Object.Field` names whose changes are kept as history. `options` are those of org.Options.
+    Raises TypeError for an unknown option, ValueError for a field that does not exist.
     """
     log = SandboxLog()
     kinds: dict[str, Any] = {
@@ -56,7 +57,7 @@ def build(
         "shared_activities": shared_activities,
         "record_types": bool(options.get("record_types")),
     }
-    store = Store(make_schema(**kinds), clock, log, commit_lag=commit_lag)
+    store = Store(make_schema(**kinds), clock, log, commit_lag=commit_lag, tracked=tracked)
     fill(store, population, with_mql_fields=with_mql_fields)
     persons.fill(store, person_accounts)
     if shared_activities:

@@ -34,6 +34,7 @@ def act(store: Store, object: str, id: str, action: str, arguments: Mapping[str,
         "hide": _hide,
         "show": _show,
         "refuse": _refuse,
+        "edit": _edit,
     }
     if action not in known:
         raise ValueError(f"A Salesforce sandbox cannot {action}; it can {', '.join(sorted(known))}.")
@@ -151,6 +152,12 @@ def _refuse(store: Store, object: str, id: str, arguments: Mapping[str, Any]) ->
     message = str(arguments.get("message", "unable to obtain exclusive access to this record"))
     store.set_trap(id, code, message, int(arguments.get("times", 1)))
     return {"id": id, "code": code}
+
+
+def _edit(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:
+    """A user edits `fields` of the record: the one whose id is `by`."""
+    user = store.latest("User", str(arguments.get("by", "")))["Id"]
+    return store.edit(object, id, arguments.get("fields", {}), user)
 
 
 def _purge(store: Store, object: str, id: str, arguments: Mapping[str, Any]) -> Answer:

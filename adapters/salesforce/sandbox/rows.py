@@ -10,7 +10,15 @@ from typing import Any
 
 from adapters.salesforce.sandbox.schema import LADDER, LEAD_STATUSES, OPPORTUNITY_STAGES
 from adapters.salesforce.sandbox.soql import wire_time
-from adapters.salesforce.sandbox.store import ADMIN_USER, API_USER, HUBSPOT_USER, RESPONSES, Store, derive
+from adapters.salesforce.sandbox.store import (
+    ADMIN_USER,
+    API_USER,
+    AUTOMATED,
+    HUBSPOT_USER,
+    RESPONSES,
+    Store,
+    derive,
+)
 from connector.sandbox import words
 from connector.sandbox.population import (
     Population,
@@ -86,7 +94,10 @@ def fill(store: Store, population: Population, *, with_mql_fields: bool = True) 
             }
         derive(record.object, row, now)
         people[record.object].append(row)
-        histories[record.object] += _history(record, number, with_mql_fields)
+        kept = _history(record, number, with_mql_fields)
+        histories[record.object] += [
+            row for row in kept if f"{record.object}.{row['Field']}" in store.tracked
+        ]
     members = _members(population, records, converted)
     tasks, events = _activities(population, account_of)
     _last_activity(people, tasks + events)
@@ -457,6 +468,7 @@ def _fill_settings(store: Store, population: Population) -> None:
         API_USER: ("Scoring", "Connector"),
         HUBSPOT_USER: ("HubSpot", "Integration"),
         ADMIN_USER: ("Org", "Admin"),
+        AUTOMATED: ("Automated", "Process"),
     }
     rows = []
     for id, (first, last) in users.items():

@@ -6,7 +6,7 @@ an API user may do is judged in server.py and checks.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import count
@@ -31,10 +31,12 @@ HUBSPOT_USER = salesforce_id("005", 101)
 SALES_USER = salesforce_id("005", 0)
 RESPONSES = ("Responded", "Registered", "Attended", "Clicked", "Engaged")
 
-_TRACKED = {
-    "Lead": ("Status", "OwnerId", "Rating", "Lifecycle_Stage__c"),
-    "Contact": ("OwnerId", "Lifecycle_Stage__c"),
-}
+AUTOMATED = salesforce_id("005", 103)  # what runs by itself, later than the save that caused it
+
+TRACKED = (
+    "Lead.Status", "Lead.OwnerId", "Lead.Rating", "Lead.Lifecycle_Stage__c", "Contact.OwnerId",
+    "Contact.Lifecycle_Stage__c",
+)  # fmt: skip
 _HARD = ("CampaignMember",)  # deletes of these never reach the Recycle Bin
 
 
@@ -46,12 +48,19 @@ class Store:
     """
 
     def __init__(
-        self, schema: Schema, clock: SandboxClock, log: SandboxLog, *, commit_lag: timedelta = timedelta()
+        self,
+        schema: Schema,
+        clock: SandboxClock,
+        log: SandboxLog,
+        *,
+        commit_lag: timedelta = timedelta(),
+        tracked: Iterable[str] = TRACKED,
     ) -> None:
         self.schema: dict[str, ObjectType] = dict(schema)
         self.clock = clock
         self.tables = {name: Table(kind) for name, kind in schema.items()}
         self.prefixes = {kind.prefix: name for name, kind in schema.items()}
+        self.tracked = frozenset(tracked)  # `Object.Field` whose changes are kept as history
         self._log = log
         self._lag = commit_lag
         self._pending: list[tuple[datetime, str, Row]] = []
@@ -71,11 +80,12 @@ class Store:
         row = self.latest(object, id)
         return {name: row.get(name, each.default) for name, each in self.tables[object].kind.fields.items()}
 
-    def edit(self, object: str, id: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Set fields as a salesperson would. Raises ValueError for values Salesforce would refuse."""
-        self.update(
-            object, self.latest(object, id)["Id"], self._checked(object, fields, creating=False), "user"
-        )
+    def edit(
+        self, object: str, id: str, fields: Mapping[str, Any], user: str | None = None
+    ) -> Mapping[str, Any]:
+        """Set fields as a salesperson would, or this user. Raises ValueError for values Salesforce would refuse."""
+        values = self._checked(object, fields, creating=False)
+        self.update(object, self.latest(object, id)["Id"], values, "user", user)
         return self.raw(object, id)
 
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
@@ -111,10 +121,15 @@ class Store:
             raise LookupError(f"The sandbox has no {object} {id}.")
         return table.rows[key]
 
-    def update(self, object: str, id: str, values: Mapping[str, Any], by: str) -> None:
-        """Store checked values. Even a write that changes nothing moves both stamps, as in Salesforce."""
+    def update(
+        self, object: str, id: str, values: Mapping[str, Any], by: str, user: str | None = None
+    ) -> None:
+        """Store checked values. Even a write that changes nothing moves both stamps, as in Salesforce.
+
+        `user`: whose name it bears; None: the API user's or a salesperson's.
+        """
         before = self.latest(object, id)
-        user = API_USER if by == "api" else SALES_USER
+        user = user or (API_USER if by == "api" else SALES_USER)
         now = self._now()
         row = {**before, **values, "LastModifiedDate": now, "LastModifiedById": user, "SystemModstamp": now}
         derive(object, row, self.clock.now())
@@ -248,15 +263,17 @@ class Store:
                 )
 
     def _keep_history(self, object: str, before: Row, after: Row, now: str, user: str) -> None:
-        for name in _TRACKED.get(object, ()):
-            if before.get(name) != after.get(name):
-                history = f"{object}History"
+        history = f"{object}History"
+        if history not in self.tables:
+            return
+        for name in self.schema[object].fields:
+            if f"{object}.{name}" in self.tracked and before.get(name) != after.get(name):
                 row = {
                     "Id": salesforce_id(self.schema[history].prefix, next(self._numbers)),
                     f"{object}Id": after["Id"],
                     "Field": "Owner" if name == "OwnerId" else name,
-                    "OldValue": before.get(name),
-                    "NewValue": after.get(name),
+                    "OldValue": _as_kept(before.get(name)),
+                    "NewValue": _as_kept(after.get(name)),
                     "CreatedDate": now,
                     "CreatedById": user,
                 }
@@ -273,6 +290,11 @@ class Store:
             return
         if (self.latest(person, who).get("LastActivityDate") or "") < day:
             self.platform_change(person, who, {"LastActivityDate": day})
+
+
+def _as_kept(value: Any) -> Any:
+    """Values of long texts are not kept, only that they changed (Salesforce help, "Field History Tracking")."""
+    return None if isinstance(value, str) and len(value) > 255 else value
 
 
 def _nobody_sees_it(object: str, field: str, visible: bool) -> None:

@@ -105,10 +105,12 @@ def _read(org: Org, call: Call, id: str) -> Reply:
     url = f"/services/data/v{call.version}/tooling/sobjects/CustomField/{row['Id']}"
     attributes = {"type": "CustomField", "url": url}
     full = f"{name}.{each.name}"
-    return Reply(200, {"attributes": attributes, **row, "FullName": full, "Metadata": _metadata(org, each)})
+    return Reply(
+        200, {"attributes": attributes, **row, "FullName": full, "Metadata": _metadata(org, name, each)}
+    )
 
 
-def _metadata(org: Org, each: Field) -> dict[str, Json]:
+def _metadata(org: Org, object_: str, each: Field) -> dict[str, Json]:
     number = each.type in ("double", "currency", "percent")
     values = [
         {
@@ -132,7 +134,7 @@ def _metadata(org: Org, each: Field) -> dict[str, Json]:
         "unique": each.external_id,
         "formula": None,
         "description": None,
-        "trackHistory": False,
+        "trackHistory": f"{object_}.{each.name}" in org.store.tracked,
         "valueSet": value_set if each.type == "picklist" else None,
     }
 
@@ -150,6 +152,7 @@ def _create(org: Org, call: Call) -> Reply:
         raise Refused(400, "DUPLICATE_DEVELOPER_NAME", message)
     each = _field(org, kind, name, body.get("Metadata"))
     org.store.add_field(object_, each)
+    _track(org, object_, name, body)
     permissions.refresh(org)
     id = _row(org, object_, each)["Id"]
     return Reply(201, {"id": id, "success": True, "errors": [], "warnings": [], "infos": []})
@@ -160,8 +163,17 @@ def _change(org: Org, call: Call, id: str) -> Reply:
     object_, each = _found(org, id)
     body = call.body if isinstance(call.body, dict) else {}
     org.store.add_field(object_, _field(org, org.store.schema[object_], each.name, body.get("Metadata")))
+    _track(org, object_, each.name, body)
     permissions.refresh(org)
     return Reply(204)
+
+
+def _track(org: Org, object_: str, name: str, body: Json) -> None:
+    """`trackHistory` of a definition: changes of the field are kept from now on, or not any more."""
+    full = {f"{object_}.{name}"}
+    track = (body.get("Metadata") or {}).get("trackHistory")
+    if track is not None:
+        org.store.tracked = org.store.tracked | full if track else org.store.tracked - full
 
 
 def _field(org: Org, kind: ObjectType, name: str, metadata: Json) -> Field:
