@@ -22,6 +22,7 @@ LISTS = "crm.lists.read"
 FORMS = "forms"
 EMAIL = "content"
 EVENTS = "crm.objects.marketing_events.read"
+AUTOMATION = "automation"
 STREAMS: Mapping[str, tuple[str, ...]] = {  # beside READ_CONTACTS, which covers logged activities
     "form_submissions": (FORMS,),
     "email_events": (EMAIL,),
@@ -31,6 +32,7 @@ OPTIONAL = frozenset(
     {EVENTS}
 )  # without it the stream is passed over and says so; the run is whole all the same
 SET_UP, NAMES = "set-up", "names for `config export` and `check`"
+WORKFLOWS = "workflows that listen to what is written, or write it, for `check` and before a backfill"
 
 
 def access(mapping: CrmMapping) -> Sequence[Access]:
@@ -84,6 +86,14 @@ def access(mapping: CrmMapping) -> Sequence[Access]:
                 " Used once; may be a token of its own (HUBSPOT_ADMIN_TOKEN)",
             )
         )
+        found.append(
+            Access(
+                WORKFLOWS,
+                (AUTOMATION,),
+                without="which workflows act on our fields is looked up by hand. Optional: HubSpot has no such scope"
+                " for reading alone",
+            )
+        )
     found.append(
         Access(
             NAMES,
@@ -98,14 +108,14 @@ def needed(mapping: CrmMapping) -> dict[str, list[str]]:
     """The scopes a run needs, each with the features that need it."""
     found: dict[str, list[str]] = {}
     for each in access(mapping):
-        if each.feature not in (SET_UP, NAMES):
+        if each.feature not in (SET_UP, NAMES, WORKFLOWS):
             for right in each.rights:
                 found.setdefault(right, []).append(each.feature)
     return found
 
 
 def useful(mapping: CrmMapping) -> frozenset[str]:
-    """What a run's token may have without having too much: what it needs, and the names."""
+    """What a run's token may have without having too much: what it needs, the names, and the workflows."""
     return frozenset(right for each in access(mapping) if each.feature != SET_UP for right in each.rights) | {
         "oauth"
     }

@@ -27,6 +27,7 @@ from connector.app.wiring import (
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
 from connector.errors import ConnectorError, FixConfig, Problem
+from connector.insight.automations import findings_of, written_fields
 from connector.insight.portable import unresolved
 from connector.insight.schema import hold_against, unfilled
 from connector.ledger import SqlLedger, open_ledger
@@ -284,6 +285,10 @@ async def _ask(
         report.findings += told
     except ConnectorError as error:
         report.findings += as_findings(error, "account")
+    try:
+        report.findings += findings_of(await adapter.automations(written_fields(mapping)))
+    except ConnectorError as error:
+        report.findings += as_findings(error, "automations")
     if not any(finding.where == "allowance" for finding in report.findings):
         report.findings += _allowance(adapter.allowance())
     if ledger is not None:

@@ -134,9 +134,9 @@ async def test_a_static_token_that_may_change_definitions_is_told_to_have_too_mu
 
 
 async def test_an_oauth_token_tells_its_scopes_itself():
-    async with account(oauth=True, grants=(NEEDED - {"content"}) | {"automation"}) as made:
+    async with account(oauth=True, grants=(NEEDED - {"content"}) | {"automation", "tickets"}) as made:
         assert await made.found("problem", "scopes") == ["The token lacks content: read email_events."]
-        assert ["automation" in told for told in await made.found("warning", "scopes")] == [True]
+        assert ["run needs: tickets." in told for told in await made.found("warning", "scopes")] == [True]
 
 
 async def test_a_scope_that_cannot_be_tried_now_is_unknown_and_not_missing():

@@ -336,3 +336,32 @@ def test_a_rule_about_a_field_that_no_mapping_fills_is_told(environment: dict[st
     [told] = [each for each in findings(document) if "no mapping fills" in each["what"]]
     assert (told["level"], "`country`" in told["what"]) == ("warning", True)
     assert told["next_step"]
+
+
+def test_workflows_that_write_our_fields_are_warnings_and_those_that_listen_are_notes(
+    environment: dict[str, str], running: RunningSandboxes
+) -> None:
+    for name, given in (
+        ("Tug", {"when": "mql_status", "equals": "qualified", "sets": "mql_score", "to": "0"}),
+        ("Mailer", {"when": "mql_band", "sets": "jobtitle", "to": "x"}),
+    ):
+        running["hubspot"].create("workflows", {"name": name, **given})
+
+    told = findings(answer(environment, "check", "hubspot"), "hubspot")
+
+    [tug] = [each for each in told if each["level"] == "warning" and "Tug" in each["what"]]
+    assert tug["where"] == "contact.mql_score"
+    assert "there may be others" in tug["what"]
+    assert "Automation > Workflows" in tug["next_step"]
+    listening = {each["where"] for each in told if each["level"] == "note" and "acts on" in each["what"]}
+    assert listening == {"contact.mql_status", "contact.mql_band"}
+    assert any(each["where"] == "automations" and "no scoring" in each["what"] for each in told)
+
+
+def test_workflows_that_may_not_be_looked_into_are_a_note_and_no_problem(environment: dict[str, str]) -> None:
+    lacking = {**environment, "HUBSPOT_ACCESS_TOKEN": "pat-eu1-sandbox-no-automation"}
+
+    told = findings(answer(lacking, "check", "hubspot"), "hubspot")
+
+    assert any(each["level"] == "note" and "lacks the scope `automation`" in each["what"] for each in told)
+    assert not any("automation" in each["what"] for each in told if each["level"] != "note")
