@@ -208,9 +208,14 @@ async def _stage_fate(api: Api, object_: str, one: Input, row: Mapping[str, Any]
 
 def kept_fate(one: Input, kept: str, *, parked: bool = False) -> Fate:
     """HubSpot holds another stage than was sent, and said nothing of it."""
-    others = " The other fields were written." if len(one.properties) > 1 else ""
-    reason = f"HubSpot kept {STAGE} `{kept}` instead of `{one.properties[STAGE]}`.{others}"
+    instead = f"`{one.properties[STAGE]}`" if one.properties[STAGE] else "none"
+    reason = f"HubSpot kept {STAGE} `{kept}` instead of {instead}.{others_written(one)}"
     return Fate(Outcome.REJECTED, reason, KEPT, parked=parked, kept=kept)
+
+
+def others_written(one: Input) -> str:
+    """What is to be said beside a stage that was not set, with a space before it."""
+    return " The other fields were written." if len(one.properties) > 1 else ""
 
 
 async def left_out(api: Api, object_: str, one: Input) -> Fate:

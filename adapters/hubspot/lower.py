@@ -1,4 +1,5 @@
-"""Move lifecycle stages backward: read, clear, set, read back. Only where the write plan asks for it.
+"""Move lifecycle stages backward: read, clear, set, read back; or clear alone, where none is to stand there. Only where
+the write plan asks for it.
 
 By API a stage goes only forward in the account's order; to go back it is cleared first and set by a second call
 (developers.hubspot.com, "Contacts" and "Companies" guides). An id may be in a batch once, so these are two calls. What
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from adapters.hubspot.api import Api
-from adapters.hubspot.batches import STAGE, WRITTEN, Fate, Input, kept_fate, left_out, send
+from adapters.hubspot.batches import STAGE, WRITTEN, Fate, Input, kept_fate, left_out, others_written, send
 from adapters.hubspot.byid import batch_read, type_of
 from connector.core.model import Outcome
 from connector.errors import ConnectorError, RetryLater
@@ -23,7 +24,8 @@ BACKWARD = (CLEAR_FIRST, ACCEPTED, IMPOSSIBLE)
 async def lower(
     api: Api, object_: str, inputs: Sequence[Input], present: Mapping[str, str], *, way: str, first: bool
 ) -> dict[str, Fate]:
-    """At most a hundred records whose stage goes back from `present` (by id). Four calls, two of them reads.
+    """At most a hundred records whose stage goes back from `present` (by id). Four calls, two of them reads; three
+    where stages are only cleared.
 
     The other fields go with the clearing, so that what is still to be done after it is the stage alone. A stage that
     is no longer the one to be lowered is left alone. Once a stage is cleared, anything but an answer is `unknown`: the
@@ -46,9 +48,14 @@ async def lower(
         stands = now.get(one.id)
         if stands is None:
             fates[one.id] = await left_out(api, object_, one)
+        elif stands == one.properties[STAGE]:
+            if rest := _rest(one):
+                direct.append(rest)
+            else:
+                fates[one.id] = WRITTEN
         elif stands == "":
             setting.append(one)
-        elif stands == one.properties[STAGE] or (stands == present[one.id] and way == ACCEPTED):
+        elif stands == present[one.id] and way == ACCEPTED and one.properties[STAGE]:
             direct.append(one)
         elif stands == present[one.id]:
             clearing.append(one.holding({**one.properties, STAGE: ""}))
@@ -59,14 +66,33 @@ async def lower(
     for id_, fate in (await send(api, object_, direct, first=first)).items():
         fates[id_] = fate if fate.kept is None else _kept(wanted[id_], fate.kept, present[id_])
     first = first and not direct
+    cleared: list[Input] = []
     for id_, fate in (await send(api, object_, clearing, first=first)).items():
-        if fate.outcome is Outcome.WRITTEN:
+        if fate.outcome is Outcome.WRITTEN and not wanted[id_].properties[STAGE]:
+            cleared.append(wanted[id_])
+        elif fate.outcome is Outcome.WRITTEN:
             setting.append(wanted[id_].holding({STAGE: wanted[id_].properties[STAGE]}))
         elif fate.kept is not None:
             fates[id_] = _kept(wanted[id_], fate.kept, present[id_])
         else:
             fates[id_] = fate
-    return {**fates, **await _set(api, object_, setting, wanted, present, first=first and not clearing)}
+    fates |= await _set(api, object_, setting, wanted, present, first=first and not clearing)
+    return {**fates, **await _blank(api, object_, cleared, present)}
+
+
+async def _blank(
+    api: Api, object_: str, cleared: Sequence[Input], present: Mapping[str, str]
+) -> dict[str, Fate]:
+    """Stages that were cleared for good, read back."""
+    try:
+        now = await _stages(api, object_, cleared)
+    except ConnectorError as error:
+        why = f"The stage was cleared, and could not be read back. {error.message}"
+        return {one.id: Fate(Outcome.UNKNOWN, why, "NOT_READ_BACK") for one in cleared}
+    return {
+        one.id: _kept(one, stands, present[one.id]) if (stands := now.get(one.id)) else WRITTEN
+        for one in cleared
+    }
 
 
 async def _set(
@@ -96,6 +122,9 @@ async def _set(
     except ConnectorError as error:
         return {**fates, **{one.id: _unfinished(error.message) for one in asked}}
     empty: list[Input] = []
+    apart = {
+        one.id: wanted[one.id] for one in setting if len(one.properties) == 1
+    }  # the rest went with the clearing
     for one in asked:
         stands = now.get(one.id, "")
         if stands == one.properties[STAGE]:
@@ -104,11 +133,15 @@ async def _set(
             fates[one.id] = _kept(wanted[one.id], stands, present[one.id])
         else:
             empty.append(one.holding({STAGE: present[one.id]}))
-    return {**fates, **await _put_back(api, object_, empty, fates)}
+    return {**fates, **await _put_back(api, object_, empty, fates, apart)}
 
 
 async def _put_back(
-    api: Api, object_: str, inputs: Sequence[Input], refused: Mapping[str, Fate]
+    api: Api,
+    object_: str,
+    inputs: Sequence[Input],
+    refused: Mapping[str, Fate],
+    apart: Mapping[str, Input],
 ) -> dict[str, Fate]:
     """A stage that was cleared and then refused stands again as it did."""
     if not inputs:
@@ -122,6 +155,7 @@ async def _put_back(
         if fates[one.id].outcome is Outcome.WRITTEN:
             before = refused[one.id]
             reason = f"{before.reason or 'HubSpot did not take the stage.'} `{one.properties[STAGE]}` was put back."
+            reason += others_written(apart[one.id]) if one.id in apart else ""
             done[one.id] = Fate(Outcome.REJECTED, reason, before.code, parked=True)
         else:
             done[one.id] = _unfinished(fates[one.id].reason)
@@ -132,14 +166,19 @@ async def _without_stage(
     api: Api, object_: str, inputs: Sequence[Input], present: Mapping[str, str], *, first: bool
 ) -> dict[str, Fate]:
     """A probe found that this account takes no stage back: the other fields are written, the stage is not touched."""
-    rest = [one.holding({name: v for name, v in one.properties.items() if name != STAGE}) for one in inputs]
-    fates = await send(api, object_, [one for one in rest if one.properties], first=first)
+    fates = await send(api, object_, [rest for one in inputs if (rest := _rest(one))], first=first)
     return {
         one.id: kept_fate(one, present[one.id], parked=True)
         if fates.get(one.id, WRITTEN).outcome is Outcome.WRITTEN
         else fates[one.id]
         for one in inputs
     }
+
+
+def _rest(one: Input) -> Input | None:
+    """The record without its stage; None where nothing else is to be written."""
+    rest = {name: value for name, value in one.properties.items() if name != STAGE}
+    return one.holding(rest) if rest else None
 
 
 async def _stages(api: Api, object_: str, inputs: Sequence[Input]) -> dict[str, str]:
