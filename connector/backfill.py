@@ -18,9 +18,9 @@ from connector.errors import FixConfig, LeaseBusy, StopRun
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
-from connector.phases.gate import Approve, crossed, summary_of
+from connector.phases.gate import Approve, crossed, leave_waiting, summary_of, why_waits
 from connector.phases.gather import Gathered, is_mapped
-from connector.phases.lease import POLL, Heartbeat, acquired
+from connector.phases.lease import POLL, Heartbeat
 from connector.phases.push import Terms, push
 from connector.pipeline import (
     RunResult,
@@ -144,6 +144,7 @@ class _Attempt:
     gathered: Gathered = field(default_factory=Gathered)
     done: DecidedAll = field(default_factory=DecidedAll)
     why_not: str = ""  # why nothing is sent (any more); the plan grows and waits
+    held: bool = False  # for a human, that is
 
     @property
     def crm(self) -> str:
@@ -264,8 +265,9 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     this_round = tally.beyond(before)
     limit = crossed(mapping, this_round)
     summary = summary_of(plan, crm, this_round, limit)
-    if this_round.planned and not await attempt.approve(summary):
-        attempt.why_not = limit or "not approved"
+    attempt.why_not = await why_waits(summary, mapping, attempt.approve) if this_round.planned else ""
+    if attempt.why_not:
+        attempt.held = True
         return None
     terms = Terms(mapping, schemas, attempt.definition.criteria.min_change)
     try:
@@ -304,10 +306,15 @@ async def _others_plans_gone(attempt: _Attempt) -> None:
 async def _leave_waiting(attempt: _Attempt) -> None:
     """What was planned and not sent waits for `plan apply`, with the reason."""
     plan = attempt.done.plans[attempt.crm]
-    lease = await acquired(attempt.ledger, f"push:{attempt.crm}", attempt.holder, attempt.clock)
-    why = f"waits for `connector plan apply {plan}`: {attempt.why_not}"
-    waiting = await attempt.ledger.wait(plan, why, lease, attempt.clock.now())
-    await attempt.ledger.release(lease)
+    waiting = await leave_waiting(
+        attempt.ledger,
+        attempt.clock,
+        attempt.crm,
+        plan,
+        attempt.why_not,
+        held=attempt.held,
+        holder=attempt.holder,
+    )
     if waiting:
         attempt.result.plans[attempt.crm] = plan
 

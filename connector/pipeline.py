@@ -19,7 +19,7 @@ from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
 from connector.phases.definition import Definition
-from connector.phases.gate import Approve, crossed, summary_of
+from connector.phases.gate import Approve, crossed, leave_waiting, summary_of, why_waits
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push
@@ -295,14 +295,12 @@ async def _push_all(
         mapping = definition.mappings[crm]
         limit = crossed(mapping, tally)
         summary = summary_of(plan, crm, tally, limit)
-        if plan_only or not await approve(summary):
-            lease = await acquired(ledger, f"push:{crm}", holder, clock)
-            why = limit or ("--plan-only" if plan_only else "not approved")
-            waiting = await ledger.wait(
-                plan, f"waits for `connector plan apply {plan}`: {why}", lease, clock.now()
+        why = await why_waits(summary, mapping, approve, rehearsal="--plan-only" if plan_only else "")
+        if why:
+            held = limit is not None or not plan_only
+            return Pushed(
+                waiting=await leave_waiting(ledger, clock, crm, plan, why, held=held, holder=holder)
             )
-            await ledger.release(lease)
-            return Pushed(waiting=waiting)
         terms = Terms(mapping, schemas, definition.criteria.min_change)
         return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
 

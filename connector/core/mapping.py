@@ -17,6 +17,8 @@ from connector.core.titles import TitleRow
 KINDS = ("person", "company", "opportunity")
 LADDER = ("subscriber", "lead", "mql", "sql", "opportunity", "customer", "evangelist", "other")
 WRITE_RULES = ("always", "if_blank", "if_ours", "only_raise", "never")
+ANYONE, SECOND_PERSON = "anyone", "second_person"
+APPROVALS = (ANYONE, SECOND_PERSON)
 RESULTS = (
     "score",
     "fit",
@@ -198,13 +200,14 @@ class FileShape:
 @dataclass(frozen=True, slots=True)
 class CrmMapping:
     """A whole mapping file. `precedence` names, per field of ours, CRMs in the order in which they are
-    believed."""
+    believed. `approval`: who may let a plan leave that waits for a human (`anyone`, `second_person`)."""
 
     crm: str
     version: int
     objects: Mapping[str, ObjectMapping]
     engagement: Mapping[str, StreamMapping] = field(default_factory=dict)
     limits: OverwriteLimits = OverwriteLimits()
+    approval: str = ANYONE
     extra_fields: Mapping[str, OurField] = field(default_factory=dict)
     extra_types: Mapping[str, str] = field(default_factory=dict)
     titles: tuple[TitleRow, ...] = ()

@@ -22,6 +22,8 @@ from connector.core.fields import (
     OurField,
 )
 from connector.core.mapping import (
+    ANYONE,
+    APPROVALS,
     COUNTERS,
     KINDS,
     LADDER,
@@ -54,6 +56,7 @@ TOP_KEYS = (
     "objects",
     "engagement",
     "limits",
+    "approval",
     "extra_fields",
     "extra_types",
     "titles",
@@ -143,6 +146,8 @@ def _parse(
         objects=objects,
         engagement=streams,
         limits=_limits(doc.get("limits"), problems),
+        approval=_choice(doc.get("approval", ANYONE), APPROVALS, "approval", ("approval",), problems)
+        or ANYONE,
         extra_fields=extra_fields,
         extra_types=extra_types,
         titles=_titles(doc.get("titles"), problems, read_text),

@@ -329,7 +329,8 @@ class HeldBack:
 class PlannedWrite:
     """What we would say about one record: fields to send, fields held back, and why.
 
-    `kind` as `core.write_plan.kind_of` tells it; `rules` are the ids of the criteria's rules that are responsible.
+    `kind` as `core.kinds.kind_of` tells it; `rules` are the ids of the criteria's rules that are responsible.
+    `stage` (our word) is what the record's own stage was, written or not: a decision made on another one is void.
     """
 
     ref: Ref
@@ -338,6 +339,7 @@ class PlannedWrite:
     because: str = ""
     kind: str = ""
     rules: tuple[str, ...] = ()
+    stage: str | None = None
 
     @property
     def fate(self) -> str:

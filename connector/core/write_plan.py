@@ -151,6 +151,7 @@ def plan_record(
         writes=tuple(_worth(open_, min_change)),
         held_back=tuple(_held_back(each, why) for each, why in (*held, *refusals) if each in shown),
         because=str(wanted.get("reason") or ""),
+        stage=record.stage,
     )
 
 
@@ -191,7 +192,7 @@ def judge_again(
     if not writes:
         changed = len(held) > len(planned.held_back)
         return "changed since it was planned" if changed else "the CRM already holds these values"
-    return PlannedWrite(planned.ref, tuple(writes), tuple(held), planned.because)
+    return replace(planned, writes=tuple(writes), held_back=tuple(held))
 
 
 def _no_target(planned: PlannedWrite, fresh: PersonRecord | None) -> str:

@@ -567,6 +567,7 @@ def _keep_plan(
             "because": planned.because,
             "kind": planned.kind,
             "rules": codec.dump_rules(planned.rules),
+            "stage": planned.stage,
             "reason": "",
             "code": "",
             "read_at": read_at.get(str(planned.ref)),

@@ -66,6 +66,7 @@ def load_row(row: Row[Any]) -> PlanRow:
         kind=row.kind,
         rules=codec.load_rules(row.rules),
         settled_at=row.settled_at,
+        stage=row.stage,
     )
 
 

@@ -446,6 +446,7 @@ class PlanRowRow(Row, table=True):
     job: str | None = _col(Text, null=True)  # the vendor's job that carries it
     kind: str = _col(Text)  # promotion, demotion, clearing, score
     rules: str = _col(Text)  # of the criteria, responsible for it
+    stage: str | None = _col(Text, null=True)  # of the record when this was planned
 
 
 class Written(Row, table=True):

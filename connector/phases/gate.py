@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from connector.core.mapping import CrmMapping
+from connector.core.mapping import SECOND_PERSON, CrmMapping
 from connector.phases.decide import CrmTally
+from connector.phases.lease import acquired
+from connector.ports import Clock, Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,30 @@ def summary_of(plan: int, crm: str, tally: CrmTally, limit: str | None) -> PlanS
     return PlanSummary(
         plan, crm, tally.planned, tally.overwriting, limit, promoted=tally.promoted, demoted=tally.demoted
     )
+
+
+async def why_waits(plan: PlanSummary, mapping: CrmMapping, approve: Approve, *, rehearsal: str = "") -> str:
+    """Why a plan stays behind, in words; empty where it may leave. `rehearsal` names the option that sends nothing.
+
+    Where a second person must approve, nobody at this run is asked: whoever runs it is not that person.
+    """
+    if plan.limit and mapping.approval == SECOND_PERSON:
+        return f"{plan.limit}; a second person has to approve it"
+    if rehearsal:
+        return plan.limit or rehearsal
+    return "" if await approve(plan) else plan.limit or "not approved"
+
+
+async def leave_waiting(
+    ledger: Ledger, clock: Clock, crm: str, plan: int, why: str, *, held: bool, holder: str
+) -> int:
+    """The plan's rows wait, and say for what. `held`: for a human, so that no later run replaces it unasked while
+    nothing new is to be decided. Returns how many rows wait."""
+    lease = await acquired(ledger, f"push:{crm}", holder, clock)
+    try:
+        if held:
+            await ledger.hold_plan(plan, why, lease, clock.now())
+        reason = f"waits for `connector plan apply {plan}`: {why}"
+        return await ledger.wait(plan, reason, lease, clock.now())
+    finally:
+        await ledger.release(lease)

@@ -348,6 +348,7 @@ class PlanRow:
     job: str = ""  # the vendor's job that carries it
     kind: str = ""  # promotion, demotion, clearing, score
     rules: tuple[str, ...] = ()  # ids of the criteria's rules that are responsible
+    stage: str | None = None  # of the record (our word) when this was planned
     settled_at: datetime | None = None
 
 

@@ -258,6 +258,7 @@ def test_the_published_schema_knows_the_same_keys():
     assert keys("scanner") == f.SCANNER_KEYS
     assert keys("type") == f.TYPE_KEYS
     assert keys("limits") == f.LIMIT_KEYS
+    assert tuple(schema["properties"]["approval"]["enum"]) == m.APPROVALS
     assert keys("extra_field") == f.EXTRA_FIELD_KEYS
     assert keys("file") == f.FILE_KEYS
     assert tuple(parts["write"]["properties"]["rule"]["enum"]) == m.WRITE_RULES

@@ -67,6 +67,7 @@ def upgrade() -> None:
     with op.batch_alter_table("plan_row", schema=None) as batch_op:
         batch_op.add_column(sa.Column("kind", sa.Text(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("rules", sa.Text(), nullable=False, server_default="[]"))
+        batch_op.add_column(sa.Column("stage", sa.Text(), nullable=True))
     with op.batch_alter_table("written", schema=None) as batch_op:
         batch_op.add_column(sa.Column("plan_row", _NUMBER, nullable=True))
     with op.batch_alter_table("stage_history", schema=None) as batch_op:
@@ -82,6 +83,7 @@ def downgrade() -> None:
     with op.batch_alter_table("written", schema=None) as batch_op:
         batch_op.drop_column("plan_row")
     with op.batch_alter_table("plan_row", schema=None) as batch_op:
+        batch_op.drop_column("stage")
         batch_op.drop_column("rules")
         batch_op.drop_column("kind")
     with op.batch_alter_table("plan", schema=None) as batch_op:
