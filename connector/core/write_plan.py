@@ -41,12 +41,14 @@ class Lowering(StrEnum):
 
 
 class LastWritten(Protocol):
-    """The last value we wrote to a field, and when."""
+    """The last value we wrote to a field, and when. `theirs`: in order to put back what somebody else had set."""
 
     @property
     def value(self) -> JsonValue: ...
     @property
     def at(self) -> datetime: ...
+    @property
+    def theirs(self) -> bool: ...
 
 
 class Refused(Protocol):
@@ -253,7 +255,7 @@ class _WriteRules:
             return "the field is not blank (`if_blank`)"
         if write.rule == "if_ours":
             last = self.written.get(write.field)
-            ours = last is not None and same_value(last.value, write.before)
+            ours = last is not None and not last.theirs and same_value(last.value, write.before)
             return "" if ours else "somebody else set this value (`if_ours`)"
         if write.rule == "only_raise":
             return self._against_raising(write)

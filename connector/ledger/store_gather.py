@@ -302,7 +302,7 @@ def written_to(db: Connection, refs: Iterable[Ref]) -> dict[Ref, dict[str, Held]
     """What we last wrote to these records, by record and vendor field."""
     found: dict[Ref, dict[str, Held]] = {}
     for row in where_in(db, select(WRITTEN), WRITTEN.c.ref, map(str, refs)):
-        held = Held(codec.loads(row.value), row.written_at, row.stage, row.plan_row)
+        held = Held(codec.loads(row.value), row.written_at, row.stage, row.plan_row, bool(row.theirs))
         found.setdefault(codec.parse_ref(row.ref), {})[row.field] = held
     return found
 

@@ -233,11 +233,12 @@ def _keep_written(db: Connection, written: Sequence[tuple[PlanRow, Receipt]], at
             stages.get(row.person) if line.result == "stage" else None,
             moment,
             row.id,
+            False,
         )
         for row, receipt in written
         for line in row.writes
     }
-    columns = ("ref", "field", "value", "stage", "written_at", "plan_row")
+    columns = ("ref", "field", "value", "stage", "written_at", "plan_row", "theirs")
     upsert(db, WRITTEN, columns, [(*key, *values[key]) for key in sorted(values)], ("ref", "field"))
     delete_in(db, REFUSAL, REFUSAL.c.ref, (str(row.ref) for row, _ in written))
 

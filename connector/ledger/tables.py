@@ -451,7 +451,7 @@ class PlanRowRow(Row, table=True):
 
 class Written(Row, table=True):
     """The last value we wrote to a field; `stage` is our word for it where the field is a lifecycle stage,
-    `plan_row` the planned write that did it."""
+    `plan_row` the planned write that did it, `theirs` says that an undo put back what somebody else had set."""
 
     __tablename__ = "written"
     ref: str = _key()
@@ -460,6 +460,7 @@ class Written(Row, table=True):
     stage: str | None = _col(Text, null=True)
     written_at: datetime = _col(UtcTime)
     plan_row: int | None = _col(_NUMBER, null=True)
+    theirs: bool | None = _col(Boolean, null=True)
 
 
 class HoldRow(Row, table=True):

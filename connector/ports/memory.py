@@ -218,6 +218,9 @@ class Held:
     at: datetime
     stage: str | None = None
     row: int | None = None  # the planned write that did it; unknown for what was written before this was kept
+    theirs: bool = (
+        False  # an undo put back what somebody else had set; it comes back as an echo, and is not ours
+    )
 
 
 UNDONE, TUGGED = "undone", "tugged"

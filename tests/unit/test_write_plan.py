@@ -74,6 +74,7 @@ HELD = {  # the same, as HubSpot spells it
 class Last:
     value: object
     at: datetime = AT
+    theirs: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,11 @@ def test_if_ours_overwrites_only_what_we_wrote_last():
     assert one("if_ours", "none", "qualified", written={"field": Last("none")}).fate == "planned"
     assert one("if_ours", "none", "qualified").fate == "held_back"
     assert one("if_ours", "theirs", "qualified", written={"field": Last("none")}).fate == "held_back"
+
+
+def test_what_an_undo_put_back_for_somebody_else_is_not_ours():
+    put_back = {"field": Last("none", theirs=True)}
+    assert one("if_ours", "none", "qualified", written=put_back).fate == "held_back"
 
 
 @pytest.mark.parametrize(

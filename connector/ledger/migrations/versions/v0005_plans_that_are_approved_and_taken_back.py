@@ -70,6 +70,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("stage", sa.Text(), nullable=True))
     with op.batch_alter_table("written", schema=None) as batch_op:
         batch_op.add_column(sa.Column("plan_row", _NUMBER, nullable=True))
+        batch_op.add_column(sa.Column("theirs", sa.Boolean(), nullable=True))
     with op.batch_alter_table("stage_history", schema=None) as batch_op:
         batch_op.add_column(sa.Column("before", sa.Text(), nullable=True))
         batch_op.add_column(sa.Column("undoes", _NUMBER, nullable=True))
@@ -81,6 +82,7 @@ def downgrade() -> None:
         batch_op.drop_column("undoes")
         batch_op.drop_column("before")
     with op.batch_alter_table("written", schema=None) as batch_op:
+        batch_op.drop_column("theirs")
         batch_op.drop_column("plan_row")
     with op.batch_alter_table("plan_row", schema=None) as batch_op:
         batch_op.drop_column("stage")
