@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from connector.core.conditions import Condition, fields_of
 from connector.core.fields import ENGAGEMENT_TYPES, PERSON_FIELDS, OurField
+from connector.core.limits import Freeze, PlanLimits
 from connector.core.model import WriteLine
 from connector.core.titles import TitleRow
 
@@ -125,7 +126,7 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class ObjectMapping:
-    """One object of theirs. `scope` None: every record is in scope."""
+    """One object of theirs. `scope` None: every record is in scope; `write_only` None: whoever is, is written to."""
 
     object: str
     kind: str
@@ -136,6 +137,7 @@ class ObjectMapping:
     status: StatusMap | None = None
     counters: tuple[Counter, ...] = ()
     write: tuple[WriteLine, ...] = ()
+    write_only: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +180,6 @@ class StreamMapping:
 
 
 @dataclass(frozen=True, slots=True)
-class OverwriteLimits:
-    """A plan of at least `at_least` records that would overwrite or clear more than the share `overwrites`
-    (0 to 1) of values already there waits for a human."""
-
-    overwrites: float = 0.5
-    at_least: int = 200
-
-
-@dataclass(frozen=True, slots=True)
 class FileShape:
     """How to read an exported file: the columns of the id and of the outcome (used as label only, never as
     input), which texts of the outcome are `positive`, and which texts mean that nothing was answered."""
@@ -206,7 +199,8 @@ class CrmMapping:
     version: int
     objects: Mapping[str, ObjectMapping]
     engagement: Mapping[str, StreamMapping] = field(default_factory=dict)
-    limits: OverwriteLimits = OverwriteLimits()
+    limits: PlanLimits = field(default_factory=PlanLimits)
+    freeze: tuple[Freeze, ...] = ()
     approval: str = ANYONE
     extra_fields: Mapping[str, OurField] = field(default_factory=dict)
     extra_types: Mapping[str, str] = field(default_factory=dict)

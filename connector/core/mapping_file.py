@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeGuard
 
-from connector.core.conditions import Condition, Path, parse_condition
+from connector.core.conditions import Condition, Path, fields_of, parse_condition
 from connector.core.durations import parse_duration
 from connector.core.fields import (
     COMPANY_FIELDS,
@@ -21,6 +21,7 @@ from connector.core.fields import (
     PERSON_FIELDS,
     OurField,
 )
+from connector.core.limits import Freeze, PlanLimits
 from connector.core.mapping import (
     ANYONE,
     APPROVALS,
@@ -35,7 +36,6 @@ from connector.core.mapping import (
     FieldMap,
     FileShape,
     ObjectMapping,
-    OverwriteLimits,
     ScannerRule,
     StageMap,
     StatusMap,
@@ -56,6 +56,7 @@ TOP_KEYS = (
     "objects",
     "engagement",
     "limits",
+    "freeze",
     "approval",
     "extra_fields",
     "extra_types",
@@ -63,17 +64,19 @@ TOP_KEYS = (
     "precedence",
     "file",
 )
-OBJECT_KEYS = ("kind", "emails", "fields", "scope", "stage", "status", "counters", "write")
+OBJECT_KEYS = ("kind", "emails", "fields", "scope", "stage", "status", "counters", "write", "write_only")
 FIELD_KEYS = ("from", "transform", "values", "otherwise", "currency", "currency_from")
 STAGE_KEYS = ("from", "values", "backward")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
 COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
-WRITE_KEYS = ("result", "to", "rule", "clear")
+WRITE_KEYS = ("result", "to", "rule", "clear", "write_only")
 STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at", "scanner", "only_bands", "at_most")
 SCANNER_KEYS = ("type", "links", "within")
 TYPE_KEYS = ("when", "type")
-LIMIT_KEYS = ("overwrites", "at_least")
+LIMIT_KEYS = ("overwrites", "at_least", "stage_changes", "demoted", "rejected", "reads", "mqls", "few")
+STAGE_CHANGES_KEYS = ("people", "share")
+FREEZE_KEYS = ("from", "until", "why")
 EXTRA_FIELD_KEYS = ("kind", "what", "transform")
 FILE_KEYS = ("id", "outcome", "positive", "blank")
 
@@ -146,6 +149,7 @@ def _parse(
         objects=objects,
         engagement=streams,
         limits=_limits(doc.get("limits"), problems),
+        freeze=_freezes(doc.get("freeze"), problems),
         approval=_choice(doc.get("approval", ANYONE), APPROVALS, "approval", ("approval",), problems)
         or ANYONE,
         extra_fields=extra_fields,
@@ -178,7 +182,7 @@ def _object(
     if kind != "person":
         problems.extend(
             Problem((*path, key), f"only an object of kind person has `{key}`.")
-            for key in ("emails", "scope", "stage", "status", "counters", "write")
+            for key in ("emails", "scope", "stage", "status", "counters", "write", "write_only")
             if key in body
         )
     if kind == "opportunity":
@@ -191,7 +195,7 @@ def _object(
         for ours, spec in _items(body.get("fields"), (*path, "fields"), problems)
     )
     stage = _stage(body.get("stage"), (*path, "stage"), problems)
-    write = _write_lines(name, body.get("write"), (*path, "write"), problems)
+    write = _write_lines(name, body.get("write"), (*path, "write"), problems, known)
     if stage is None and "stage" not in body and any(line.result == "stage" for line in write):
         problems.append(
             Problem((*path, "write"), "writes `stage`, but `stage` does not say how theirs are called.")
@@ -206,6 +210,7 @@ def _object(
         status=_status(body.get("status"), (*path, "status"), problems),
         counters=_counters(body.get("counters"), (*path, "counters"), problems, known),
         write=write,
+        write_only=_of_ours(body.get("write_only"), (*path, "write_only"), problems, known),
     )
 
 
@@ -339,7 +344,9 @@ def _counters(body: object, path: Path, problems: list[Problem], known: _Known) 
     return tuple(found)
 
 
-def _write_lines(object: str, body: Any, path: Path, problems: list[Problem]) -> tuple[WriteLine, ...]:
+def _write_lines(
+    object: str, body: Any, path: Path, problems: list[Problem], known: _Known
+) -> tuple[WriteLine, ...]:
     lines: list[WriteLine] = []
     for position, entry in enumerate(_entries(body, path, problems)):
         at: Path = (*path, position)
@@ -352,6 +359,7 @@ def _write_lines(object: str, body: Any, path: Path, problems: list[Problem]) ->
             to=_text(entry.get("to"), (*at, "to"), problems, required=True) or "",
             rule=_choice(entry.get("rule"), WRITE_RULES, "write rule", (*at, "rule"), problems) or "never",
             clear=_flag(entry.get("clear", False), (*at, "clear"), problems),
+            write_only=_of_ours(entry.get("write_only"), (*at, "write_only"), problems, known),
         )
         if any(fold(other.to) == fold(line.to) for other in lines):  # the names of fields know no case
             problems.append(Problem((*at, "to"), f"`{line.to}` is already written by a line above."))
@@ -465,16 +473,83 @@ def _one_source_each(streams: Mapping[str, StreamMapping], problems: list[Proble
         )
 
 
-def _limits(body: object, problems: list[Problem]) -> OverwriteLimits:
-    if body is None or not _is_map(body, ("limits",), problems):
-        return OverwriteLimits()
-    _known_keys(body, LIMIT_KEYS, ("limits",), problems)
-    share = body.get("overwrites", 0.5)
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        problems.append(Problem(("limits", "overwrites"), "needs a share between 0 and 1, as 0.5."))
-        share = 0.5
-    least = _whole(body.get("at_least", 200), ("limits", "at_least"), problems, low=0)
-    return OverwriteLimits(float(share), 200 if least is None else least)
+def _limits(body: object, problems: list[Problem]) -> PlanLimits:
+    shipped, path = PlanLimits(), ("limits",)
+    if body is None or not _is_map(body, path, problems):
+        return shipped
+    _known_keys(body, LIMIT_KEYS, path, problems)
+    stages, at = body.get("stage_changes", {}), (*path, "stage_changes")
+    if _is_off(stages):
+        stages = {"people": None, "share": None}
+    elif not _is_map(stages, at, problems, what="a map with `people` and `share`, or off"):
+        stages = {}
+    _known_keys(stages, STAGE_CHANGES_KEYS, at, problems)
+
+    def share(of: Mapping[str, Any], key: str, at: Path, default: float | None) -> float | None:
+        return _share(of[key], (*at, key), problems) if key in of else default
+
+    def whole(of: Mapping[str, Any], key: str, at: Path, default: int) -> int:
+        found = _whole(of.get(key, default), (*at, key), problems, low=0)
+        return default if found is None else found
+
+    people_off = "people" in stages and _is_off(stages["people"])
+    return PlanLimits(
+        overwrites=share(body, "overwrites", path, shipped.overwrites),
+        at_least=whole(body, "at_least", path, shipped.at_least),
+        people=None if people_off else whole(stages, "people", at, shipped.people or 0),
+        share=share(stages, "share", at, shipped.share),
+        demoted=share(body, "demoted", path, shipped.demoted),
+        rejected=share(body, "rejected", path, shipped.rejected),
+        reads=share(body, "reads", path, shipped.reads),
+        mqls=_share(body["mqls"], (*path, "mqls"), problems, low=1.0, high=1_000.0)
+        if "mqls" in body
+        else shipped.mqls,
+        few=whole(body, "few", path, shipped.few),
+    )
+
+
+def _is_off(value: object) -> bool:
+    """`off`, as it is written: YAML 1.2 reads it as a text, 1.1 as false."""
+    return value is None or value is False or value == "off"
+
+
+def _share(
+    value: Any, path: Path, problems: list[Problem], *, low: float = 0.0, high: float = 1.0
+) -> float | None:
+    if _is_off(value):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        problems.append(Problem(path, f"needs a number from {low:g} to {high:g}, or off."))
+        return None
+    return float(value)
+
+
+def _freezes(body: object, problems: list[Problem]) -> tuple[Freeze, ...]:
+    found: list[Freeze] = []
+    for position, entry in enumerate(_entries(body, ("freeze",), problems)):
+        at: Path = ("freeze", position)
+        if not _is_map(entry, at, problems):
+            continue
+        _known_keys(entry, FREEZE_KEYS, at, problems)
+        since, until = (_day(entry.get(key), (*at, key), problems) for key in ("from", "until"))
+        why = _text(entry.get("why"), (*at, "why"), problems) or ""
+        if since is not None and until is not None:
+            if until < since:
+                problems.append(Problem((*at, "until"), f"is before `from`, {since}."))
+            found.append(Freeze(since, until, why))
+    return tuple(found)
+
+
+def _day(value: object, path: Path, problems: list[Problem]) -> date | None:
+    try:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        if isinstance(value, str):
+            return date.fromisoformat(value.strip())
+    except ValueError:
+        pass
+    problems.append(Problem(path, "needs a day, as 2026-12-28."))
+    return None
 
 
 def _extra_fields(body: object, problems: list[Problem]) -> dict[str, OurField]:
@@ -593,6 +668,21 @@ def _condition(value: object, path: Path, problems: list[Problem], known: _Known
     if value is None:
         return None
     return parse_condition(value, path, problems, lists=known.lists)
+
+
+def _of_ours(value: object, path: Path, problems: list[Problem], known: _Known) -> Condition | None:
+    """A condition on fields of ours alone: it is asked again after the record was read, of the person too."""
+    condition = _condition(value, path, problems, known)
+    problems.extend(
+        Problem(
+            path,
+            f"`{name}` is no field of ours; map theirs to one under `fields` (`extra_fields` declares it).",
+            nearest(name, known.fields),
+        )
+        for name in sorted(fields_of(condition) if condition is not None else ())
+        if name not in known.fields
+    )
+    return condition
 
 
 def _known_keys(body: Mapping[Any, Any], keys: Collection[str], path: Path, problems: list[Problem]) -> None:

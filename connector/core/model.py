@@ -9,7 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # conditions are on our values, so they import this module
+    from connector.core.conditions import Condition
 
 JsonValue = Any  # str | int | float | bool | None | list | dict, as JSON has it
 Value = str | int | float | bool | datetime | None
@@ -395,7 +398,8 @@ class WriteLine:
     """One line of a mapping's `write`: which result goes to which vendor field, under which write rule.
 
     `result`: score, fit, engagement, band, grade, status, reason, since, criteria_version or stage.
-    `rule`: always, if_blank, if_ours, only_raise or never. `clear`: a blank may overwrite.
+    `rule`: always, if_blank, if_ours, only_raise or never. `clear`: a blank may overwrite. `write_only`: whose records
+    alone are written to; None: everybody's.
     """
 
     object: str
@@ -403,3 +407,4 @@ class WriteLine:
     to: str
     rule: str
     clear: bool = False
+    write_only: Condition | None = None

@@ -1,8 +1,9 @@
 """A mapping file without the ids of one account: names in their place, and back again for another account. Pure.
 
 Ids may stand in few places, and only these are walked: `stage.values`, `status.accepted|rejected|working`, the keys of
-a field's `values`, and the conditions of `scope`, `ignore` and `types` (`is`, `is_not`, `in`, `not_in`, `contains`).
-What is no id (an API name, a label, a word to look for) is left alone. A name is written as `${form:Request a demo}`.
+a field's `values`, and the conditions of `scope`, `write_only`, `ignore` and `types` (`is`, `is_not`, `in`, `not_in`,
+`contains`). What is no id (an API name, a label, a word to look for) is left alone. A name is written as
+`${form:Request a demo}`.
 """
 
 from __future__ import annotations
@@ -165,8 +166,13 @@ def spots(document: Any, kinds: set[str]) -> Iterator[Spot]:
                 for key in list(spec["values"]):
                     where = (*path, "fields", ours, "values", key)
                     yield Spot(where, found, str(key), _renaming(spec["values"], key))
-        if "scope" in body:
-            yield from _condition(body["scope"], (*path, "scope"), sources, known, kinds)
+        for key in ("scope", "write_only"):
+            if key in body:
+                yield from _condition(body[key], (*path, key), sources, known, kinds)
+        for number, line in enumerate(_items(body.get("write"))):
+            if isinstance(line, Mapping) and "write_only" in line:
+                where = (*path, "write", number, "write_only")
+                yield from _condition(line["write_only"], where, sources, known, kinds)
     for name, body in _maps(document, "engagement"):
         path = ("engagement", name)
         sources = {}
@@ -307,7 +313,12 @@ def _lacks_word(spot: Spot, catalog: Sequence[Named]) -> list[Gap]:
     """A stage or status that is named by its API value must be there as well; other words are only looked for."""
     for kind in ("stage", "status"):
         known = [named for named in catalog if named.kind == kind]
-        if spot.kinds[:1] == (kind,) and known and "objects" in spot.path and "scope" not in spot.path:
+        if (
+            spot.kinds[:1] == (kind,)
+            and known
+            and "objects" in spot.path
+            and not {"scope", "write_only"} & {*spot.path}
+        ):
             if any(fold(spot.value) in (fold(named.id), fold(named.name)) for named in known):
                 return []
             return [_missing(spot.where, kind, spot.value, catalog)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from connector.core import limits
+from connector.core.limits import PlanNumbers
 from connector.core.mapping import SECOND_PERSON, CrmMapping
 from connector.phases.decide import CrmTally
 from connector.phases.lease import acquired
@@ -29,12 +31,9 @@ Approve = Callable[[PlanSummary], Awaitable[bool]]
 
 
 def crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:
-    """Which limit a plan crosses, in words. First fills cross none: only values already there are at stake."""
-    limits = mapping.limits
-    if tally.overwriting < limits.at_least or tally.overwriting <= limits.overwrites * tally.holding:
-        return None
-    share = tally.overwriting / tally.holding
-    return f"{share:.0%} of the records that hold a value would change, more than {limits.overwrites:.0%}"
+    """Which limits a plan crosses, in words."""
+    numbers = PlanNumbers(overwriting=tally.overwriting, holding=tally.holding)
+    return "; ".join(limits.crossed(mapping.limits, numbers)) or None
 
 
 def summary_of(plan: int, crm: str, tally: CrmTally, limit: str | None) -> PlanSummary:

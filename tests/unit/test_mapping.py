@@ -258,6 +258,8 @@ def test_the_published_schema_knows_the_same_keys():
     assert keys("scanner") == f.SCANNER_KEYS
     assert keys("type") == f.TYPE_KEYS
     assert keys("limits") == f.LIMIT_KEYS
+    assert keys("stage_changes") == f.STAGE_CHANGES_KEYS
+    assert keys("freeze") == f.FREEZE_KEYS
     assert tuple(schema["properties"]["approval"]["enum"]) == m.APPROVALS
     assert keys("extra_field") == f.EXTRA_FIELD_KEYS
     assert keys("file") == f.FILE_KEYS
