@@ -44,6 +44,7 @@ from adapters.hubspot.payload import (
     stage_date_fields,
 )
 from adapters.hubspot.searching import SEARCH_PAGE, Window, hits_above, inside
+from adapters.hubspot.stage_dates import dated
 from connector.core.model import JsonValue, Page, RecordState, Ref, VendorEvent
 from connector.errors import StopRun
 from connector.ports import FieldInfo, Fields, Stream
@@ -364,6 +365,8 @@ async def page_of(
     if object_ in ("contact", "company"):
         kind = "person" if object_ == "contact" else "company"
         records, bad = read_rows(rows, object_, lambda row: record(row, object_, kind, archived=archived))
+        if object_ == "contact":
+            records = await dated(pulling.api, records)
         return Page(stream, cursor, records=tuple(records), quarantined=tuple(bad), fetched=len(rows))
     ids = [str(row["id"]) for row in rows if isinstance(row, Mapping) and row.get("id")]
     links = {} if archived or not ids else await activities.contacts_of(pulling.api, stream, ids)

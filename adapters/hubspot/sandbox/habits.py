@@ -24,6 +24,7 @@ class Habits:
     Of automation: `history_names_workflows`: a property's history labels a workflow's change with its name, beside the
     number of the enrolment. `professional`: the account has workflows. `most_flows`: how many are read in a call,
     which is documented nowhere. `required`: an admin's validation rule forbids to clear this property.
+    `stage_dates`: which properties date a contact's stages: the `v2` ones beside the old, the `old` alone, or `none`.
     """
 
     lifecycle_backward: str = "ignore"
@@ -39,11 +40,13 @@ class Habits:
     professional: bool = True
     most_flows: int = 100
     required: str = ""
+    stage_dates: str = "v2"
 
     def __post_init__(self) -> None:
         for name, allowed in (
             ("lifecycle_backward", ("ignore", "apply", "error")),
             ("merged_in_batches", ("left_out", "resolved")),
+            ("stage_dates", ("v2", "old", "none")),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is one of {', '.join(allowed)}.")

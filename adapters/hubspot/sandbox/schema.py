@@ -157,7 +157,14 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def contact_properties(with_mql_fields: bool) -> dict[str, Property]:
+STAGE_DATES = {  # which dates of its stages an account has
+    "v2": ("hs_v2_date_entered_{}", "hs_v2_date_exited_{}", "hs_lifecyclestage_{}_date"),
+    "old": ("hs_lifecyclestage_{}_date",),
+    "none": (),
+}
+
+
+def contact_properties(with_mql_fields: bool, stage_dates: str = "v2") -> dict[str, Property]:
     """Every contact property of a fresh account, by name."""
     found = [
         *(_string(name) for name in ("firstname", "lastname", "email", "phone", "mobilephone", "jobtitle")),
@@ -181,7 +188,7 @@ def contact_properties(with_mql_fields: bool) -> dict[str, Property]:
         *(_read_only(_number(name, defined_by_hubspot=False)) for name in OWN_COUNTERS),
         *(_read_only(_moment(name, defined_by_hubspot=False)) for name in OWN_COUNTERS.values()),
     ]
-    patterns = ("hs_v2_date_entered_{}", "hs_v2_date_exited_{}", "hs_lifecyclestage_{}_date")
+    patterns = STAGE_DATES[stage_dates]
     found += [_read_only(_moment(pattern.format(stage))) for stage, _ in STAGES for pattern in patterns]
     if with_mql_fields:
         found += mql_properties()

@@ -120,7 +120,7 @@ class Store:
             "contacts": Table(
                 "contacts",
                 "contact",
-                contact_properties(with_mql_fields),
+                contact_properties(with_mql_fields, self.habits.stage_dates),
                 "createdate",
                 "lastmodifieddate",
                 lag,
