@@ -48,7 +48,6 @@ from connector.ports import (
 
 ROUND = 1_000  # people a plan, so that it is decided and sent within the patience of a sync that waits
 EVERYBODY = 1_000_000_000
-PLANS_SEEN = 20  # the latest plans, among which another run's open one is looked for
 
 
 def holder_of(holder: str) -> str:
@@ -261,7 +260,9 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     )
     if attempt.why_not:
         return None
-    mapping, plan = attempt.definition.mappings[crm], done.plans[crm]
+    mapping, plan = attempt.definition.mappings[crm], done.plans.get(crm)
+    if plan is None:
+        return None  # whom it touched has no record there
     this_round = tally.beyond(before)
     limit = crossed(mapping, this_round)
     summary = summary_of(plan, crm, this_round, limit)
@@ -290,11 +291,10 @@ async def _others_plans_gone(attempt: _Attempt) -> None:
     """Wait, with bounded patience, while another run is between its plan and its push: a new plan would end its own."""
     ledger, clock = attempt.ledger, attempt.clock
     for _ in range(60):
-        plans = await ledger.plans(PLANS_SEEN)
         others = [
             plan.run
-            for plan in plans
-            if plan.crm == attempt.crm and plan.status == "open" and plan.run != attempt.backfill.run
+            for plan in await ledger.open_plans()
+            if plan.crm == attempt.crm and plan.run != attempt.backfill.run
         ]
         runs = [await ledger.run(run) for run in others]
         if not any(run is not None and run.status == "running" for run in runs):
@@ -305,7 +305,9 @@ async def _others_plans_gone(attempt: _Attempt) -> None:
 
 async def _leave_waiting(attempt: _Attempt) -> None:
     """What was planned and not sent waits for `plan apply`, with the reason."""
-    plan = attempt.done.plans[attempt.crm]
+    plan = attempt.done.plans.get(attempt.crm)
+    if plan is None:
+        return
     waiting = await leave_waiting(
         attempt.ledger,
         attempt.clock,

@@ -51,6 +51,7 @@ class RunResult:
     now: int = 0
     seconds: float = 0.0
     plans: dict[str, int] = field(default_factory=dict)
+    waits: dict[str, int] = field(default_factory=dict)  # plans of earlier runs that still wait for a human
     more: dict[str, Any] = field(default_factory=dict)  # what only this kind of run has to tell
 
     def document(self) -> dict[str, Any]:
@@ -62,6 +63,7 @@ class RunResult:
             "people": self.people,
             "mql": {"entered": self.entered, "left": self.left, "now": self.now},
             "plans": dict(self.plans),
+            "waits": dict(self.waits),
             "seconds": round(self.seconds, 3),
             **self.more,
         }
@@ -78,15 +80,19 @@ class RunResult:
         mql = document["mql"]
         return cls(
             document["run"], document["status"], crms, document["people"], mql["entered"], mql["left"], mql["now"],
-            document["seconds"], dict(document["plans"]),
+            document["seconds"], dict(document["plans"]), dict(document.get("waits", {})),
         )  # fmt: skip
 
     @property
     def needs_attention(self) -> bool:
         """Whether a human should look although the run finished: exit code 3."""
-        return self.status in ("partial", "cancelled") or any(
-            counts.rejected or counts.unknown or counts.set_aside or counts.quarantined or counts.waiting
-            for counts in self.crms.values()
+        return (
+            self.status in ("partial", "cancelled")
+            or bool(self.waits)
+            or any(
+                counts.rejected or counts.unknown or counts.set_aside or counts.quarantined or counts.waiting
+                for counts in self.crms.values()
+            )
         )
 
 
@@ -101,9 +107,12 @@ async def sync(
     kind: str = "sync",
     asked_by: str = "",
     plan_only: bool = False,
+    anew: bool = False,
     watching: Watching | None = None,
 ) -> RunResult:
     """One incremental run over the given CRMs (the first one is a first load).
+
+    `anew`: what waits for a human is planned anew, instead of being left to wait while nothing new is to be decided.
 
     Raises FixConfig before anything is read when credentials, account or definition are wrong. A CRM that cannot be
     reached is reported in its counts; the others go on.
@@ -140,6 +149,7 @@ async def sync(
             schemas=schemas,
             may_leave=not unreachable and not any(found.failed for found in gathered.values()),
             progress=watching.decided,
+            anew=anew,
         )
         _sum_up(result, gathered, decided)
         pushed = await _push_all(
@@ -154,6 +164,11 @@ async def sync(
             crm: plan
             for crm, plan in decided.plans.items()
             if result.crms[crm].planned or (plan_only and result.crms[crm].held_back)
+        }
+        result.waits = {
+            plan.crm: plan.id
+            for plan in await ledger.open_plans(at=clock.now())
+            if plan.crm in result.crms and plan.run != run and plan.held
         }
         result.now = (await ledger.stage_counts()).get("mql", 0)
     except BaseException as error:
@@ -286,7 +301,9 @@ async def _push_all(
     """Push what is approved; what is not waits, with the reason in the plan."""
 
     async def one(crm: str, adapter: Adapter) -> Pushed:
-        plan, tally = decided.plans[crm], decided.tallies[crm]
+        plan, tally = decided.plans.get(crm), decided.tallies[crm]
+        if plan is None:
+            return Pushed()
         if not tally.planned:
             lease = await acquired(ledger, f"push:{crm}", holder, clock)
             await ledger.close_plan(plan, "empty", lease, clock.now())

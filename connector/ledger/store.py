@@ -299,6 +299,20 @@ class SqlLedger:
         """One plan, told as `plans` tells it."""
         return await self._db.read(store_plan.plan, plan, at=at)
 
+    async def open_plans(self, *, at: datetime | None = None) -> list[PlanInfo]:
+        """The open ones, at most one a CRM."""
+        return await self._db.read(store_plan.open_plans, at=at)
+
+    async def retire_plans(
+        self, crms: Sequence[str], lease: Lease, at: datetime, *, anew: bool = False
+    ) -> None:
+        """End the open plans that a new run replaces whatever it finds."""
+        await self._db.write(store_plan.retire, crms, lease, at, anew=anew)
+
+    async def carry_approval(self, plan: int, lease: Lease, at: datetime) -> bool:
+        """An approval of the same content holds for this plan too."""
+        return await self._db.write(store_plan.carry_approval, plan, lease, at)
+
     async def ever_applied(self, crm: str) -> bool:
         """Whether any plan of this CRM has been sent, whole or in part."""
         return await self._db.read(store_plan.ever_applied, crm)

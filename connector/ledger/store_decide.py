@@ -578,6 +578,9 @@ def _keep_plan(
     ]
     if rows:
         db.execute(insert(PLAN_ROW), rows)
+        # An approval is of a plan as it stands.
+        grown = PLAN.c.id.in_(sorted({row["plan"] for row in rows})), PLAN.c.approved_by.is_not(None)
+        db.execute(update(PLAN).where(*grown).values(approved_by=None, approved_at=None, approval_note=None))
 
 
 def _keep_reviews(db: Connection, reviews: Sequence[Review], at: datetime) -> None:

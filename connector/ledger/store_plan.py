@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
@@ -16,7 +17,7 @@ from connector.errors import StopRun
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import mark_due, upsert, where_in
 from connector.ledger.store_admin import audit
-from connector.ledger.store_decide import load_hold
+from connector.ledger.store_decide import give_back, load_hold
 from connector.ledger.tables import BRAKE, HOLD, PLAN, PLAN_ROW
 from connector.ledger.types import time_to_db
 from connector.ports import PLAN_LIFE, Brake, Hold, Lease, PlanInfo
@@ -39,6 +40,7 @@ def plan(db: Connection, plan: int, *, at: datetime | None = None) -> PlanInfo |
 def _infos(db: Connection, rows: Sequence[Row[Any]], at: datetime | None) -> list[PlanInfo]:
     ids = [row.id for row in rows]
     counts, kinds = _counted(db, ids, "status"), _counted(db, ids, "kind")
+    successors = _successors(db, [row.id for row in rows if row.status == "superseded"])
     return [
         PlanInfo(
             id=row.id,
@@ -57,9 +59,21 @@ def _infos(db: Connection, rows: Sequence[Row[Any]], at: datetime | None) -> lis
             approved_at=row.approved_at,
             approval_note=row.approval_note or "",
             kinds=kinds.get(row.id, {}),
+            superseded_by=successors.get(row.id),
         )
         for row in rows
     ]
+
+
+def _successors(db: Connection, plans: Sequence[int]) -> dict[int, int]:
+    """The plan after each: one CRM has one open plan, and a new one ends it."""
+    after = PLAN.alias("after")
+    query = (
+        select(PLAN.c.id, func.min(after.c.id).label("successor"))
+        .join(after, and_(after.c.crm == PLAN.c.crm, after.c.id > PLAN.c.id))
+        .group_by(PLAN.c.id)
+    )
+    return {row.id: row.successor for row in where_in(db, query, PLAN.c.id, plans)}
 
 
 def _counted(db: Connection, plans: Iterable[int], by: str) -> dict[int, dict[str, int]]:
@@ -75,6 +89,61 @@ def _counted(db: Connection, plans: Iterable[int], by: str) -> dict[int, dict[st
 
 def _expired(row: Row[Any], at: datetime | None) -> bool:
     return at is not None and row.status == "open" and row.created_at + PLAN_LIFE <= at
+
+
+def open_plans(db: Connection, *, at: datetime | None = None) -> list[PlanInfo]:
+    """Those that are open, at most one a CRM; with `at`, those that have not expired by then."""
+    found = _infos(db, db.execute(select(PLAN).where(PLAN.c.status == "open").order_by(PLAN.c.id)).all(), at)
+    return [each for each in found if each.status == "open"]
+
+
+def retire(db: Connection, crms: Sequence[str], lease: Lease, at: datetime, *, anew: bool) -> None:
+    """See `connector.ports.Ledger.retire_plans`."""
+    store_lease.check(db, lease)
+    query = select(PLAN).where(PLAN.c.status == "open", PLAN.c.crm.in_(sorted(crms)))
+    for row in db.execute(query).all():
+        waits = row.held or row.approved_by is not None
+        leaving = store_lease.holder(db, f"push:{row.crm}", at) is not None
+        if _expired(row, at):
+            end(db, row.id, "expired", at)
+        elif not leaving and (anew or not waits):
+            end(db, row.id, "superseded", at)
+
+
+def end(db: Connection, plan: int, status: str, at: datetime) -> None:
+    """A plan ends as superseded or expired: what it had not sent makes its records due again."""
+    give_back(db, plan, at)
+    db.execute(update(PLAN).where(PLAN.c.id == plan).values(status=status))
+
+
+def carry_approval(db: Connection, plan: int, lease: Lease, at: datetime) -> bool:
+    """See `connector.ports.Ledger.carry_approval`."""
+    store_lease.check(db, lease)
+    new = db.execute(select(PLAN).where(PLAN.c.id == plan)).one()
+    older = select(PLAN).where(PLAN.c.crm == new.crm, PLAN.c.id < plan).order_by(PLAN.c.id.desc()).limit(1)
+    old = db.execute(older).first()
+    if old is None or old.status != "superseded" or old.approved_by is None:
+        return False
+    if old.created_at + PLAN_LIFE <= at or _content(db, plan) != _content(db, old.id):
+        return False
+    told = f"carried over from plan {old.id}, which held the same"
+    note = f"{told}: {old.approval_note}" if old.approval_note else told
+    approval = {"approved_by": old.approved_by, "approved_at": old.approved_at, "approval_note": note}
+    db.execute(update(PLAN).where(PLAN.c.id == plan).values(**approval))
+    audit(db, at, lease.holder, "carry approval", f"plan:{plan}", {"from": old.id, "by": old.approved_by})
+    return True
+
+
+def _content(db: Connection, plan: int) -> str:
+    """A digest of what a plan sends: records, fields, values before and after."""
+    digest = sha256()
+    sent = (PLAN_ROW.c.plan == plan, PLAN_ROW.c.status != "held_back")
+    for row in db.execute(select(PLAN_ROW.c.ref, PLAN_ROW.c.writes).where(*sent).order_by(PLAN_ROW.c.ref)):
+        lines = sorted(
+            (w.field, codec.dumps(w.before), codec.dumps(w.after)) for w in codec.load_writes(row.writes)
+        )
+        digest.update(codec.dumps([row.ref, [list(line) for line in lines]]).encode())
+    return digest.hexdigest()
 
 
 def ever_applied(db: Connection, crm: str) -> bool:

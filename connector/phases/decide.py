@@ -114,10 +114,13 @@ async def decide(
     may_leave: bool = True,
     progress: Callable[[int], None] = lambda people: None,
     turn: Turn | None = None,
+    anew: bool = False,
 ) -> DecidedAll:
     """Decide everybody who is due, and keep a write plan per asked CRM. `turn`: only whom a backfill holds.
 
-    `may_leave=False` after a stream failed: nobody is demoted on missing facts. Raises LeaseBusy.
+    A plan is opened at the first due person who has records in that CRM; one that waits for a human stays while nothing
+    is to be decided there, unless `anew`. `may_leave=False` after a stream failed: nobody is demoted on missing facts.
+    Raises LeaseBusy.
     """
     if turn:
         lease = await in_turn(ledger, "decide", holder, clock, turn.meanwhile)
@@ -131,16 +134,26 @@ async def decide(
     batch = min(BATCH, turn.most) if turn else BATCH
     ladder = ladder_of(definition, schemas)
     try:
-        open_plans = {plan.id for plan in await ledger.plans(50) if plan.status == "open"} if turn else set()
         for crm in crms:
             done.tallies.setdefault(crm, CrmTally())
-            if done.plans.get(crm) not in open_plans:
-                done.plans[crm] = await ledger.open_plan(run, crm, lease, as_of)
+        if turn:
+            still = {plan.id for plan in await ledger.open_plans()}
+            done.plans = {crm: plan for crm, plan in done.plans.items() if plan in still}
+        else:
+            await ledger.retire_plans(crms, lease, as_of, anew=anew)
         last = done.last
         while refs := await ledger.due(crms, as_of, batch, after=last, backfill=backfill):
-            last = refs[-1]
             hood = await ledger.neighbourhood(refs)
             resolution = resolve(hood.records, hood.person_of, hood.decided)
+            targets = {ref.crm for group in resolution.groups for ref in group.targets}
+            lacking = [crm for crm in crms if crm in targets and crm not in done.plans]
+            for crm in lacking:
+                kind = "backfill" if turn else "sync"
+                done.plans[crm] = await ledger.open_plan(run, crm, lease, as_of, kind=kind)
+            if lacking and not turn:
+                last = None  # what an older plan gave back may stand before these
+                continue
+            last = refs[-1]
             facts = await ledger.facts([group.refs for group in resolution.groups])
             candidates = [
                 _candidate(group, known, definition)
@@ -180,6 +193,10 @@ async def decide(
                 if enough or await ledger.holder(wanted("decide"), clock.now()) is not None:
                     done.more = True
                     break
+        if not turn:
+            for plan in done.plans.values():
+                lease = await ledger.renew(lease, clock.now())
+                await ledger.carry_approval(plan, lease, clock.now())
     finally:
         await ledger.release(lease)
     return done

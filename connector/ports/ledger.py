@@ -207,6 +207,22 @@ class Ledger(Protocol):
 
     async def plan(self, plan: int) -> PlanInfo | None: ...
 
+    async def open_plans(self, *, at: datetime | None = None) -> list[PlanInfo]:
+        """The open ones, at most one a CRM; with `at`, without those that have expired by then."""
+        ...
+
+    async def retire_plans(
+        self, crms: Sequence[str], lease: Lease, at: datetime, *, anew: bool = False
+    ) -> None:
+        """Open plans that a new run replaces whatever it finds: expired ones, and those that wait for no human. With
+        `anew` those too. Their unsent records are due again. One that is being sent right now stays."""
+        ...
+
+    async def carry_approval(self, plan: int, lease: Lease, at: datetime) -> bool:
+        """The approval of the plan that this one superseded holds for this one too, where both hold the same records,
+        fields and values. Whether it does."""
+        ...
+
     async def ever_applied(self, crm: str) -> bool:
         """Whether any plan of this CRM has been sent, whole or in part."""
         ...

@@ -380,6 +380,7 @@ class PlanInfo:
     approved_at: datetime | None = None
     approval_note: str = ""
     kinds: Mapping[str, int] = field(default_factory=dict)
+    superseded_by: int | None = None  # the plan that came after it
 
     @property
     def expires_at(self) -> datetime:

@@ -72,6 +72,7 @@ class World:
             holder=holder,
             approve=approve,
             plan_only=plan_only,
+            anew=yes,
         )
 
     async def ask_backfill(

@@ -67,6 +67,7 @@ async def run_once(
             approve=approve,
             asked_by=asked_by,
             plan_only=plan_only,
+            anew=yes,
             watching=told,
         )
 
@@ -117,6 +118,8 @@ def report(result: RunResult) -> None:
     out.print(
         f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, {result.now:,} now."
     )
+    for crm, plan in result.waits.items():
+        out.print(f"{crm}: plan {plan} of an earlier run still waits. `connector plan show {plan}`.")
     for crm, counts in result.crms.items():
         if counts.error:
             out.print(f"{crm}: {counts.error}")
