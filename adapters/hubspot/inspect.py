@@ -8,7 +8,6 @@ cheapest call that takes it, and a 403 names what is missing (developers.hubspot
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -16,13 +15,13 @@ from typing import Any
 from adapters.hubspot import access
 from adapters.hubspot.api import EMAIL_EVENTS, FORMS, Api
 from adapters.hubspot.auth import OAuth
+from adapters.hubspot.beside import salesforce_integration
 from adapters.hubspot.errors import BadRequest, MissingScopes
 from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig
 from connector.ports import Finding
 from connector.transport import Auth
 
-SALESFORCE_IDS = ("salesforceleadid", "salesforcecontactid", "hs_salesforceleadid", "hs_salesforcecontactid")
 GRANT = "Add it to the private app or service key in HubSpot (Settings > Integrations), then check again."
 
 
@@ -36,11 +35,11 @@ class _Rights:
 
 
 async def inspect(api: Api, auth: Auth, mapping: CrmMapping) -> Sequence[Finding]:
-    """See connector.ports.CrmInspector. Some ten calls with a static token, four with OAuth."""
+    """See connector.ports.CrmInspector. Some 15 calls with a static token, seven with OAuth."""
     rights = await _rights(api, auth, mapping)
     findings = _scope_findings(rights, mapping)
     if "crm.objects.contacts.read" not in rights.missing:
-        findings += await _other_integration(api)
+        findings += await salesforce_integration(api, mapping)
     return [*findings, *await _account(api)]
 
 
@@ -136,29 +135,6 @@ def _scope_findings(rights: _Rights, mapping: CrmMapping) -> list[Finding]:
 
 
 # -------------------------------------------------------------------------------------------------- what else is there
-
-
-async def _other_integration(api: Api) -> list[Finding]:
-    """HubSpot's own Salesforce integration keeps its ids on contacts, and copies activities both ways."""
-    carried = 0
-    for name in SALESFORCE_IDS:
-        body = {
-            "filterGroups": [{"filters": [{"propertyName": name, "operator": "HAS_PROPERTY"}]}],
-            "properties": ["hs_object_id"],
-            "limit": 1,
-        }
-        with suppress(BadRequest):  # an account without the property
-            answer = await api.post(f"{api.paths.objects('contacts')}/search", body, policy="search")
-            total = answer.json.get("total") if isinstance(answer.json, Mapping) else None
-            carried = max(carried, total if isinstance(total, int) else 0)
-    if not carried:
-        return []
-    what = (
-        f"HubSpot's own Salesforce integration is at work here: {carried:,} contacts carry a Salesforce id. Activities"
-        " that it copied to the other CRM are ignored by default, so that nothing counts twice."
-    )
-    how = "Where it syncs the lifecycle stage too, let one of the two write it."
-    return [Finding("note", "integration", what, how)]
 
 
 async def _account(api: Api) -> list[Finding]:

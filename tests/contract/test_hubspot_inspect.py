@@ -156,6 +156,43 @@ async def test_hubspots_own_salesforce_integration_is_noticed_by_the_ids_it_keep
         assert "ignored by default" in told
     async with account(people=0) as made:
         assert not await made.found("note", "integration")
+        assert not await made.found("warning", "integration")
+
+
+async def test_with_that_integration_on_each_of_our_fields_is_named_with_the_clicks_that_take_it_out():
+    async with account(people=200) as made:
+        [told] = [
+            f for f in await made.adapter.inspect(MAPPING) if (f.level, f.where) == ("warning", "integration")
+        ]
+
+        written = [line.to for line in MAPPING.objects["contact"].write]
+        assert "not shown by the API" in told.what
+        assert all(name in told.what for name in written)
+        assert "Connected Apps > Salesforce > Contacts > Contact property mappings" in told.next_step
+        assert "`lifecyclestage` may stay" in told.next_step
+
+
+async def test_fields_that_it_was_seen_to_write_are_told_by_name_and_those_of_rule_never_are_not():
+    async with account(people=200) as made:
+        contacts = [
+            record.id
+            for record in make_population(200, 5, START).records("hubspot")
+            if record.counterpart and record.state == "live"
+        ]
+        for by, id_ in zip(("salesforce", "integration Salesforce", "user 9"), contacts, strict=False):
+            made.sandbox.act("contact", id_, "set", fields={"mql_score": "3"}, by=by)
+        lines = tuple(
+            replace(line, rule="never") if line.to == "mql_band" else line
+            for line in MAPPING.objects["contact"].write
+        )
+        mapping = replace(MAPPING, objects={"contact": replace(MAPPING.objects["contact"], write=lines)})
+
+        [told] = [
+            f for f in await made.adapter.inspect(mapping) if (f.level, f.where) == ("warning", "integration")
+        ]
+
+        assert "the last to change mql_score (on 2 of " in told.what
+        assert "mql_band" not in told.what
 
 
 def test_access_says_per_feature_what_is_read_written_and_lost():
