@@ -8,6 +8,7 @@ from typing import Any
 
 from adapters.salesforce import auth, soql
 from adapters.salesforce.access import access
+from adapters.salesforce.automations import automations
 from adapters.salesforce.backfill import backfill, estimate
 from adapters.salesforce.bulk import Bulk
 from adapters.salesforce.bulk_sink import JobSink
@@ -192,8 +193,8 @@ class Salesforce:
         return await inspect(self._rest, session.user, mapping, source=source)
 
     async def automations(self, targets: Sequence[str]) -> Automations:
-        """Nothing is looked into yet."""
-        return Automations(unseen=("Flows were not looked into.",))
+        """See automations.automations."""
+        return await automations(self._rest, targets)
 
     async def probe(self, test_record: Ref) -> Sequence[ProbeAnswer]:
         """See probe.probe."""

@@ -12,6 +12,7 @@ from connector.core.mapping import COUNTERS, CrmMapping, wanted_fields
 from connector.ports import Access
 
 API_ENABLED = "API Enabled"
+VIEW_SETUP = "View Setup and Configuration"
 _PARENTS: Mapping[str, tuple[str, ...]] = {  # whose rights an engagement stream follows
     "CampaignMember": ("Read on Campaign",),
     "Task": ("Access Activities",),
@@ -64,11 +65,19 @@ def access(mapping: CrmMapping) -> Sequence[Access]:
                 (
                     "Customize Application",
                     "Manage Profiles and Permission Sets",
-                    "View Setup and Configuration",
+                    VIEW_SETUP,
                 ),
                 writes=tuple(f"{name}.{field}" for name, fields in targets.items() for field in fields),
                 without="an administrator makes the fields by hand, or from `connector setup salesforce --as-source`. "
                 "Used once, by a credential of its own (SALESFORCE_ADMIN_*); the connector's user must not have these",
+            )
+        )
+        found.append(
+            Access(
+                "automations that act on what is written, or write it, for `check` and before a backfill",
+                (VIEW_SETUP,),
+                without="which flows, triggers and rules act on our fields is looked up by hand. Optional: the right "
+                "shows set-up and changes nothing",
             )
         )
     found.append(

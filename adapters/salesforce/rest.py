@@ -278,17 +278,19 @@ class Rest:
         [answer] = await self.composite([f"{path}?q={quote(soql)}"])
         return answer
 
-    async def composite(self, paths: Sequence[str]) -> list[Answer]:
+    async def composite(
+        self, paths: Sequence[str], *, at: str = "/composite", lenient: bool = False
+    ) -> list[Answer]:
         """Several reads below the version's path in one call: at most 25, of which at most 5 queries; answers in order.
 
-        Raises what the first of them that failed means.
+        Raises what the first of them that failed means; `lenient` leaves that to the caller.
         https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_composite_post.htm
         """
         asked = [
             {"method": "GET", "url": self._base + path, "referenceId": f"r{place}", "httpHeaders": PAGE_HINT}
             for place, path in enumerate(paths)
         ]
-        whole = await self.send("POST", "/composite", json={"allOrNone": False, "compositeRequest": asked})
+        whole = await self.send("POST", at, json={"allOrNone": False, "compositeRequest": asked})
         parts = whole.json.get("compositeResponse") if isinstance(whole.json, Mapping) else None
         if not isinstance(parts, list) or len(parts) != len(asked):
             raise _not_a_page(whole, "for several reads with another number of answers")
@@ -299,7 +301,7 @@ class Rest:
                 raise _not_a_page(whole, "for several reads with one that has no status")
             answer = replace(whole, status=status, json=part.get("body"))
             verdict = classify(answer)
-            if not isinstance(verdict, Ok):
+            if not isinstance(verdict, Ok) and not lenient:
                 raise verdict.error
             answers.append(answer)
         return answers
@@ -316,6 +318,14 @@ class Rest:
     async def all_rows(self, soql: str, *, deleted_too: bool = False) -> list[Mapping[str, Any]]:
         """All rows of a query that is known to be small."""
         return [row async for page in self.query(soql, deleted_too=deleted_too) for row in page.rows]
+
+    async def tooling_rows(self, soql: str) -> list[Mapping[str, Any]]:
+        """All rows of a query to the Tooling API, which knows what an org is made of."""
+        rows, _, following = _page(await self.send("GET", "/tooling/query", params={"q": soql}))
+        while following is not None:
+            more, _, following = _page(await self.send("GET", following))
+            rows += more
+        return rows
 
     async def rows_of(self, queries: Sequence[str]) -> list[Mapping[str, Any]]:
         """All rows of a few queries, in order, five queries a call."""

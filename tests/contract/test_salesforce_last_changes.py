@@ -1,5 +1,7 @@
 """Who set a field to what it holds, and when: by its history where the org tracks it, else by the record."""
 
+from datetime import timedelta
+
 import pytest
 
 from adapters.salesforce.sandbox.store import ADMIN_USER, API_USER, SALES_USER
@@ -9,6 +11,11 @@ from tests.contract.salesforce_org import FIELDS, HOUR, START
 STAGE, SCORE = "Lifecycle_Stage__c", "MQL_Score__c"
 ASKED = {"Lead": frozenset({STAGE, SCORE, "MQL_Since__c"})}
 TRACKED = ("Lead.Lifecycle_Stage__c", "Lead.MQL_Score__c", "Lead.MQL_Since__c", "Contact.Lifecycle_Stage__c")
+
+
+def soon(at, moment=START):
+    """The clock runs on while a test works."""
+    return timedelta(0) <= at - moment.replace(microsecond=0) < timedelta(minutes=5)
 
 
 def ref(id, source="Lead"):
@@ -36,8 +43,10 @@ async def test_each_field_is_told_by_the_user_who_changed_it_last(make_org):
     told = await org.adapter.last_changes([ref(lead)], ASKED)
 
     stage, score = told[ref(lead), STAGE], told[ref(lead), SCORE]
-    assert (stage.value, stage.at, stage.by) == ("mql", START + HOUR, name_of(org, ADMIN_USER))
-    assert (score.value, score.at, score.by) == (71, START, name_of(org, API_USER))
+    assert (stage.value, stage.by) == ("mql", name_of(org, ADMIN_USER))
+    assert soon(stage.at, START + HOUR)
+    assert (score.value, score.by) == (71, name_of(org, API_USER))
+    assert soon(score.at)
     assert not stage.of_record
     assert not score.of_record
 
@@ -50,8 +59,8 @@ async def test_a_field_that_is_not_tracked_is_told_by_the_record(org):
 
     change = (await org.adapter.last_changes([ref(lead)], ASKED))[ref(lead), SCORE]
 
-    assert (change.value, change.at, change.by) == (12, START + HOUR, name_of(org, SALES_USER))
-    assert change.of_record
+    assert (change.value, change.by, change.of_record) == (12, name_of(org, SALES_USER), True)
+    assert soon(change.at, START + HOUR)
 
 
 async def test_an_entry_that_set_another_value_than_stands_there_tells_nothing(make_org):
@@ -64,8 +73,8 @@ async def test_an_entry_that_set_another_value_than_stands_there_tells_nothing(m
 
     change = (await org.adapter.last_changes([ref(lead)], ASKED))[ref(lead), SCORE]
 
-    assert (change.value, change.at, change.by) == (40, START + HOUR, name_of(org, ADMIN_USER))
-    assert change.of_record
+    assert (change.value, change.by, change.of_record) == (40, name_of(org, ADMIN_USER), True)
+    assert soon(change.at, START + HOUR)
 
 
 async def test_a_moment_and_a_blank_are_recognized_in_the_history(make_org):
@@ -81,8 +90,10 @@ async def test_a_moment_and_a_blank_are_recognized_in_the_history(make_org):
     told = await org.adapter.last_changes([ref(lead), ref(other)], ASKED)
 
     since, blank = told[ref(lead), "MQL_Since__c"], told[ref(other), "MQL_Since__c"]
-    assert (since.value, since.at, since.of_record) == ("2026-11-20T08:00:00.000+0000", START, False)
-    assert (blank.value, blank.at, blank.of_record) == (None, START, False)
+    assert (since.value, since.of_record) == ("2026-11-20T08:00:00.000+0000", False)
+    assert (blank.value, blank.of_record) == (None, False)
+    assert soon(since.at)
+    assert soon(blank.at)
 
 
 async def test_a_long_text_is_told_though_its_history_has_no_values(make_org):
@@ -195,7 +206,7 @@ async def test_old_records_without_history_do_not_hide_that_newer_ones_have_it(m
 
     found = await org.records("Lead", fields={"Lead": frozenset({STAGE})})
 
-    assert found[newest].stage_at == START
+    assert soon(found[newest].stage_at)
 
 
 async def test_a_stage_that_history_did_not_set_is_undated(make_org):

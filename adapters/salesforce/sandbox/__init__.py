@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
-from adapters.salesforce.sandbox import permissions, persons, record_types, shared
+from adapters.salesforce.sandbox import permissions, persons, record_types, setup_objects, shared
 from adapters.salesforce.sandbox.org import (
     ADMIN_CLIENT_ID,
     ADMIN_CLIENT_SECRET,
@@ -57,14 +57,15 @@ def build(
         "shared_activities": shared_activities,
         "record_types": bool(options.get("record_types")),
     }
-    store = Store(make_schema(**kinds), clock, log, commit_lag=commit_lag, tracked=tracked)
+    told = {name: kind for name, kind in setup_objects.objects().items() if name in setup_objects.BY_QUERY}
+    store = Store({**make_schema(**kinds), **told}, clock, log, commit_lag=commit_lag, tracked=tracked)
     fill(store, population, with_mql_fields=with_mql_fields)
     persons.fill(store, person_accounts)
     if shared_activities:
         shared.fill(store)
     if options.get("record_types"):
         record_types.fill(store)
-    visible = make_schema(**kinds, hidden=hidden_fields)
+    visible = {**make_schema(**kinds, hidden=hidden_fields), **told}
     org = Org(
         organization_id(population.seed),
         store,

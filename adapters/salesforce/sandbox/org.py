@@ -41,8 +41,9 @@ class Options:
     field's scale, by decimal's names. `record_types`: some Leads are of a type with fewer picklist values; where a
     client can learn of them: `record_type_source` (layouts, ui, none). `uri_limit`: bytes of path and query; beyond
     them something on the way answers 414. `slow_from`: a query that finds more rows runs out of its time.
-    `read_only`: the API user may edit no object until a permission set lets it. `rights`: its system permissions;
-    `sees_rights`: it may ask for them. `picklist_key`: what the Tooling API calls a picklist value's name.
+    `read_only`: the API user may edit no object until a permission set lets it. `rights`: its system permissions (with
+    `ViewSetup` it may look at automations); `sees_rights`: it may ask for them. `dependencies`: set-up tells what
+    mentions a field (a beta). `picklist_key`: what the Tooling API calls a picklist value's name.
     `session_life` slides with use, but for `jwt_tokens`, which end with another code. `public_key`: PEM by which
     assertions of USERNAME are checked.
 
@@ -71,6 +72,7 @@ class Options:
     read_only: bool = False
     rights: tuple[str, ...] = ("ApiEnabled",)
     sees_rights: bool = True
+    dependencies: bool = True
     picklist_key: str = "valueName"
     jwt_tokens: bool = False
     session_life: timedelta = timedelta(hours=2)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.salesforce.sandbox.checks import RecordError
 from adapters.salesforce.sandbox.schema import PERMISSION_OBJECTS, ObjectType
+from adapters.salesforce.sandbox.setup_objects import BY_QUERY
 from adapters.salesforce.sandbox.soql import wire_time
 from adapters.salesforce.sandbox.store import API_USER
 from connector.sandbox.population import salesforce_id
@@ -49,12 +50,10 @@ def fill(org: Org) -> None:
 
 
 def as_seen(org: Org) -> Org:
-    """The org as the API user sees it: asking who may do what takes a permission of its own."""
-    if org.options.sees_rights:
-        return org
-    return replace(
-        org, schema={name: kind for name, kind in org.schema.items() if name not in PERMISSION_OBJECTS}
-    )
+    """The org as the API user sees it: asking who may do what takes a permission of its own, set-up another."""
+    unseen = [*(() if org.options.sees_rights else PERMISSION_OBJECTS)]
+    unseen += () if "ViewSetup" in org.options.rights else BY_QUERY
+    return replace(org, schema={name: kind for name, kind in org.schema.items() if name not in unseen})
 
 
 def refresh(org: Org) -> None:

@@ -11,6 +11,7 @@ from adapters.salesforce.sandbox.evaluate import NOT_SHARED, Found, run, shape_f
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import Org
 from adapters.salesforce.sandbox.schema import ObjectType, describe, describe_briefly
+from adapters.salesforce.sandbox.setup_objects import BY_QUERY
 from adapters.salesforce.sandbox.soql import SoqlError, wire_time
 from adapters.salesforce.sandbox.wire import NOT_FOUND, Call, Refused, Reply
 
@@ -69,6 +70,9 @@ def record_count(org: Org, call: Call) -> Reply:
 def query(org: Org, call: Call, *, everything: bool) -> Reply:
     """`GET /query?q=` and `/queryAll?q=`: the first page."""
     text = call.query.get("q", "")
+    if any(name in text for name in BY_QUERY):
+        for name in BY_QUERY:
+            org.store.tables[name].fill(org.store.setup.rows(name))
     try:
         found = run(text, org.world, call.version, everything=everything)
     except SoqlError as wrong:

@@ -508,7 +508,14 @@ def _small_objects() -> list[ObjectType]:
 def permission_objects() -> list[ObjectType]:
     """Who may do what: permission sets, what they grant, and who has them."""
     parent = _ref("ParentId", "Parent", "PermissionSet", required=True, updateable=False)
-    rights = ("ApiEnabled", "ModifyAllData", "ViewAllData", "CustomizeApplication", "ManageUsers")
+    rights = (
+        "ApiEnabled",
+        "ModifyAllData",
+        "ViewAllData",
+        "CustomizeApplication",
+        "ManageUsers",
+        "ViewSetup",
+    )
     return [
         _object(
             "PermissionSet", "0PS", _text("Name", 80, required=True), _text("Label", 80, required=True),

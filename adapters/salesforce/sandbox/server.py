@@ -167,6 +167,8 @@ def dispatch(org: Org, call: Call) -> Reply:
             return _sobjects(org, call, parts[1:])
         case ("composite",):
             return _composite(org, call, parts[1:])
+        case ("tooling",) if parts[1:] == ("composite",):
+            return _by_method(call, {"POST": lambda: composite.composite(org, call, dispatch)})
         case ("tooling",):
             return tooling.dispatch(org, call)
         case ("ui-api",):

@@ -15,8 +15,10 @@ from typing import Any
 from adapters.salesforce.sandbox import actions, persons
 from adapters.salesforce.sandbox.checks import RecordError, checked
 from adapters.salesforce.sandbox.evaluate import NOT_SHARED
+from adapters.salesforce.sandbox.flows import Flows
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.schema import OPPORTUNITY_STAGES, Field, ObjectType, Schema
+from adapters.salesforce.sandbox.setup_objects import SetupObjects
 from adapters.salesforce.sandbox.soql import wire_time
 from adapters.salesforce.sandbox.tables import Row, Table
 from connector.sandbox.clock import SandboxClock
@@ -31,6 +33,7 @@ HUBSPOT_USER = salesforce_id("005", 101)
 SALES_USER = salesforce_id("005", 0)
 RESPONSES = ("Responded", "Registered", "Attended", "Clicked", "Engaged")
 
+FLOWS = "flows"  # no object: under this name the control surface adds and switches flows
 AUTOMATED = salesforce_id("005", 103)  # what runs by itself, later than the save that caused it
 
 TRACKED = (
@@ -68,6 +71,8 @@ class Store:
         self.set_visible: Callable[[str, str, bool], None] = _nobody_sees_it
         self._traps: dict[str, list[tuple[str, str]]] = {}
         self.jobs: dict[str, Any] = {}  # of Bulk API: bulk.Job by id
+        self.flows = Flows(self)
+        self.setup = SetupObjects(self)
 
     # ------------------------------------------------------------ for the control surface
 
@@ -77,6 +82,9 @@ class Store:
 
     def raw(self, object: str, id: str) -> Mapping[str, Any]:
         """The record as it truly stands, committed or not: every field, null where blank."""
+        if object == FLOWS:
+            return self.flows.raw(id)
+        self.settle()
         row = self.latest(object, id)
         return {name: row.get(name, each.default) for name, each in self.tables[object].kind.fields.items()}
 
@@ -84,29 +92,36 @@ class Store:
         self, object: str, id: str, fields: Mapping[str, Any], user: str | None = None
     ) -> Mapping[str, Any]:
         """Set fields as a salesperson would, or this user. Raises ValueError for values Salesforce would refuse."""
+        self.settle()
         values = self._checked(object, fields, creating=False)
         self.update(object, self.latest(object, id)["Id"], values, "user", user)
         return self.raw(object, id)
 
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
-        """Create a record as a salesperson would; returns its id."""
+        """Create a record as a salesperson would, or one of the `flows` (as `flows.Flow` takes it); returns its id."""
+        if object == FLOWS:
+            return self.flows.add(**fields)
         if object not in self.tables:
             raise LookupError(f"The sandbox has no object {object}.")
         return self.insert(object, self._checked(object, fields, creating=True), "user")
 
     def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        """convert, merge, delete, undelete, purge, respond: see actions.py."""
+        """convert, merge, delete, undelete, purge, respond: see actions.py; of flows on, off."""
+        if object == FLOWS:
+            return self.flows.switch(id, action)
+        self.settle()
         self.latest(object, id)
         return actions.act(self, object, full_id(id) or id, action, arguments)
 
     # ------------------------------------------------------------ for the server
 
     def settle(self) -> None:
-        """Make visible what has been committed by now. Called before every request."""
+        """Make visible what has been committed by now, and let flows do what is due. Called before every request."""
         now = self.clock.now()
         while self._pending and self._pending[0][0] <= now:
             _, object, row = self._pending.pop(0)
             self.tables[object].put(row)
+        self.flows.settle(AUTOMATED)
 
     def latest(self, object: str, id: str) -> Row:
         """The newest version of a row, committed or not. Raises LookupError."""
@@ -132,21 +147,20 @@ class Store:
         user = user or (API_USER if by == "api" else SALES_USER)
         now = self._now()
         row = {**before, **values, "LastModifiedDate": now, "LastModifiedById": user, "SystemModstamp": now}
+        by_flow = self.flows.before_save(object, before, row)
         derive(object, row, self.clock.now())
         self._judge_response(object, row)
         self._put(object, row, by)
-        self._log.add_write(
-            object,
-            id,
-            {name: (before.get(name), row.get(name)) for name in values},
-            by=by,
-            at=self.clock.now(),
-        )
+        for names, whose in ((values, by), (by_flow, "flow")):
+            if names is values or names:
+                changed = {name: (before.get(name), row.get(name)) for name in names}
+                self._log.add_write(object, id, changed, by=whose, at=self.clock.now())
         self._keep_history(object, before, row, now, user)
         self._move_activity_date(object, row)
         mirrored = persons.other_side(self, object, row)
         if mirrored is not None:
             self.platform_change(*mirrored)
+        self.flows.after_save(object, before, row, user)
 
     def insert(self, object: str, values: Mapping[str, Any], by: str) -> str:
         """Store a new row of checked values; returns its id."""
@@ -163,12 +177,14 @@ class Store:
                 row[each.name] = each.default_option
         if "OwnerId" in kind.fields and not row.get("OwnerId"):
             row["OwnerId"] = user
+        self.flows.before_save(object, {}, row)
         derive(object, row, self.clock.now())
         self._judge_response(object, row)
         self._put(object, row, by)
         written = {name: (None, value) for name, value in values.items()}
         self._log.add_write(object, id, written, by=by, at=self.clock.now())
         self._move_activity_date(object, row)
+        self.flows.after_save(object, {}, row, user)
         return id
 
     def delete(self, object: str, id: str, by: str, master: str | None = None) -> None:

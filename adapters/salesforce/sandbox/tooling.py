@@ -1,6 +1,7 @@
-"""The Tooling API as far as custom fields go: query them, read one's metadata, make one, change its value set.
+"""The Tooling API: custom fields (query, read one's metadata, make one, change its value set) and automations (read).
 
-Only an administrator may; a field's name is taken without `__c`, and a field that is made is seen by nobody yet.
+Only an administrator may, and read whoever may view set-up; a field's name is taken without `__c`, and a field that is
+made is seen by nobody yet.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from adapters.salesforce.sandbox.evaluate import World, run, shape_rows
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.org import Org
 from adapters.salesforce.sandbox.schema import Field, ObjectType, custom_field_object
+from adapters.salesforce.sandbox.setup_objects import PREFIXES, objects
 from adapters.salesforce.sandbox.soql import SoqlError
 from adapters.salesforce.sandbox.tables import Table
 from adapters.salesforce.sandbox.wire import NOT_FOUND, Call, Refused, Reply
@@ -42,7 +44,7 @@ _WORDS = {word: type for type, word in _TYPES.items() if type not in ("TextArea"
 
 def dispatch(org: Org, call: Call) -> Reply:
     """Below `/tooling`."""
-    if not call.admin:
+    if not call.admin and not (call.method == "GET" and "ViewSetup" in org.options.rights):
         raise Refused(403, "INSUFFICIENT_ACCESS", "This user needs the permission Customize Application.")
     match (call.method, *call.parts[1:]):
         case ("GET", "query"):
@@ -53,20 +55,39 @@ def dispatch(org: Org, call: Call) -> Reply:
             return _read(org, call, id)
         case ("PATCH", "sobjects", "CustomField", id):
             return _change(org, call, id)
+        case ("GET", "sobjects", kind, id):
+            document = org.store.setup.document(kind, full_id(id) or "")
+            if document is None:
+                raise NOT_FOUND
+            return Reply(200, {"attributes": {"type": kind}, **document})
     raise NOT_FOUND
 
 
 def _query(org: Org, call: Call) -> Reply:
-    table = Table(_KIND)
-    table.fill(_row(org, name, each) for name, each in _customs(org))
-    world = World({"CustomField": _KIND}, {"CustomField": table}, {"00N": "CustomField"})
+    customs = [_row(org, name, each) for name, each in _customs(org)]
+    kinds = {**objects(), "CustomField": _KIND}
+    if not org.options.dependencies:
+        del kinds["MetadataComponentDependency"]
+    tables = {name: Table(kind) for name, kind in kinds.items()}
+    for name, table in tables.items():
+        if name == "CustomField":
+            table.fill(customs)
+        elif name == "MetadataComponentDependency":
+            known = ((row["Id"], f"{row['DeveloperName']}__c") for row in customs)
+            table.fill(org.store.setup.dependencies(known))
+        else:
+            table.fill(org.store.setup.rows(name))
+    world = World(
+        kinds, tables, {"00N": "CustomField", **{PREFIXES[name]: name for name in kinds if name in PREFIXES}}
+    )
     try:
         found = run(call.query.get("q", ""), world, call.version)
     except SoqlError as wrong:
         raise Refused(400, wrong.code, wrong.message) from None
-    records = shape_rows(found.ids, "CustomField", found.shape, world, call.version) if found.shape else []
+    shape = found.shape
+    records = shape_rows(found.ids, found.object, shape, world, call.version) if shape else []
     body = {"size": found.total, "totalSize": found.total, "done": True, "queryLocator": None}
-    return Reply(200, {**body, "entityTypeName": "CustomField", "records": records})
+    return Reply(200, {**body, "entityTypeName": found.object, "records": records})
 
 
 def _customs(org: Org) -> list[tuple[str, Field]]:
