@@ -174,7 +174,7 @@ def judge_again(
     another one.
     `fresh` is None for a record that no longer exists.
     """
-    gone = _no_target(planned, fresh)
+    gone = no_target(planned, fresh)
     if gone or fresh is None:
         return gone
     rules = _WriteRules(written, stage_order, stage_values, lowering)
@@ -197,7 +197,7 @@ def judge_again(
     return replace(planned, writes=tuple(writes), held_back=tuple(held))
 
 
-def _no_target(planned: PlannedWrite, fresh: PersonRecord | None) -> str:
+def no_target(planned: PlannedWrite, fresh: PersonRecord | None) -> str:
     """Why a record read just now is no target any more; empty where it still is one."""
     if fresh is None or fresh.state is RecordState.GONE:
         return "the record no longer exists"

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from connector.core.exact import Aside
 from connector.core.mapping import CrmMapping, wanted_fields
 from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, VendorRecord, Write
 from connector.core.normalize import normalize_person
 from connector.core.write_plan import judge_again
 from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknown, RetryLater
 from connector.phases.decide import Schemas, lowering_of, stage_order
+from connector.phases.exact import exactly, explained
 from connector.phases.lease import Heartbeat, acquired
 from connector.ports import Adapter, BulkSink, Clock, Fields, Ledger, PlanRow
 
@@ -44,6 +46,9 @@ class Terms:
     mapping: CrmMapping
     schemas: Schemas
     min_change: float
+    exact: bool = (
+        False  # a human saw this plan: every row is looked at again, and leaves as it stands or not at all
+    )
 
     @property
     def fields(self) -> Fields:
@@ -155,7 +160,7 @@ async def _one_batch(work: _Work, batch: Sequence[PlanRow]) -> None:
     """Read again where time has passed, judge again, mark, send, receive."""
     ledger, clock = work.ledger, work.clock
     await work.hold()
-    stale = _stale(batch, clock)
+    stale = _stale(batch, work)
     try:
         fresh = await _read(stale, work.adapter, work.terms)
     except ConnectorError as error:
@@ -201,7 +206,7 @@ async def _upload(bulk: BulkSink, work: _Work) -> None:
 async def _one_job(bulk: BulkSink, work: _Work, batch: Sequence[PlanRow]) -> None:
     """One object's rows as one job. Only what changed since it was read is looked at again."""
     ledger, clock, hold = work.ledger, work.clock, work.hold
-    stale = _stale(batch, clock)
+    stale = _stale(batch, work)
     never_read = [row for row in stale if row.read_at is None]
     fresh = await _read(never_read, work.adapter, work.terms)
     read_at = [row.read_at for row in stale if row.read_at is not None]
@@ -243,9 +248,9 @@ def _by_object(rows: Sequence[PlanRow]) -> list[list[PlanRow]]:
     return list(batches.values())
 
 
-def _stale(rows: Sequence[PlanRow], clock: Clock) -> list[PlanRow]:
-    now = clock.now()
-    return [row for row in rows if row.read_at is None or now - row.read_at > FRESH]
+def _stale(rows: Sequence[PlanRow], work: _Work) -> list[PlanRow]:
+    now = work.clock.now()
+    return [row for row in rows if work.terms.exact or row.read_at is None or now - row.read_at > FRESH]
 
 
 async def _read(rows: Sequence[PlanRow], adapter: Adapter, terms: Terms) -> dict[Ref, VendorRecord]:
@@ -281,27 +286,32 @@ async def _judged(
     written = await work.ledger.written([row.ref for row in stale])
     looked = {row.id for row in stale}
     ready: list[PlanRow] = []
-    aside: list[tuple[PlanRow, str]] = []
+    aside: list[tuple[PlanRow, Aside]] = []
     for row in rows:
         if row.id not in looked:
             ready.append(row)
             continue
         target = terms.mapping.objects[row.ref.object]
         record = fresh.get(row.ref)
-        verdict = judge_again(
-            PlannedWrite(row.ref, row.writes, row.held_back, row.because),
-            normalize_person(record, terms.mapping) if record else None,
-            written={field: held for (ref, field), held in written.items() if ref == row.ref},
-            stage_order=stage_order(target, terms.schemas.get(crm, {}).get(row.ref.object)),
-            stage_values=target.stage.theirs() if target.stage else {},
-            min_change=terms.min_change,
-            lowering=lowering_of(target, terms.schemas.get(crm, {}).get(row.ref.object)),
+        person = normalize_person(record, terms.mapping) if record else None
+        verdict = (
+            exactly(row, person, target)
+            if terms.exact
+            else judge_again(
+                PlannedWrite(row.ref, row.writes, row.held_back, row.because),
+                person,
+                written={field: held for (ref, field), held in written.items() if ref == row.ref},
+                stage_order=stage_order(target, terms.schemas.get(crm, {}).get(row.ref.object)),
+                stage_values=target.stage.theirs() if target.stage else {},
+                min_change=terms.min_change,
+                lowering=lowering_of(target, terms.schemas.get(crm, {}).get(row.ref.object)),
+            )
         )
-        if isinstance(verdict, str):
-            aside.append((row, verdict))
-        else:
+        if isinstance(verdict, PlannedWrite):
             ready.append(replace(row, writes=verdict.writes, held_back=verdict.held_back, read_at=now))
-    return ready, aside
+        else:
+            aside.append((row, verdict if isinstance(verdict, Aside) else Aside(verdict)))
+    return ready, await explained(aside, work.adapter)
 
 
 async def _send(

@@ -98,7 +98,7 @@ class World:
     async def apply(self, crm: str, plan: int) -> Pushed:
         """`plan apply`."""
         schemas = await live_schemas(self.adapters, self.definition)
-        terms = Terms(self.definition.mappings[crm], schemas, self.definition.criteria.min_change)
+        terms = Terms(self.definition.mappings[crm], schemas, self.definition.criteria.min_change, exact=True)
         return await push(self.adapters[crm], terms, self.ledger, self.clock, plan=plan, holder="story")
 
     def later(self, **span: float) -> None:
