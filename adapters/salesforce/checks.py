@@ -62,7 +62,7 @@ def _fitted(name: str, field: Described | None, value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         value = value.strip()
     if value is None or value == "":
-        return None
+        return False if field.get("type") == "boolean" else None  # a checkbox knows no blank
     if field.get("unique"):
         raise Unfit(
             "DUPLICATE_VALUE",

@@ -37,10 +37,11 @@ class Options:
     `duplicate_rule`: an Alert rule on the e-mail address of Leads. `page_rows`: the server shrinks pages to this.
     `trigger_rows`: a trigger of the org runs out of CPU time when a call carries more rows than this. `same_id_twice`
     in one call: refuses the second `row`, the whole `request`, or the `last` one counts. `edit_converted`: the API user
-    may edit converted Leads. `noop_moves_stamps`: a write that changes nothing moves stamps. `rounding`: to a number
-    field's scale, by decimal's names. `record_types`: some Leads are of a type with fewer picklist values; where a
-    client can learn of them: `record_type_source` (layouts, ui, none). `uri_limit`: bytes of path and query; beyond
-    them something on the way answers 414. `slow_from`: a query that finds more rows runs out of its time.
+    may edit converted Leads. `checkbox_takes_null`: as false, else refused. `noop_moves_stamps`: a write that changes
+    nothing moves stamps. `rounding`: to a number field's scale, by decimal's names. `record_types`: some Leads are of
+    a type with fewer picklist values; where a client can learn of them: `record_type_source` (layouts, ui, none).
+    `uri_limit`: bytes of path and query; beyond them something on the way answers 414. `slow_from`: a query that finds
+    more rows runs out of its time.
     `read_only`: the API user may edit no object until a permission set lets it. `rights`: its system permissions (with
     `ViewSetup` it may look at automations); `sees_rights`: it may ask for them. `dependencies`: set-up tells what
     mentions a field (a beta). `picklist_key`: what the Tooling API calls a picklist value's name.
@@ -63,6 +64,7 @@ class Options:
     trigger_rows: int | None = None
     same_id_twice: str = "row"
     edit_converted: bool = False
+    checkbox_takes_null: bool = True
     noop_moves_stamps: bool = True
     rounding: str = ROUND_HALF_UP
     record_types: bool = False

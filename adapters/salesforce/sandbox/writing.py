@@ -293,6 +293,7 @@ def plan_update(org: Org, call: Call, kind: ObjectType, id: str, given: Mapping[
     key, row = _living(org, kind, id)
     if kind.name == "Lead" and row.get("IsConverted") and not org.options.edit_converted:
         raise RecordError("CANNOT_UPDATE_CONVERTED_LEAD", "cannot reference converted lead")
+    _check_flags(org, kind, given)
     values = checked(kind, given, creating=False, rounding=org.options.rounding)
     record_types.check(org, kind, row, values)
     _check_person(kind, row, values)
@@ -337,6 +338,15 @@ def _living(org: Org, kind: ObjectType, id: str) -> tuple[str, Mapping[str, Json
     if row.get("IsDeleted"):
         raise RecordError("ENTITY_IS_DELETED", "entity is deleted", http=404)
     return key, row
+
+
+def _check_flags(org: Org, kind: ObjectType, given: Mapping[str, Json]) -> None:
+    """A checkbox knows no blank: it becomes false, or the row is refused. Which, is documented nowhere."""
+    flags = [name for name in given if (each := kind.find(name)) and each.type == "boolean"]
+    wrong = [name for name in flags if given[name] is None]
+    if wrong and not org.options.checkbox_takes_null:
+        message = f"{wrong[0]}: value not of required type: null"
+        raise RecordError("INVALID_TYPE_ON_FIELD_IN_RECORD", message, tuple(wrong))
 
 
 def _check_person(kind: ObjectType, row: Mapping[str, Json], values: Mapping[str, Json]) -> None:
