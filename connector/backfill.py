@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from connector.core.kinds import DEMOTION, PROMOTION
+from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue
 from connector.core.names import nearest
@@ -18,10 +20,12 @@ from connector.errors import FixConfig, LeaseBusy, StopRun
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
-from connector.phases.gate import Approve, crossed, leave_waiting, summary_of, why_waits
+from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.gather import Gathered, is_mapped
 from connector.phases.lease import POLL, Heartbeat
 from connector.phases.push import Terms, push
+from connector.phases.standstill import standstill
+from connector.phases.usual import numbers_of_backfill
 from connector.pipeline import (
     RunResult,
     Watching,
@@ -142,6 +146,8 @@ class _Attempt:
     result: RunResult
     gathered: Gathered = field(default_factory=Gathered)
     done: DecidedAll = field(default_factory=DecidedAll)
+    sent: Mapping[str, int] = field(default_factory=dict)  # people, by what earlier attempts have sent
+    let_through: CrmTally = field(default_factory=CrmTally)  # what a human has seen and approved of so far
     why_not: str = ""  # why nothing is sent (any more); the plan grows and waits
     held: bool = False  # for a human, that is
 
@@ -223,6 +229,7 @@ async def _worked(attempt: _Attempt) -> Stop | None:
     if stop is not None:
         return stop
     schemas = await live_schemas({attempt.crm: attempt.adapter}, attempt.definition)
+    attempt.sent = await attempt.ledger.sent_by_backfill(attempt.backfill.id)
     while True:
         stop = await _one_round(attempt, schemas)
         if stop is not None or not attempt.done.more:
@@ -264,12 +271,19 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     if plan is None:
         return None  # whom it touched has no record there
     this_round = tally.beyond(before)
-    limit = crossed(mapping, this_round)
-    summary = summary_of(plan, crm, this_round, limit)
-    attempt.why_not = await why_waits(summary, mapping, attempt.approve) if this_round.planned else ""
+    if not this_round.planned:
+        return None
+    limit = await keep_limits(ledger, plan, await _crossed(attempt, tally, this_round), clock.now())
+    stopped = await standstill(ledger, mapping, clock.now())
+    if stopped:
+        attempt.why_not, attempt.held = joined(stopped, limit) or "", limit is not None
+        return None
+    attempt.why_not = await why_waits(summary_of(plan, crm, this_round, limit), mapping, attempt.approve)
     if attempt.why_not:
         attempt.held = True
         return None
+    if limit:
+        attempt.let_through = replace(tally)
     terms = Terms(mapping, schemas, attempt.definition.criteria.min_change)
     try:
         pushed = await push(
@@ -282,9 +296,24 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         # A sync has opened a plan of its own and taken over what was not sent yet. Lost is nothing.
         return None
     else:
-        attempt.why_not = pushed.error or ""
+        attempt.why_not, attempt.held = pushed.error or pushed.stopped, pushed.held
         attempt.counts.error = joined(attempt.counts.error, pushed.error)
     return None
+
+
+async def _crossed(attempt: _Attempt, tally: CrmTally, this_round: CrmTally) -> dict[str, str]:
+    """The limits, for this round and for all rounds since a human let one through: a thousand people at a time must not
+    slip many thousands under them."""
+    mapping, ledger = attempt.definition.mappings[attempt.crm], attempt.ledger
+    backfill = await ledger.backfill(attempt.backfill.run) or attempt.backfill
+    so_far = tally.beyond(attempt.let_through)
+    if not attempt.let_through.planned:
+        so_far.promoted += attempt.sent.get(PROMOTION, 0)
+        so_far.demoted += attempt.sent.get(DEMOTION, 0)
+    found: dict[str, str] = {}
+    for part in (this_round, so_far):
+        found |= crossed(mapping.limits, await numbers_of_backfill(mapping, ledger, part, backfill))
+    return found
 
 
 async def _others_plans_gone(attempt: _Attempt) -> None:
@@ -346,6 +375,11 @@ async def _sum_up(attempt: _Attempt, stop: Stop | None) -> None:
         counts.error = joined(counts.error, f"{stream}: {why}")
     if stop is not None and not gathered.failed:
         counts.error = joined(counts.error, stop.reason)
+    if attempt.crm in done.tallies:
+        counts.promoted, counts.demoted = (
+            done.tallies[attempt.crm].promoted,
+            done.tallies[attempt.crm].demoted,
+        )
     result.people, result.entered, result.left = done.people, done.entered, done.left
     result.now = (await attempt.ledger.stage_counts()).get("mql", 0)
 

@@ -15,15 +15,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
 from connector.phases.definition import Definition
-from connector.phases.gate import Approve, crossed, leave_waiting, summary_of, why_waits
+from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push
 from connector.phases.settle import settle
+from connector.phases.standstill import standstill
+from connector.phases.usual import numbers_of_sync
 from connector.ports import Adapter, Clock, CrmCounts, Fetched, FieldInfo, Ledger
 
 T = TypeVar("T")
@@ -153,7 +156,17 @@ async def sync(
         )
         _sum_up(result, gathered, decided)
         pushed = await _push_all(
-            working, definition, schemas, ledger, clock, decided, holder, approve, plan_only, watching
+            working,
+            definition,
+            schemas,
+            ledger,
+            clock,
+            gathered,
+            decided,
+            holder,
+            approve,
+            plan_only,
+            watching,
         )
         for crm, outcome in pushed.items():
             counts = result.crms[crm]
@@ -280,6 +293,7 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
         counts.quarantined = len(found.quarantined)
         only_fetched = found.records.beside(tally.seen)
         counts.planned, counts.held_back = tally.planned, tally.held_back
+        counts.promoted, counts.demoted = tally.promoted, tally.demoted
         counts.unchanged = tally.unchanged + only_fetched
         counts.read = len(tally.seen) + only_fetched + counts.quarantined
         for stream, why in found.failed.items():
@@ -292,6 +306,7 @@ async def _push_all(
     schemas: Schemas,
     ledger: Ledger,
     clock: Clock,
+    gathered: Mapping[str, Gathered],
     decided: DecidedAll,
     holder: str,
     approve: Approve,
@@ -310,11 +325,17 @@ async def _push_all(
             await ledger.release(lease)
             return Pushed()
         mapping = definition.mappings[crm]
-        limit = crossed(mapping, tally)
+        stopped = await standstill(ledger, mapping, clock.now())
+        numbers = await numbers_of_sync(adapter, mapping, ledger, tally, gathered[crm])
+        limit = await keep_limits(ledger, plan, crossed(mapping.limits, numbers), clock.now())
         summary = summary_of(plan, crm, tally, limit)
-        why = await why_waits(summary, mapping, approve, rehearsal="--plan-only" if plan_only else "")
+        rehearsal = "--plan-only" if plan_only else ""
+        if stopped:
+            why = joined(stopped, limit) or ""
+        else:
+            why = await why_waits(summary, mapping, approve, rehearsal=rehearsal)
         if why:
-            held = limit is not None or not plan_only
+            held = limit is not None or not (plan_only or stopped)
             return Pushed(
                 waiting=await leave_waiting(ledger, clock, crm, plan, why, held=held, holder=holder)
             )

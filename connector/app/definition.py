@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from connector.app.files import Beside, load_criteria, load_mapping
+from connector.app.settings import Settings
 from connector.core.criteria import Criteria
 from connector.core.examples import run_examples
 from connector.core.mapping import CrmMapping
@@ -68,6 +70,13 @@ def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
             problems=files.problems,
         )
     return Definition(files.criteria, files.mappings, files.texts)
+
+
+def in_zone(definition: Definition, settings: Settings) -> Definition:
+    """The definition with the days of its freezes counted in the zone of the settings."""
+    zone = ZoneInfo(settings.timezone)
+    mappings = {crm: replace(each, zone=zone) for crm, each in definition.mappings.items()}
+    return replace(definition, mappings=mappings)
 
 
 def refuse_red(criteria: Criteria) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 import adapters as adapters_package
-from connector.app.definition import load_definition, refuse_red
+from connector.app.definition import in_zone, load_definition, refuse_red
 from connector.app.settings import Settings, interval_of, variables_of
 from connector.app.tokens import SealedTokens
 from connector.core.names import nearest
@@ -97,7 +97,7 @@ async def wired(
     Raises FixConfig when nothing is connected, a named CRM has no credentials, or a file is wrong.
     """
     clock = SystemClock()
-    definition = load_definition(mappings_dir or settings.mappings_dir, plugins())
+    definition = in_zone(load_definition(mappings_dir or settings.mappings_dir, plugins()), settings)
     refuse_red(definition.criteria)
     ready: dict[str, tuple[Plugin, dict[str, str]]] = {}
     skipped: list[str] = []

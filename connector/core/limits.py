@@ -75,6 +75,7 @@ class Shortfall:
     usual: float
     there: int | None = None
     known: int | None = None
+    of: str = "of the usual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +87,18 @@ class EarlierRun:
     rows: Mapping[str, int]
 
 
-def crossed(limits: PlanLimits, plan: PlanNumbers) -> list[str]:
-    """Every limit that the plan crosses, each in words."""
-    return [
-        line
-        for line in (
-            _overwrites(limits, plan),
-            *_stage_changes(limits, plan),
-            _demoted(limits, plan),
-            _promoted(limits, plan),
-            *(_missing(limits, each) for each in plan.shortfalls),
-        )
-        if line
-    ]
+def crossed(limits: PlanLimits, plan: PlanNumbers) -> dict[str, str]:
+    """Every limit that the plan crosses, each in words, by its name."""
+    people, share = _stage_changes(limits, plan)
+    found = {
+        "overwrites": _overwrites(limits, plan),
+        "stage_changes.people": people,
+        "stage_changes.share": share,
+        "demoted": _demoted(limits, plan),
+        "mqls": _promoted(limits, plan),
+        **{f"reads: {each.what}": _missing(limits, each) for each in plan.shortfalls},
+    }
+    return {name: said for name, said in found.items() if said}
 
 
 def _overwrites(limits: PlanLimits, plan: PlanNumbers) -> str:
@@ -112,31 +112,27 @@ def _overwrites(limits: PlanLimits, plan: PlanNumbers) -> str:
     )
 
 
-def _stage_changes(limits: PlanLimits, plan: PlanNumbers) -> list[str]:
+def _stage_changes(limits: PlanLimits, plan: PlanNumbers) -> tuple[str, str]:
+    """By number, and by share."""
     people = plan.promoted + plan.demoted
-    found = []
-    if limits.people is not None and people > limits.people:
-        found.append(f"{people:,} people would change stage, more than {limits.people:,}")
-    if _beyond(people, limits.share, plan.in_scope, limits.few):
-        found.append(_of_those(f"{people:,} people would change stage", people, limits.share, plan.in_scope))
-    return found
+    said = f"{people:,} people would change stage"
+    many = limits.people is not None and people > limits.people
+    return (
+        f"{said}, more than {limits.people:,}" if many else "",
+        _share(said, people, limits.share, plan.in_scope, limits.few),
+    )
 
 
 def _demoted(limits: PlanLimits, plan: PlanNumbers) -> str:
-    if not _beyond(plan.demoted, limits.demoted, plan.in_scope, limits.few):
-        return ""
     said = f"{plan.demoted:,} people would be demoted"
-    return _of_those(said, plan.demoted, limits.demoted, plan.in_scope)
+    return _share(said, plan.demoted, limits.demoted, plan.in_scope, limits.few)
 
 
-def _beyond(part: int, share: float | None, whole: int | None, few: int) -> bool:
-    return share is not None and whole is not None and part > few and part > share * whole
-
-
-def _of_those(said: str, part: int, share: float | None, whole: int | None) -> str:
-    in_scope = whole or 0
-    much = f"{part / in_scope:.1%}" if in_scope else "all"
-    return f"{said}, {much} of the {in_scope:,} in scope, more than {share:.1%}"
+def _share(said: str, part: int, limit: float | None, in_scope: int | None, few: int) -> str:
+    if limit is None or in_scope is None or part <= few or part <= limit * in_scope:
+        return ""
+    much = f"{part / in_scope:.1%} of the {in_scope:,} in scope" if in_scope else "nobody is in scope"
+    return f"{said}, {much}, more than {limit:.1%}"
 
 
 def _promoted(limits: PlanLimits, plan: PlanNumbers) -> str:
@@ -166,9 +162,7 @@ def _missing(limits: PlanLimits, each: Shortfall) -> str:
     """Few reads alone are a quiet night. Few reads, and few records where many were: something hides them from us."""
     if limits.reads is None or not falls_short(limits, each.read, each.usual):
         return ""
-    said = (
-        f"{each.read:,} {each.what} were read, fewer than {limits.reads:.0%} of the usual {each.usual:,.0f}"
-    )
+    said = f"{each.read:,} {each.what} were read, fewer than {limits.reads:.0%} {each.of} {each.usual:,.0f}"
     if each.there is None or each.known is None:
         return said
     if each.there >= limits.reads * each.known:

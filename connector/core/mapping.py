@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
 
 from connector.core.conditions import Condition, fields_of
 from connector.core.fields import ENGAGEMENT_TYPES, PERSON_FIELDS, OurField
@@ -192,8 +192,11 @@ class FileShape:
 
 @dataclass(frozen=True, slots=True)
 class CrmMapping:
-    """A whole mapping file. `precedence` names, per field of ours, CRMs in the order in which they are
-    believed. `approval`: who may let a plan leave that waits for a human (`anyone`, `second_person`)."""
+    """A whole mapping file. `precedence` names, per field of ours, CRMs in the order in which they are believed.
+
+    `approval`: who may let a plan leave that waits for a human (`anyone`, `second_person`). `zone`: of the days of
+    `freeze`; a setting that stands in no file.
+    """
 
     crm: str
     version: int
@@ -201,6 +204,7 @@ class CrmMapping:
     engagement: Mapping[str, StreamMapping] = field(default_factory=dict)
     limits: PlanLimits = field(default_factory=PlanLimits)
     freeze: tuple[Freeze, ...] = ()
+    zone: tzinfo = UTC
     approval: str = ANYONE
     extra_fields: Mapping[str, OurField] = field(default_factory=dict)
     extra_types: Mapping[str, str] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from connector.core.model import Census, JsonValue, Receipt, RecordState, Ref
+from connector.core.model import Census, JsonValue, Receipt, RecordState, Ref, Value
 from connector.ledger import (
     store_admin,
     store_ask,
@@ -18,6 +18,7 @@ from connector.ledger import (
     store_lease,
     store_plan,
     store_push,
+    store_usual,
 )
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.upgrade import unreachable, upgrade_connection
@@ -328,6 +329,28 @@ class SqlLedger:
     async def approve_plan(self, plan: int, by: str, note: str, at: datetime) -> None:
         """A human approves of an open plan."""
         await self._db.write(store_plan.approve, plan, by, note, at)
+
+    # what a plan is held against
+
+    async def people_in_scope(self, crm: str) -> int:
+        """People with a live record in this CRM that is in scope."""
+        return await self._db.read(store_usual.people_in_scope, crm)
+
+    async def live_records(self, crm: str, objects: Sequence[str]) -> int:
+        """Live records of these objects of a CRM."""
+        return await self._db.read(store_usual.live_records, crm, objects)
+
+    async def finished_syncs(self, crm: str, limit: int) -> list[RunInfo]:
+        """The latest runs that read this CRM by its watermarks and succeeded, newest first."""
+        return await self._db.read(store_usual.finished_syncs, crm, limit)
+
+    async def sent_by_backfill(self, backfill: int) -> Mapping[str, int]:
+        """Of how many people a backfill has sent writes so far, in all its attempts, by `PlanRow.kind`."""
+        return await self._db.read(store_usual.sent_by_backfill, backfill)
+
+    async def person_fields(self, people: Sequence[int]) -> Mapping[int, Mapping[str, Value]]:
+        """What these people are, as settled at their last decision."""
+        return await self._db.read(store_usual.person_fields, people)
 
     # the brake, and fields that are left alone
 

@@ -68,16 +68,17 @@ def finish_run(
 
 def runs(db: Connection, limit: int = 20) -> list[RunInfo]:
     """The latest runs, newest first."""
-    return [_run(row) for row in db.execute(select(RUN).order_by(RUN.c.id.desc()).limit(limit))]
+    return [load_run(row) for row in db.execute(select(RUN).order_by(RUN.c.id.desc()).limit(limit))]
 
 
 def run(db: Connection, run: int) -> RunInfo | None:
     """One run."""
     row = db.execute(select(RUN).where(RUN.c.id == run)).first()
-    return _run(row) if row is not None else None
+    return load_run(row) if row is not None else None
 
 
-def _run(row: Row[Any]) -> RunInfo:
+def load_run(row: Row[Any]) -> RunInfo:
+    """A run from its row."""
     return RunInfo(
         id=row.id,
         kind=row.kind,

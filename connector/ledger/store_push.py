@@ -286,11 +286,11 @@ def _keep_records(
 
 
 def wait(db: Connection, plan: int, reason: str, lease: Lease, at: datetime) -> int:
-    """All still planned rows of a plan become waiting, with the reason. Returns how many."""
+    """All rows of a plan that were not sent wait, with the reason. Returns how many."""
     store_lease.check(db, lease)
     done = db.execute(
         update(PLAN_ROW)
-        .where(PLAN_ROW.c.plan == plan, PLAN_ROW.c.status == "planned")
+        .where(PLAN_ROW.c.plan == plan, PLAN_ROW.c.status.in_(["planned", Outcome.WAITING.value]))
         .values(status=Outcome.WAITING.value, reason=reason, settled_at=at)
     )
     return done.rowcount

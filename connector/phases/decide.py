@@ -33,6 +33,7 @@ from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.values import same_value
+from connector.core.write_only import outside
 from connector.core.write_plan import REJECTED_WAIT, Lowering, plan_record, results
 from connector.phases.definition import Definition
 from connector.phases.lease import acquired, in_turn
@@ -52,7 +53,7 @@ class CrmTally:
     planned: int = 0
     held_back: int = 0
     unchanged: int = 0
-    promoted: int = 0  # planned records whose stage (or MQL status) rises
+    promoted: int = 0  # people with a planned record whose stage (or MQL status) rises
     demoted: int = 0  # and falls
     holding: int = 0  # records that already hold a value in a field we write
     overwriting: int = 0  # planned records that replace or clear such a value
@@ -271,17 +272,25 @@ def _decide_one(
     wanted = results(score, decision, version)
     planned: list[PlannedWrite] = []
     pending: set[str] = set()
+    kinds: set[tuple[str, str]] = set()
     for record in candidate.records:
         mapping = definition.mappings.get(record.ref.crm)
         if mapping is None:
             continue
-        write = plan_for(record, mapping, wanted, facts, schemas, criteria.min_change, as_of)
+        write = plan_for(
+            record, mapping, wanted, facts, schemas, criteria.min_change, as_of, candidate.fields
+        )
         if record.ref.crm in crms:
-            _count(done.tallies[record.ref.crm], record, write, mapping)
+            if _count(done.tallies[record.ref.crm], record, write, mapping) and write.fate == "planned":
+                kinds.add((record.ref.crm, write.kind))
             if write.fate != "unchanged":
                 planned.append(replace(write, rules=responsible(score)))
         elif write.fate == "planned":
             pending.add(record.ref.crm)
+    for crm in {crm for crm, _ in kinds}:
+        promoted = (crm, PROMOTION) in kinds
+        done.tallies[crm].promoted += promoted
+        done.tallies[crm].demoted += (crm, DEMOTION) in kinds and not promoted
     done.people += 1
     done.entered += decision.entered_mql
     done.left += decision.left_mql
@@ -317,8 +326,10 @@ def plan_for(
     schemas: Schemas,
     min_change: float,
     as_of: datetime,
+    person: Mapping[str, Value],
 ) -> PlannedWrite:
-    """The write plan of one target record, by its mapping's lines and what the live schema knows."""
+    """The write plan of one target record, by its mapping's lines and what the live schema knows. `person`: the fields
+    of whom it is a record, as settled."""
     target = mapping.objects[record.ref.object]
     schema = schemas.get(record.ref.crm, {}).get(record.ref.object)
     closed = (
@@ -337,7 +348,7 @@ def plan_for(
         stage_values=values,
         min_change=min_change,
         at=as_of,
-        closed=closed,
+        closed=closed | outside(target, record.fields, person),
         lowering=lowering_of(target, schema),
         holds={field: hold for (ref, field), hold in facts.holds.items() if ref == record.ref},
     )
@@ -434,17 +445,17 @@ def _noticed(record: PersonRecord, facts: Facts) -> datetime | None:
     return record.changed_at if known else record.created_at or record.changed_at
 
 
-def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: CrmMapping) -> None:
+def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: CrmMapping) -> bool:
+    """Count a record in the first class that fits; False where it was counted before."""
     if not tally.seen.add(record.ref):
-        return
+        return False
     lines = mapping.objects[record.ref.object].write
     tally.holding += any(record.held.get(line.to) not in (None, "") for line in lines)
     if write.fate == "planned":
         tally.planned += 1
-        tally.promoted += write.kind == PROMOTION
-        tally.demoted += write.kind == DEMOTION
         tally.overwriting += any(line.before not in (None, "") for line in write.writes)
     elif write.fate == "held_back":
         tally.held_back += 1
     else:
         tally.unchanged += 1
+    return True

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from connector.core import limits
-from connector.core.limits import PlanNumbers
 from connector.core.mapping import SECOND_PERSON, CrmMapping
+from connector.core.model import JsonValue
 from connector.phases.decide import CrmTally
 from connector.phases.lease import acquired
 from connector.ports import Clock, Ledger
@@ -30,12 +30,6 @@ Approve = Callable[[PlanSummary], Awaitable[bool]]
 """Asked once per plan before anything is sent; False leaves it waiting for `plan apply`."""
 
 
-def crossed(mapping: CrmMapping, tally: CrmTally) -> str | None:
-    """Which limits a plan crosses, in words."""
-    numbers = PlanNumbers(overwriting=tally.overwriting, holding=tally.holding)
-    return "; ".join(limits.crossed(mapping.limits, numbers)) or None
-
-
 def summary_of(plan: int, crm: str, tally: CrmTally, limit: str | None) -> PlanSummary:
     """The plan in numbers."""
     return PlanSummary(
@@ -53,6 +47,15 @@ async def why_waits(plan: PlanSummary, mapping: CrmMapping, approve: Approve, *,
     if rehearsal:
         return plan.limit or rehearsal
     return "" if await approve(plan) else plan.limit or "not approved"
+
+
+async def keep_limits(ledger: Ledger, plan: int, crossed: Mapping[str, str], at: datetime) -> str | None:
+    """Keep with the plan which limits it crosses; in one line for whoever is asked."""
+    if not crossed:
+        return None
+    lines: list[JsonValue] = list(crossed.values())
+    await ledger.tell_of_plan(plan, "limits", {"title": "Beyond the limits", "lines": lines}, at)
+    return "; ".join(crossed.values())
 
 
 async def leave_waiting(

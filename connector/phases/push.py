@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from connector.core.exact import Aside
+from connector.core.limits import too_many_rejected
 from connector.core.mapping import CrmMapping, wanted_fields
 from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, VendorRecord, Write
 from connector.core.normalize import normalize_person
@@ -20,6 +21,7 @@ from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknow
 from connector.phases.decide import Schemas, lowering_of, stage_order
 from connector.phases.exact import exactly, explained
 from connector.phases.lease import Heartbeat, acquired
+from connector.phases.standstill import standstill
 from connector.ports import Adapter, BulkSink, Clock, Fields, Ledger, PlanRow
 
 FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
@@ -37,6 +39,10 @@ class Pushed:
     set_aside: int = 0
     waiting: int = 0
     error: str | None = None
+    stopped: str = (
+        ""  # why the rest waits although nothing went wrong: a brake, a freeze, too many rejections
+    )
+    held: bool = False  # for a human, so that no later run goes on by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +71,29 @@ async def push(
     plan: int,
     holder: str,
     progress: Callable[[str, int], None] = lambda crm, rows: None,
-    stopped: Callable[[], bool] = lambda: False,
+    during_freeze: bool = False,
 ) -> Pushed:
-    """Send all planned (or waiting) rows of a plan. One outcome for each, none merely logged."""
+    """Send all planned (or waiting) rows of a plan. One outcome for each, none merely logged.
+
+    Before each batch (and each job of very many rows) it is asked whether anything may leave: after `connector stop`
+    nothing does, nor in a freeze, unless `during_freeze`, nor once the CRM has rejected too much. What is left waits.
+    """
     lease = await acquired(ledger, f"push:{adapter.crm}", holder, clock)
     hold = Heartbeat(ledger, clock, lease)
-    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, stopped)
+    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, during_freeze)
     try:
-        if adapter.bulk is not None:
+        if await work.may_leave() and adapter.bulk is not None:
             await _upload(adapter.bulk, work)
         await _several_at_once(work)
         pushed = work.pushed
-        why = pushed.error or ("pushing is stopped" if stopped() else "earlier batches got no answer")
+        why = pushed.error or pushed.stopped or "earlier batches got no answer"
         await hold.whole()
         await ledger.wait(plan, why, hold.lease, clock.now())
         pushed.waiting = len(await ledger.plan_rows(plan, status="waiting"))
         if work.unanswered >= UNKNOWN_IN_A_ROW and not pushed.error:
             pushed.error = f"{work.unanswered} batches in a row got no answer; the rest of the plan waits."
+        if pushed.held and pushed.waiting:
+            await ledger.hold_plan(plan, pushed.stopped, hold.lease, clock.now())
         await ledger.close_plan(plan, "open" if pushed.waiting else "applied", hold.lease, clock.now())
     finally:
         await ledger.release(hold.lease)
@@ -99,19 +111,32 @@ class _Work:
     hold: Heartbeat
     plan: int
     progress: Callable[[str, int], None]
-    stopped: Callable[[], bool]
+    during_freeze: bool
     pushed: Pushed = field(default_factory=Pushed)
     unanswered: int = 0  # batches in a row without an answer
 
     def halted(self) -> bool:
         """Whether no further batch may leave."""
-        return self.stopped() or self.pushed.error is not None or self.unanswered >= UNKNOWN_IN_A_ROW
+        pushed = self.pushed
+        return bool(pushed.stopped or pushed.error) or self.unanswered >= UNKNOWN_IN_A_ROW
+
+    async def may_leave(self) -> bool:
+        """Asked right before anything leaves, and once before anything is read for it."""
+        if not self.halted():
+            self.pushed.stopped = await standstill(
+                self.ledger, self.terms.mapping, self.clock.now(), during_freeze=self.during_freeze
+            )
+        return not self.halted()
 
     def count(self, receipts: Sequence[Receipt]) -> None:
         """Add what came of some rows."""
         for receipt in receipts:
             name = receipt.outcome.value
             setattr(self.pushed, name, getattr(self.pushed, name) + 1)
+        pushed, limits = self.pushed, self.terms.mapping.limits
+        too_many = too_many_rejected(limits, pushed.rejected, pushed.rejected + pushed.written)
+        if too_many and not pushed.stopped:
+            pushed.stopped, pushed.held = too_many, True
         self.progress(self.adapter.crm, self.pushed.written)
 
 
@@ -167,8 +192,8 @@ async def _one_batch(work: _Work, batch: Sequence[PlanRow]) -> None:
         work.pushed.error = work.pushed.error or str(error)
         return
     ready, aside = await _judged(batch, stale, fresh, work)
-    if work.halted():
-        return  # something happened to another batch meanwhile
+    if not await work.may_leave():
+        return  # nor after something happened to another batch meanwhile
     await work.hold.whole()
     await ledger.mark_sending(ready, aside, work.hold.lease, clock.now(), ended=_ended(stale, fresh))
     work.pushed.set_aside += len(aside)
@@ -218,6 +243,8 @@ async def _one_job(bulk: BulkSink, work: _Work, batch: Sequence[PlanRow]) -> Non
     # Records of one company side by side: the vendor locks it for each of them.
     companies = await ledger.companies([row.ref for row in ready])
     ready.sort(key=lambda row: (companies.get(row.ref, ""), row.ref.id))
+    if not await work.may_leave():
+        return
     await hold.whole()
     await ledger.mark_sending(ready, aside, hold.lease, clock.now(), ended=_ended(looked_at, fresh))
     work.pushed.set_aside += len(aside)

@@ -12,6 +12,7 @@ from connector.core.model import (
     Receipt,
     RecordState,
     Ref,
+    Value,
 )
 from connector.ports.crm import Estimate, Range
 from connector.ports.memory import (
@@ -239,6 +240,27 @@ class Ledger(Protocol):
         """A human approves of an open plan as it stands. StopRun when it is not open (any more)."""
         ...
 
+    # what a plan is held against
+    async def people_in_scope(self, crm: str) -> int:
+        """People with a live record in this CRM that is in scope."""
+        ...
+
+    async def live_records(self, crm: str, objects: Sequence[str]) -> int:
+        """Live records of these objects of a CRM."""
+        ...
+
+    async def finished_syncs(self, crm: str, limit: int) -> list[RunInfo]:
+        """The latest runs that read this CRM by its watermarks and succeeded, newest first."""
+        ...
+
+    async def sent_by_backfill(self, backfill: int) -> Mapping[str, int]:
+        """Of how many people a backfill has sent writes so far, in all its attempts, by `PlanRow.kind`."""
+        ...
+
+    async def person_fields(self, people: Sequence[int]) -> Mapping[int, Mapping[str, Value]]:
+        """What these people are, as settled at their last decision."""
+        ...
+
     # the brake, and fields that are left alone
     async def brakes(self) -> Mapping[str, Brake]:
         """The CRMs to which nothing is pushed now."""
@@ -296,7 +318,7 @@ class Ledger(Protocol):
         ...
 
     async def wait(self, plan: int, reason: str, lease: Lease, at: datetime) -> int:
-        """All still planned rows of a plan become waiting, with the reason. Returns how many."""
+        """All rows of a plan that were not sent wait, with the reason. Returns how many."""
         ...
 
     async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime) -> None: ...

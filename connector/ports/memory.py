@@ -57,6 +57,8 @@ class CrmCounts:
     unknown: int = 0
     set_aside: int = 0
     waiting: int = 0
+    promoted: int = 0  # people, by what was planned
+    demoted: int = 0
     calls: int = 0
     fetched: dict[str, Fetched] = field(default_factory=dict)
     error: str | None = None
