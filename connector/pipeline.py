@@ -31,6 +31,8 @@ from connector.ports import Adapter, Clock, CrmCounts, Fetched, FieldInfo, Ledge
 
 T = TypeVar("T")
 
+SAID_OF_EVERY_RUN = ("run", "status", "crms", "people", "mql", "plans", "waits", "seconds")
+
 
 @dataclass(frozen=True, slots=True)
 class Watching:
@@ -84,6 +86,7 @@ class RunResult:
         return cls(
             document["run"], document["status"], crms, document["people"], mql["entered"], mql["left"], mql["now"],
             document["seconds"], dict(document["plans"]), dict(document.get("waits", {})),
+            {name: told for name, told in document.items() if name not in SAID_OF_EVERY_RUN},
         )  # fmt: skip
 
     @property

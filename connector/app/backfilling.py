@@ -6,61 +6,39 @@ While it is alive commands leave backfills to it, so that one process (and one r
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 
 import structlog
 
+from connector.app.serving import Current
 from connector.app.wiring import Wired
 from connector.backfill import may_go_on, run_backfill
-from connector.errors import ConnectorError, FixConfig, LeaseBusy
+from connector.errors import ConnectorError, FixConfig
 from connector.phases.gate import PlanSummary
-from connector.phases.lease import extended
-from connector.ports import Backfill, Lease, backfill_lease, serving
+from connector.ports import Backfill, backfill_lease
 
 log = structlog.get_logger("connector.backfill")
 
-LOOK = 2.0  # seconds between two looks into the ledger; a lease lives for 45
 AGAIN = timedelta(minutes=1)  # after a backfill had to wait, before it is tried again
 
 
 class Backfills:
-    """Serves the backfills of all connected CRMs until `stop`."""
+    """Serves the backfills of the CRMs that are ours, until it is stopped."""
 
-    def __init__(self, parts: Wired) -> None:
-        self._parts = parts
-        self._leases: dict[str, Lease] = {}
+    def __init__(self, parts: Wired, current: Current) -> None:
+        self._parts, self._current = parts, current
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    async def serve(self) -> None:
-        """Look for work until cancelled. A ledger that is away for a while is waited for."""
-        try:
-            while True:
-                try:
-                    for crm in self._parts.adapters:
-                        await self._look(crm)
-                except ConnectorError as error:
-                    log.warning("backfills cannot be looked for", error=str(error))
-                await asyncio.sleep(LOOK)
-        finally:
-            await self._stop()
-
-    async def _look(self, crm: str) -> None:
-        ledger, clock = self._parts.ledger, self._parts.clock
-        with suppress(LeaseBusy):  # another replica serves this CRM
-            known = self._leases.get(crm)
-            self._leases[crm] = (
-                await extended(ledger, known, clock.now())
-                if known
-                else await ledger.acquire(serving(crm), self._parts.holder, clock.now())
-            )
+    async def look(self, crms: Iterable[str]) -> None:
+        """Begin the next of each of these CRMs, unless one is under way."""
+        for crm in sorted(crms):
             task = self._running.get(crm)
             if task is None or task.done():
                 found = await self._next(crm)
                 if found is not None:
                     self._running[crm] = asyncio.create_task(self._run(found))
-            return
-        self._leases.pop(crm, None)
 
     async def _next(self, crm: str) -> Backfill | None:
         """The oldest that would get further now: queued, left by a process that died, or waiting long enough."""
@@ -79,7 +57,7 @@ class Backfills:
         async def approve(plan: PlanSummary) -> bool:
             return plan.limit is None or backfill.yes
 
-        parts = self._parts
+        parts = self._current.of([backfill.crm])
         log.info("backfill begins", crm=backfill.crm, run=backfill.run, rows=backfill.rows)
         try:
             result = await run_backfill(
@@ -101,11 +79,8 @@ class Backfills:
             "backfill ended", crm=backfill.crm, run=result.run, status=result.status, people=result.people
         )
 
-    async def _stop(self) -> None:
+    async def stop(self) -> None:
         """What is under way puts its things in order; the next start goes on with it."""
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
-        for lease in self._leases.values():
-            with suppress(ConnectorError):
-                await self._parts.ledger.release(lease)

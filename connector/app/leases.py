@@ -7,29 +7,28 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from connector.errors import ConnectorError
-from connector.phases.lease import acquired
+from connector.phases.lease import Heartbeat, acquired
 from connector.ports import Clock, Ledger
 
 BEAT = 15.0  # seconds of real time; a lease lives for 45
 
 
 @asynccontextmanager
-async def held(ledger: Ledger, name: str, holder: str, clock: Clock) -> AsyncIterator[None]:
+async def held(ledger: Ledger, name: str, holder: str, clock: Clock) -> AsyncIterator[Heartbeat]:
     """Waits for its turn (a minute at most, then LeaseBusy), keeps the lease alive inside, gives it back after."""
-    lease = await acquired(ledger, name, holder, clock)
+    hold = Heartbeat(ledger, clock, await acquired(ledger, name, holder, clock))
 
     async def beat() -> None:
-        nonlocal lease
         with suppress(ConnectorError):  # a lease that was lost is told by the next write that needs it
             while True:
                 await asyncio.sleep(BEAT)
-                lease = await ledger.renew(lease, clock.now())
+                await hold.whole()
 
     beating = asyncio.create_task(beat())
     try:
-        yield
+        yield hold
     finally:
         beating.cancel()
         with suppress(asyncio.CancelledError):
             await beating
-        await ledger.release(lease)
+        await ledger.release(hold.lease)

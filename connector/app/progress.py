@@ -57,7 +57,11 @@ def _bars() -> Iterator[Watching]:
 
 
 def _lines() -> Watching:
-    say = _now_and_then(at_once=False)
+    return said_to(_now_and_then(at_once=False))
+
+
+def said_to(say: Callable[[str], None]) -> Watching:
+    """How a run gets on, in plain lines."""
     return Watching(
         gathered=lambda crm, stream, rows: say(f"{crm}: {rows:,} rows of {stream} read"),
         decided=lambda people: say(f"{people:,} people decided"),

@@ -9,10 +9,11 @@ import asyncio
 import importlib
 import os
 import pkgutil
+import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -66,9 +67,11 @@ def chosen(names: Sequence[str]) -> list[Plugin]:
     return [known[name] for name in (dict.fromkeys(names) or known)]
 
 
+@cache
 def holder() -> str:
-    """Who holds our leases: this process on this host."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """Who holds our leases: this process on this host. Containers may share a host's name, and each has a process 1:
+    so a few random digits tell them apart."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,22 @@ class Wired:
     holder: str
     skipped: tuple[str, ...] = ()  # CRMs without credentials
     intervals: Mapping[str, timedelta] = field(default_factory=dict)  # between two scheduled syncs, by CRM
+    load: Callable[[], Definition] | None = None  # the definition, from the files as they are now
+
+    def of(self, crms: Iterable[str]) -> Wired:
+        """The same with these CRMs alone."""
+        return replace(self, adapters={crm: self.adapters[crm] for crm in sorted(crms)})
+
+    def read_again(self) -> Wired:
+        """The same with the files as they are now. Raises FixConfig where they are not right."""
+        definition = self.load() if self.load is not None else self.definition
+        missing = [crm for crm in self.adapters if crm not in definition.mappings]
+        if missing:
+            raise FixConfig(
+                f"There is no {missing[0]}.yaml any more.",
+                next_step="Put it back, or take away the credentials of that CRM and start again.",
+            )
+        return replace(self, definition=definition)
 
 
 @asynccontextmanager
@@ -97,8 +116,14 @@ async def wired(
     Raises FixConfig when nothing is connected, a named CRM has no credentials, or a file is wrong.
     """
     clock = SystemClock()
-    definition = in_zone(load_definition(mappings_dir or settings.mappings_dir, plugins()), settings)
-    refuse_red(definition.criteria)
+    folder = mappings_dir or settings.mappings_dir
+
+    def load() -> Definition:
+        found = in_zone(load_definition(folder, plugins()), settings)
+        refuse_red(found.criteria)
+        return found
+
+    definition = load()
     ready: dict[str, tuple[Plugin, dict[str, str]]] = {}
     skipped: list[str] = []
     intervals: dict[str, timedelta] = {}
@@ -124,7 +149,7 @@ async def wired(
         tokens = token_store(settings, ledger, clock)
         for crm, (plugin, variables) in ready.items():
             connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
-        yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped), intervals)
+        yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped), intervals, load)
     finally:
         for adapter in connected.values():
             await adapter.close()

@@ -18,6 +18,7 @@ from connector.ledger import (
     store_lease,
     store_plan,
     store_push,
+    store_request,
     store_usual,
 )
 from connector.ledger.engine import Database, check_place, parse_url
@@ -39,6 +40,7 @@ from connector.ports import (
     PlanRow,
     ProbeAnswer,
     Range,
+    Request,
     Review,
     RunInfo,
     StoryLine,
@@ -157,6 +159,40 @@ class SqlLedger:
     async def outcomes(self, run: int, crm: str) -> Mapping[str, int]:
         """The records that a run planned or held back, each once, by how they stand now."""
         return await self._db.read(store_backfill.outcomes, run, crm)
+
+    # work that commands leave to the sidecar
+
+    async def ask_request(
+        self, kind: str, crms: Sequence[str], arguments: Mapping[str, JsonValue], asked_by: str, at: datetime
+    ) -> Request:
+        """A new request, queued."""
+        return await self._db.write(store_request.ask, kind, crms, arguments, asked_by, at)
+
+    async def request(self, number: int) -> Request | None:
+        """One request, as it stands now."""
+        return await self._db.read(store_request.request, number)
+
+    async def open_requests(self) -> list[Request]:
+        """Those that nobody has answered, the oldest first."""
+        return await self._db.read(store_request.open_requests)
+
+    async def take_request(self, number: int, lease: Lease, at: datetime) -> Request | None:
+        """Work on it begins, under its lease."""
+        return await self._db.write(store_request.take, number, lease, at)
+
+    async def tell_request(self, number: int, line: str, lease: Lease, at: datetime) -> None:
+        """How far it is, for whoever follows it."""
+        await self._db.write(store_request.tell, number, line, lease, at)
+
+    async def settle_request(
+        self, number: int, status: str, answer: Mapping[str, JsonValue], lease: Lease, at: datetime
+    ) -> None:
+        """What came of it."""
+        await self._db.write(store_request.settle, number, status, answer, lease, at)
+
+    async def withdraw_request(self, number: int, at: datetime) -> bool:
+        """Nobody is to take it up any more."""
+        return await self._db.write(store_request.withdraw, number, at)
 
     # configuration
 

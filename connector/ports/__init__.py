@@ -26,6 +26,7 @@ from connector.ports.ledger import (
     Ledger,
 )
 from connector.ports.memory import (
+    OPEN_REQUEST,
     PLAN_LIFE,
     TUGGED,
     TUGS,
@@ -55,6 +56,7 @@ from connector.ports.memory import (
     RunInfo,
     StoryLine,
     backfill_lease,
+    request_lease,
     serving,
     wanted,
 )
@@ -70,6 +72,7 @@ from connector.ports.plugin import (
 )
 
 __all__ = [
+    "OPEN_REQUEST",
     "PLAN_LIFE",
     "TUGGED",
     "TUGS",
@@ -128,6 +131,7 @@ __all__ = [
     "TokenStore",
     "Variable",
     "backfill_lease",
+    "request_lease",
     "serving",
     "wanted",
 ]

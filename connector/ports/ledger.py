@@ -29,6 +29,7 @@ from connector.ports.memory import (
     PersonView,
     PlanInfo,
     PlanRow,
+    Request,
     Review,
     RunInfo,
     StoryLine,
@@ -103,6 +104,37 @@ class Ledger(Protocol):
 
     async def outcomes(self, run: int, crm: str) -> Mapping[str, int]:
         """The records that a run planned or held back, each once, by how they stand now."""
+        ...
+
+    # work that commands leave to the sidecar
+    async def ask_request(
+        self, kind: str, crms: Sequence[str], arguments: Mapping[str, JsonValue], asked_by: str, at: datetime
+    ) -> Request:
+        """A new one, queued."""
+        ...
+
+    async def request(self, number: int) -> Request | None: ...
+
+    async def open_requests(self) -> list[Request]:
+        """Those that nobody has answered, the oldest first."""
+        ...
+
+    async def take_request(self, number: int, lease: Lease, at: datetime) -> Request | None:
+        """Work on it begins, under its lease (`request_lease`). None where it was answered or withdrawn meanwhile."""
+        ...
+
+    async def tell_request(self, number: int, line: str, lease: Lease, at: datetime) -> None:
+        """How far it is, for whoever follows it."""
+        ...
+
+    async def settle_request(
+        self, number: int, status: str, answer: Mapping[str, JsonValue], lease: Lease, at: datetime
+    ) -> None:
+        """What came of it: `done` or `failed`; `queued`: left to whoever comes next. Its lease ends with it."""
+        ...
+
+    async def withdraw_request(self, number: int, at: datetime) -> bool:
+        """Nobody is to take it up any more. False where somebody is at it, or has answered it."""
         ...
 
     # configuration

@@ -122,7 +122,7 @@ UNFINISHED = ("queued", "running", "paused", "waiting", "failed")
 
 
 def serving(crm: str) -> str:
-    """The lease of the sidecar that serves this CRM: with one alive, commands leave backfills to it."""
+    """The lease of the sidecar that serves this CRM: with one alive, commands leave their work to it."""
     return f"serve:{crm}"
 
 
@@ -225,6 +225,15 @@ class Held:
     )
 
 
+OPEN_REQUEST = ("queued", "running")
+"""A request in one of these states waits for its answer; `running` in a process that died is taken up like queued."""
+
+
+def request_lease(number: int) -> str:
+    """The lease of whoever works on this request."""
+    return f"request:{number}"
+
+
 UNDONE, TUGGED = "undone", "tugged"
 TUGS = 3  # so often may somebody change a field of ours back before we leave it alone
 
@@ -266,8 +275,11 @@ class Brake:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Work that a command left to the sidecar that serves these CRMs. `kind`: sync, apply, undo. `status`: queued,
-    running, done, failed; `answer` is the document to print once it is done, or `{"error", "next_step"}`."""
+    """Work that a command left to the sidecar that serves these CRMs. `kind`: sync, apply, undo.
+
+    `status`: queued, running, done, failed, withdrawn. `answer`: the document to print once it is done, `{"error"}`
+    once it has failed, `{"progress"}` meanwhile.
+    """
 
     id: int
     kind: str

@@ -1,7 +1,8 @@
 """`connector serve`: the sidecar. Scheduled syncs, and health and metrics on one port.
 
-The scheduler starts no sync of a CRM while its last one is still going. Health tells the truth: ready means that the
-ledger answers and at least one CRM was reached by the last sync.
+Of several sidecars on one ledger one serves a CRM; the others are ready to. The scheduler starts no sync of a CRM while
+its last one is still going. Health tells the truth: ready means that the ledger answers and that at least one CRM was
+reached by the last sync, or is served by another.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -25,13 +26,16 @@ from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.exits import OK
 from connector.app.log import configure
+from connector.app.serving import Current, Requests, Served
 from connector.app.settings import load_settings
 from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired, wired
 from connector.errors import ConnectorError, FixConfig
-from connector.pipeline import RunResult
+from connector.pipeline import RunResult, Watching
 
 log = structlog.get_logger("connector.serve")
+
+LOOK = 1.0  # seconds between two looks for work; a lease lives for 45
 
 
 @dataclass(slots=True)
@@ -51,34 +55,17 @@ def serve() -> int:
     async def go() -> None:
         async with wired(settings) as parts:
             listener = _listener(settings.bind)
-            health, registry = Health(), CollectorRegistry()
-            meters = Meters(registry)
-            scheduler = AsyncIOScheduler(timezone="UTC")
-            turn = asyncio.Lock()
-            # The first sync asks all CRMs together, so that nobody is decided without one side.
-            scheduler.add_job(sync_job, args=[parts, health, meters, turn], id="first")
-            for interval in sorted({parts.intervals[crm] for crm in parts.adapters}):
-                crms = {crm: each for crm, each in parts.adapters.items() if parts.intervals[crm] == interval}
-                scheduler.add_job(
-                    sync_job, "interval", seconds=interval.total_seconds(),
-                    args=[replace(parts, adapters=crms), health, meters, turn],
-                    max_instances=1, coalesce=True, id=f"sync {', '.join(crms)}",
-                )  # fmt: skip
-            server = _Server(
-                uvicorn.Config(build_app(parts, health, registry), log_config=None, access_log=False)
-            )
+            side = Sidecar(parts)
+            server = _Server(uvicorn.Config(build_app(side), log_config=None, access_log=False))
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, server.stop)
-            scheduler.start()
-            backfills = asyncio.create_task(Backfills(parts).serve())
+            looking = asyncio.create_task(side.look_around())
             try:
                 await server.serve(sockets=[listener])
             finally:
-                backfills.cancel()
-                await asyncio.gather(backfills, return_exceptions=True)
-                scheduler.shutdown(wait=False)  # cancels the sync in hand
-                async with turn:  # which puts its things in order before the ledger is closed
-                    pass
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
+                await side.stop()
 
     asyncio.run(go())
     return OK
@@ -142,40 +129,109 @@ class Meters:
                 self.records.labels(crm, outcome).inc(getattr(counts, outcome))
 
 
-async def sync_job(parts: Wired, health: Health, meters: Meters, turn: asyncio.Lock) -> None:
-    """One scheduled sync of these CRMs, in turn with those of others. Logs a CRM once when it goes away and once
-    when it is back."""
-    try:
-        async with turn:
-            result = await run_once(parts, asked_by=SCHEDULE, quiet=True)
-    except asyncio.CancelledError:
-        log.info("sync stopped", next_step="The next start goes on from what was saved.")
-        return
-    except ConnectorError as error:
-        health.crms |= {crm: str(error) for crm in parts.adapters}
-        log.error("sync failed", error=str(error), next_step=error.next_step)
-        meters.runs.labels("failed").inc()
-        return
-    health.at = parts.clock.now()
-    meters.count(result, health.at)
-    for crm, counts in result.crms.items():
-        health.crms[crm] = None if counts.fetched else counts.error
-        if counts.error and crm not in health.failing:
-            health.failing.add(crm)
-            log.warning("crm has errors", crm=crm, error=counts.error)
-        elif not counts.error and crm in health.failing:
-            health.failing.discard(crm)
-            log.info("crm is back", crm=crm)
-    log.info(
-        "sync finished",
-        run=result.run,
-        status=result.status,
-        people=result.people,
-        seconds=round(result.seconds, 1),
-    )
+class Sidecar:
+    """What one sidecar does, in turn: the syncs of the CRMs that it serves, as scheduled and as asked for; and beside
+    them their backfills."""
+
+    def __init__(self, parts: Wired) -> None:
+        self.parts = parts
+        self.registry = CollectorRegistry()
+        self.health, self.meters = Health(), Meters(self.registry)
+        self.served = Served(parts)
+        self._turn = asyncio.Lock()
+        self._current = Current(parts)
+        works = {"sync": self._sync_for_somebody}
+        self._requests = Requests(parts, self._current, works, self._turn)
+        self._backfills = Backfills(parts, self._current)
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+
+    async def look_around(self) -> None:
+        """Serve until cancelled. A ledger that is away for a while is waited for."""
+        for interval in sorted({self.parts.intervals[crm] for crm in self.parts.adapters}):
+            crms = frozenset(crm for crm in self.parts.adapters if self.parts.intervals[crm] == interval)
+            self._scheduler.add_job(
+                self.sync, "interval", seconds=interval.total_seconds(), args=[crms],
+                max_instances=1, coalesce=True, id=f"sync {', '.join(sorted(crms))}",
+            )  # fmt: skip
+        self._scheduler.start()
+        ours: frozenset[str] = frozenset()
+        while True:
+            try:
+                await self.served.look()
+                # The first sync asks all CRMs together, so that nobody is decided without one side.
+                new, ours = self.served.crms - ours, self.served.crms
+                if new:
+                    self._scheduler.add_job(self.sync, args=[new])
+                await self._backfills.look(self.served.crms)
+                await self._requests.look(self.served.crms)
+            except ConnectorError as error:
+                log.warning("work cannot be looked for", error=str(error))
+            await asyncio.sleep(LOOK)
+
+    async def stop(self) -> None:
+        """Everything under way puts its things in order, before the ledger is closed; others may serve at once."""
+        await self._requests.stop()
+        await self._backfills.stop()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)  # cancels the sync in hand
+        async with self._turn:
+            await self.served.release()
+
+    async def sync(self, crms: frozenset[str]) -> None:
+        """One scheduled sync of those of these CRMs that are ours."""
+        ours = crms
+        try:
+            async with self._turn:
+                ours = crms & self.served.crms
+                if not ours:
+                    return
+                result = await run_once(self._current.of(ours), asked_by=SCHEDULE, quiet=True)
+        except asyncio.CancelledError:
+            log.info("sync stopped", next_step="The next start goes on from what was saved.")
+            return
+        except ConnectorError as error:
+            self.health.crms |= {crm: str(error) for crm in ours}
+            log.error("sync failed", error=str(error), next_step=error.next_step)
+            self.meters.runs.labels("failed").inc()
+            return
+        self._note(result)
+
+    async def _sync_for_somebody(
+        self, parts: Wired, arguments: Mapping[str, Any], asked_by: str, watching: Watching
+    ) -> dict[str, Any]:
+        result = await run_once(
+            parts,
+            asked_by=asked_by,
+            plan_only=bool(arguments["plan_only"]),
+            yes=bool(arguments["yes"]),
+            watched=watching,
+        )
+        self._note(result)
+        return result.document()
+
+    def _note(self, result: RunResult) -> None:
+        """Keep how a run ended. Logs a CRM once when it goes away and once when it is back."""
+        health = self.health
+        health.at = self.parts.clock.now()
+        self.meters.count(result, health.at)
+        for crm, counts in result.crms.items():
+            health.crms[crm] = None if counts.fetched else counts.error
+            if counts.error and crm not in health.failing:
+                health.failing.add(crm)
+                log.warning("crm has errors", crm=crm, error=counts.error)
+            elif not counts.error and crm in health.failing:
+                health.failing.discard(crm)
+                log.info("crm is back", crm=crm)
+        log.info(
+            "sync finished",
+            run=result.run,
+            status=result.status,
+            people=result.people,
+            seconds=round(result.seconds, 1),
+        )
 
 
-def build_app(parts: Wired, health: Health, registry: CollectorRegistry) -> FastAPI:
+def build_app(side: Sidecar) -> FastAPI:
     """Health and metrics; needs no token and shows no personal data."""
     app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -185,22 +241,27 @@ def build_app(parts: Wired, health: Health, registry: CollectorRegistry) -> Fast
 
     @app.get("/readyz")
     async def readyz(response: Response) -> dict[str, Any]:
+        health = side.health
+        others: dict[str, str] = {}
         try:
-            await parts.ledger.runs(limit=1)
+            await side.parts.ledger.runs(limit=1)
+            for crm in side.parts.adapters:
+                if who := await side.served.other(crm):
+                    others[crm] = f"served by {who}"
             database = None
         except Exception as error:  # whatever the driver raises: not ready, and say what kind
             database = type(error).__name__
-        ready = database is None and any(why is None for why in health.crms.values())
+        ready = database is None and (bool(others) or any(why is None for why in health.crms.values()))
         response.status_code = 200 if ready else 503
         return {
             "ready": ready,
             "database": database or "ok",
-            "crms": {crm: ("ok" if why is None else why) for crm, why in health.crms.items()},
+            "crms": {crm: ("ok" if why is None else why) for crm, why in health.crms.items()} | others,
             "last_sync": health.at.isoformat() if health.at else None,
         }
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(side.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from connector import pipeline
 from connector.app import exits
@@ -11,12 +12,13 @@ from connector.app.asking import ask_ledger
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.progress import watching
+from connector.app.requests import carried_out
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
 from connector.phases.gate import PlanSummary
-from connector.pipeline import RunResult
+from connector.pipeline import RunResult, Watching
 
 
 def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, json: bool) -> int:
@@ -24,40 +26,57 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
     settings = load_settings()
     configure(settings)
 
-    async def go() -> RunResult:
+    ours = False  # whether it was begun in this process
+
+    async def go() -> dict[str, Any]:
         async with wired(settings, crms, mappings_dir=mappings) as parts:
             for crm in parts.skipped:
                 sys.stderr.write(f"{crm} is not connected (no credentials): skipped.\n")
-            return await run_once(parts, plan_only=plan_only, yes=yes, asked_by=actor())
+
+            async def here() -> dict[str, Any]:
+                nonlocal ours
+                ours = True
+                return (await run_once(parts, plan_only=plan_only, yes=yes, asked_by=actor())).document()
+
+            arguments = {"plan_only": plan_only, "yes": yes}
+            return await carried_out(parts, "sync", arguments, asked_by=actor(), here=here)
 
     began = SystemClock().now()
     try:
-        result = run(go())
+        document = run(go())
     except KeyboardInterrupt:
-        stopped = ask_ledger(lambda ledger: ledger.runs(1)) if json else []
+        stopped = ask_ledger(lambda ledger: ledger.runs(1)) if json and ours else []
         if not stopped or stopped[0].started_at < began or not stopped[0].document:
             raise
         sys.stderr.write("Interrupted. What was saved stays saved; the next run goes on from there.\n")
         print_json(stopped[0].document)
         return exits.LOOK
+    result = RunResult.of(document)
     if json:
-        print_json(result.document())
+        print_json(document)
     else:
         report(result)
     return exit_code(result)
 
 
 async def run_once(
-    parts: Wired, *, asked_by: str, plan_only: bool = False, yes: bool = False, quiet: bool = False
+    parts: Wired,
+    *,
+    asked_by: str,
+    plan_only: bool = False,
+    yes: bool = False,
+    quiet: bool = False,
+    watched: Watching | None = None,
 ) -> RunResult:
-    """One run with what is wired. A plan beyond the limits asks at a terminal, else it waits."""
+    """One run with what is wired. A plan beyond the limits asks at a terminal, else it waits. `watched`: told how it
+    gets on in place of the terminal, which is not asked then; `quiet`: nobody is."""
 
     async def approve(plan: PlanSummary) -> bool:
         if plan.limit is None or yes:
             return True
-        return ask_about(plan) if sys.stdin.isatty() and not quiet else False
+        return ask_about(plan) if sys.stdin.isatty() and not quiet and watched is None else False
 
-    with watching(quiet=quiet) as told:
+    with watching(quiet=quiet or watched is not None) as told:
         return await pipeline.sync(
             parts.adapters,
             parts.definition,
@@ -68,7 +87,7 @@ async def run_once(
             asked_by=asked_by,
             plan_only=plan_only,
             anew=yes,
-            watching=told,
+            watching=watched or told,
         )
 
 
