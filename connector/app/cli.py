@@ -239,52 +239,130 @@ def backfill(
     )
 
 
-@plan_app.command("list")
-def plan_list(json: Json = False) -> None:
-    """The latest write plans.
+PlanNumber = Annotated[int, typer.Argument(help="The plan's number, as `sync` and `plan list` print it.")]
+As = Annotated[str | None, typer.Option("--as", help="Your name; else that of the user of this process.")]
+OfKind = Annotated[
+    str | None, typer.Option("--kind", help="Only promotion, demotion, clearing, score or held_back.")
+]
+OfField = Annotated[str | None, typer.Option("--field", help="Only this field of the CRM.")]
+OfStatus = Annotated[
+    str | None, typer.Option("--status", help="Only planned, waiting, written, set_aside, rejected ...")
+]
+OfObject = Annotated[str | None, typer.Option("--object", help="Only this object: contact, Lead, Contact.")]
+OfPerson = Annotated[
+    str | None, typer.Option("--person", help="Only this person: e-mail address, record id or person:ID.")
+]
+OfRecord = Annotated[str | None, typer.Option("--record", help="Only this record: ID or crm:object:ID.")]
+OfRule = Annotated[str | None, typer.Option("--rule", help="Only what this rule of the criteria is behind.")]
+Email = Annotated[bool, typer.Option("--email", help="Show the people's addresses too.")]
 
-    Example: connector plan list
+
+@plan_app.command("list")
+def plan_list(
+    open_only: Annotated[bool, typer.Option("--open", help="Only those that may still be applied.")] = False,
+    json: Json = False,
+) -> None:
+    """The latest write plans: why they wait, who approved.
+
+    Example: connector plan list --open
     """
     from connector.app.commands.plan import plan_list as body
 
-    guarded(json, lambda: body(json=json))
+    guarded(json, lambda: body(open_only=open_only, json=json))
 
 
 @plan_app.command("show")
 def plan_show(
-    plan: Annotated[int, typer.Argument(help="The plan's number, as `sync` and `plan list` print it.")],
+    plan: PlanNumber,
     rows: Annotated[int, typer.Option("--rows", min=0, help="How many records to show.")] = 20,
+    kind: OfKind = None,
+    field: OfField = None,
+    status: OfStatus = None,
+    object: OfObject = None,
+    person: OfPerson = None,
+    record: OfRecord = None,
+    rule: OfRule = None,
+    email: Email = False,
     json: Json = False,
 ) -> None:
-    """What a plan writes where, with before-images, reasons and what is held back.
+    """What a plan writes where, with before-images, reasons, responsible rules and what is held back.
 
-    Example: connector plan show 3
+    Example: connector plan show 3 --kind demotion
     """
     from connector.app.commands.plan import plan_show as body
+    from connector.insight.planned import Filter
 
-    guarded(json, lambda: body(plan, rows=rows, json=json))
+    wanted = Filter(kind=kind, field=field, status=status, object=object, record=record, rule=rule)
+    guarded(json, lambda: body(plan, wanted=wanted, person=person, rows=rows, email=email, json=json))
+
+
+@plan_app.command("export")
+def plan_export(
+    plan: PlanNumber,
+    format: Annotated[str, typer.Option("--format", help="csv or json.")] = "csv",
+    target: Annotated[str, typer.Option("--out", help="A new file; - is the standard output.")] = "-",
+    kind: OfKind = None,
+    field: OfField = None,
+    status: OfStatus = None,
+    object: OfObject = None,
+    person: OfPerson = None,
+    record: OfRecord = None,
+    rule: OfRule = None,
+    email: Email = False,
+    json: Json = False,
+) -> None:
+    """A plan as a file, one line for each field of a record, held back ones included.
+
+    Example: connector plan export 3 --out plan-3.csv
+    """
+    from connector.app.commands.plan import plan_export as body
+    from connector.insight.planned import Filter
+
+    wanted = Filter(kind=kind, field=field, status=status, object=object, record=record, rule=rule)
+    guarded(
+        json,
+        lambda: body(
+            plan, format=format, target=target, wanted=wanted, person=person, email=email, json=json
+        ),
+    )
+
+
+@plan_app.command("approve")
+def plan_approve(
+    plan: PlanNumber,
+    as_: As = None,
+    note: Annotated[str, typer.Option("--note", help="What you want to be remembered with it.")] = "",
+    json: Json = False,
+) -> None:
+    """Approve of an open plan as it stands; `plan apply` sends it.
+
+    Example: connector plan approve 3 --as Grace --note "checked the demotions"
+    """
+    from connector.app.commands.plan import plan_approve as body
+
+    guarded(json, lambda: body(plan, given=as_, note=note, json=json))
 
 
 @plan_app.command("apply")
-def plan_apply(plan: Annotated[int, typer.Argument(help="The plan's number.")], json: Json = False) -> None:
-    """Send exactly this plan; records changed since are set aside.
+def plan_apply(plan: PlanNumber, as_: As = None, json: Json = False) -> None:
+    """Send exactly this plan; every record is read again, and one that changed since is set aside.
 
     Example: connector plan apply 3
     """
     from connector.app.commands.plan import plan_apply as body
 
-    guarded(json, lambda: body(plan, json=json))
+    guarded(json, lambda: body(plan, given=as_, json=json))
 
 
 @plan_app.command("discard")
-def plan_discard(plan: Annotated[int, typer.Argument(help="The plan's number.")], json: Json = False) -> None:
+def plan_discard(plan: PlanNumber, as_: As = None, json: Json = False) -> None:
     """Drop a plan; its differences are not proposed again until what is wanted changes.
 
     Example: connector plan discard 3
     """
     from connector.app.commands.plan import plan_discard as body
 
-    guarded(json, lambda: body(plan, json=json))
+    guarded(json, lambda: body(plan, given=as_, json=json))
 
 
 @runs_app.command("list")

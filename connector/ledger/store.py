@@ -24,6 +24,7 @@ from connector.ledger import (
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
+    Act,
     Backfill,
     Brake,
     Decided,
@@ -323,7 +324,12 @@ class SqlLedger:
     # push
 
     async def plan_rows(
-        self, plan: int, *, status: str | None = None, limit: int | None = None, after: int = 0
+        self,
+        plan: int,
+        *,
+        status: str | None = None,
+        limit: int | None = None,
+        after: int = 0,
     ) -> list[PlanRow]:
         """Rows of a plan by id, after this id."""
         return await self._db.read(store_push.plan_rows, plan, status=status, limit=limit, after=after)
@@ -446,9 +452,21 @@ class SqlLedger:
         """All still planned rows of a plan become waiting. Returns how many."""
         return await self._db.write(store_push.wait, plan, reason, lease, at)
 
-    async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime) -> None:
+    async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime, *, by: str = "") -> None:
         """End a plan: applied, empty, superseded, discarded or expired."""
-        await self._db.write(store_push.close_plan, plan, status, lease, at)
+        await self._db.write(store_push.close_plan, plan, status, lease, at, by=by)
+
+    # the audit trail
+
+    async def note(
+        self, subject: str, act: str, by: str, detail: Mapping[str, JsonValue], at: datetime
+    ) -> None:
+        """Add an act to the audit trail."""
+        await self._db.write(store_admin.note, subject, act, by, detail, at)
+
+    async def acts(self, subject: str) -> list[Act]:
+        """What the audit trail says of something, oldest first."""
+        return await self._db.read(store_admin.acts, subject)
 
     # questions
 
@@ -459,6 +477,10 @@ class SqlLedger:
     async def person(self, person: int) -> PersonView | None:
         """A person as the last decision left them."""
         return await self._db.read(store_ask.person, person)
+
+    async def names(self, people: Sequence[int]) -> Mapping[int, Mapping[str, Value]]:
+        """The fields of these people as the last decision left them, by person id."""
+        return await self._db.read(store_ask.names, people)
 
     async def story(self, person: int) -> list[StoryLine]:
         """What happened to a person, oldest first."""

@@ -27,7 +27,7 @@ from connector.ledger.tables import (
     WATERMARK,
 )
 from connector.ledger.types import EPOCH, time_to_db
-from connector.ports import ProbeAnswer, RunInfo
+from connector.ports import Act, ProbeAnswer, RunInfo
 
 TARGETS = "targets"  # the name in LEARNED of what no probe tells
 
@@ -219,6 +219,19 @@ def audit(
     """Add one line to the audit trail. Nothing here changes or removes one."""
     values = {"at": at, "actor": actor, "act": act, "subject": subject, "detail": codec.dumps(dict(detail))}
     db.execute(insert(AUDIT).values(**values))
+
+
+def note(
+    db: Connection, subject: str, act: str, by: str, detail: Mapping[str, JsonValue], at: datetime
+) -> None:
+    """The same as a transaction of its own."""
+    audit(db, at, by, act, subject, detail)
+
+
+def acts(db: Connection, subject: str) -> list[Act]:
+    """What the audit trail says of something, oldest first."""
+    query = select(AUDIT).where(AUDIT.c.subject == subject).order_by(AUDIT.c.id)
+    return [Act(row.at, row.actor, row.act, codec.loads(row.detail)) for row in db.execute(query)]
 
 
 # ---------------------------------------------------------------------------------------------------------- tokens

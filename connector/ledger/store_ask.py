@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from connector.core.model import Engagement, Ref
+from connector.core.model import Engagement, Ref, Value
 from connector.errors import StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due, where_in
@@ -63,6 +63,12 @@ def person(db: Connection, person: int) -> PersonView | None:
     """A person as the last decision left them; None when there is none of this id."""
     row = db.execute(select(PERSON).where(PERSON.c.id == person)).first()
     return _views(db, [row])[0] if row is not None else None
+
+
+def names(db: Connection, people: Sequence[int]) -> dict[int, dict[str, Value]]:
+    """The fields of these people as the last decision left them, by person id."""
+    found = where_in(db, select(PERSON.c.id, PERSON.c.fields), PERSON.c.id, people)
+    return {row.id: codec.values_from(codec.loads(row.fields)) for row in found}
 
 
 def people(db: Connection, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:

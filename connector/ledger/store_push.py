@@ -20,11 +20,17 @@ from connector.ledger.tables import LINK, PERSON, PLAN, PLAN_ROW, RECORD, REFUSA
 from connector.ledger.types import time_to_db
 from connector.ports import Lease, PlanRow
 
+ROWS_AT_ONCE = 2_000  # of a plan in memory
 AGAIN = timedelta(hours=24)  # a rejected difference is tried again after this time, or when it changes
 
 
 def plan_rows(
-    db: Connection, plan: int, *, status: str | None = None, limit: int | None = None, after: int = 0
+    db: Connection,
+    plan: int,
+    *,
+    status: str | None = None,
+    limit: int | None = None,
+    after: int = 0,
 ) -> list[PlanRow]:
     """Rows of a plan by id, after this id."""
     query = select(PLAN_ROW).where(PLAN_ROW.c.plan == plan, PLAN_ROW.c.id > after).order_by(PLAN_ROW.c.id)
@@ -296,8 +302,8 @@ def wait(db: Connection, plan: int, reason: str, lease: Lease, at: datetime) -> 
     return done.rowcount
 
 
-def close_plan(db: Connection, plan: int, status: str, lease: Lease, at: datetime) -> None:
-    """End a plan: applied, empty, superseded, discarded or expired (or `open` again, to wait).
+def close_plan(db: Connection, plan: int, status: str, lease: Lease, at: datetime, *, by: str = "") -> None:
+    """End a plan: applied, empty, superseded, discarded or expired (or `open` again, to wait). `by`: who did it.
 
     Discarded: its unsent differences are refused until the desired value changes. Superseded or expired: their
     records are due again.
@@ -309,15 +315,23 @@ def close_plan(db: Connection, plan: int, status: str, lease: Lease, at: datetim
     if status == row.status:
         return
     if status == "discarded":
-        unsent = select(PLAN_ROW).where(
-            PLAN_ROW.c.plan == plan, PLAN_ROW.c.status.in_(["planned", "waiting"])
-        )
-        refused = [
-            (each.ref, "discarded", {w.field: w.after for w in each.writes}, f"plan {plan} was discarded")
-            for each in _load_rows(db, unsent)
-        ]
-        keep_refusals(db, refused, at)
+        for unsent in ("planned", "waiting"):
+            after = 0
+            while rows := plan_rows(db, plan, status=unsent, limit=ROWS_AT_ONCE, after=after):
+                after = rows[-1].id
+                why = f"plan {plan} was discarded"
+                keep_refusals(
+                    db, [(r.ref, "discarded", {w.field: w.after for w in r.writes}, why) for r in rows], at
+                )
     elif status in ("superseded", "expired"):
         give_back(db, plan, at)
     db.execute(update(PLAN).where(PLAN.c.id == plan).values(status=status))
-    audit(db, at, lease.holder, "close plan", f"plan:{plan}", {"crm": row.crm, "status": status})
+    detail = {"crm": row.crm, "status": status}
+    audit(
+        db,
+        at,
+        by or lease.holder,
+        "discard plan" if status == "discarded" else "close plan",
+        f"plan:{plan}",
+        detail,
+    )

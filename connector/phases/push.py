@@ -89,7 +89,8 @@ async def push(
         why = pushed.error or pushed.stopped or "earlier batches got no answer"
         await hold.whole()
         await ledger.wait(plan, why, hold.lease, clock.now())
-        pushed.waiting = len(await ledger.plan_rows(plan, status="waiting"))
+        info = await ledger.plan(plan)
+        pushed.waiting = info.counts.get("waiting", 0) if info else 0
         if work.unanswered >= UNKNOWN_IN_A_ROW and not pushed.error:
             pushed.error = f"{work.unanswered} batches in a row got no answer; the rest of the plan waits."
         if pushed.held and pushed.waiting:

@@ -233,7 +233,12 @@ class Ledger(Protocol):
         ...
 
     async def plan_rows(
-        self, plan: int, *, status: str | None = None, limit: int | None = None, after: int = 0
+        self,
+        plan: int,
+        *,
+        status: str | None = None,
+        limit: int | None = None,
+        after: int = 0,
     ) -> list[PlanRow]: ...
 
     async def plans(self, limit: int = 20) -> list[PlanInfo]: ...
@@ -353,7 +358,9 @@ class Ledger(Protocol):
         """All rows of a plan that were not sent wait, with the reason. Returns how many."""
         ...
 
-    async def close_plan(self, plan: int, status: str, lease: Lease, at: datetime) -> None: ...
+    async def close_plan(
+        self, plan: int, status: str, lease: Lease, at: datetime, *, by: str = ""
+    ) -> None: ...
 
     # questions
     async def find(self, who: str) -> list[int]:

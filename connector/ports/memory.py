@@ -403,6 +403,16 @@ class PlanInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """An administrative act in the audit trail: who did what, when."""
+
+    at: datetime
+    by: str
+    act: str
+    detail: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """A run in one line, and the document that its `--json` printed."""
 
