@@ -22,7 +22,8 @@ from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.gather import Gathered, is_mapped
-from connector.phases.lease import POLL, Heartbeat
+from connector.phases.lease import Heartbeat
+from connector.phases.others import others_plans_gone
 from connector.phases.push import Terms, push
 from connector.phases.standstill import standstill
 from connector.phases.usual import numbers_of_backfill
@@ -247,7 +248,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     if now is not None and now.wish:
         status = "paused" if now.wish == "pause" else "cancelled"
         return Stop(status, f"{status} from outside")
-    await _others_plans_gone(attempt)
+    await others_plans_gone(ledger, clock, crm, frozenset({attempt.backfill.run}), attempt.alive)
     tally = done.tallies.setdefault(crm, CrmTally())
     before = replace(tally)
     attempt.done = done = await decide(
@@ -314,22 +315,6 @@ async def _crossed(attempt: _Attempt, tally: CrmTally, this_round: CrmTally) -> 
     for part in (this_round, so_far):
         found |= crossed(mapping.limits, await numbers_of_backfill(mapping, ledger, part, backfill))
     return found
-
-
-async def _others_plans_gone(attempt: _Attempt) -> None:
-    """Wait, with bounded patience, while another run is between its plan and its push: a new plan would end its own."""
-    ledger, clock = attempt.ledger, attempt.clock
-    for _ in range(60):
-        others = [
-            plan.run
-            for plan in await ledger.open_plans()
-            if plan.crm == attempt.crm and plan.run != attempt.backfill.run
-        ]
-        runs = [await ledger.run(run) for run in others]
-        if not any(run is not None and run.status == "running" for run in runs):
-            return
-        await attempt.alive()
-        await clock.sleep(POLL)
 
 
 async def _leave_waiting(attempt: _Attempt) -> None:

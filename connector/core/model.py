@@ -275,6 +275,9 @@ class StageState:
     by_human: bool = False  # somebody set this stage in a CRM: points do not undo it
     dwell_from: datetime | None = None  # a dwell counts from here: entry, or adoption
     seen: tuple[str, ...] | None = None  # `ref=stage` at the last decision, so that only changes count
+    undone: StageState | None = (
+        None  # taken back by a human; reached again by the same facts it is nothing new
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def decide_stage(
     state = case.hear(state, answers, adopt=adopt and before is None)
     adopted = adopt and before is None
     found = state.stage
-    state = case.judge(state)
+    state = case.reached_again(case.judge(state))
     adopted = adopted and state.stage == found
     return case.decision(replace(state, seen=_seen(evidence)), adopted=adopted)
 
@@ -300,6 +300,24 @@ class _Case:
             return self.score
         return self.score_since(state.rejected_at) if self.score_since else None
 
+    # what a human took back
+
+    def reached_again(self, state: StageState) -> StageState:
+        """What was taken back, and the same facts lead to again, is no new decision: it keeps its dates. Anything else
+        ends that."""
+        taken = state.undone
+        if taken is None:
+            return state
+        if state.by_human or (state.stage, state.status) != (taken.stage, taken.status):
+            return replace(state, undone=None)
+        return replace(
+            state,
+            since=taken.since,
+            mql_since=taken.mql_since,
+            first_mql_at=taken.first_mql_at,
+            dwell_from=taken.dwell_from,
+        )
+
     # dwell: the condition at `at` and at every UTC midnight in (at - d, at]
 
     def _dwelt(self, entry: StageEntry, earliest: datetime | None) -> bool:
@@ -347,6 +365,8 @@ class _Case:
         moved = old != (state.stage, state.status, state.mql_since)
         if before is not None and not moved and before.band == self.score.band and before.because:
             because = before.because
+        elif state.undone is not None and state.undone.band == self.score.band and state.undone.because:
+            because = state.undone.because
         else:
             because = reason(self._head(state, moved=moved), self.score, self.criteria)
         state = replace(state, band=self.score.band, because=because)
@@ -366,8 +386,8 @@ class _Case:
             state=state,
             change=change if moved else None,
             because=because,
-            entered_mql=is_mql and (not was_mql or new_spell) and not adopted,
-            left_mql=was_mql and (not is_mql or new_spell),
+            entered_mql=is_mql and (not was_mql or new_spell) and not adopted and state.undone is None,
+            left_mql=was_mql and (not is_mql or new_spell) and state.undone is None and not _held(before),
             look_again_at=self.look_again_at(state),
         )
 
@@ -398,6 +418,11 @@ class _Case:
 
     def _not_later(self, moment: datetime | None) -> datetime:
         return self.at if moment is None else min(moment, self.at)
+
+
+def _held(state: StageState | None) -> bool:
+    """Whether somebody is an MQL by what was taken back and reached again, which was never counted as entered."""
+    return state is not None and state.undone is not None and state.undone.stage == state.stage == "mql"
 
 
 def _dwelling(rule: StageRule) -> list[StageEntry]:

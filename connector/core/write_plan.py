@@ -19,8 +19,10 @@ from connector.core.model import (
     PersonRecord,
     PlannedWrite,
     RecordState,
+    Ref,
     Score,
     StageDecision,
+    VendorRecord,
     WriteLine,
 )
 from connector.core.values import as_number, is_blank, same_value
@@ -199,6 +201,12 @@ def judge_again(
 
 def no_target(planned: PlannedWrite, fresh: PersonRecord | None) -> str:
     """Why a record read just now is no target any more; empty where it still is one."""
+    gone = no_longer_there(planned.ref, fresh)
+    return gone or ("" if fresh is None or fresh.in_scope else "the record is out of scope now")
+
+
+def no_longer_there(ref: Ref, fresh: PersonRecord | VendorRecord | None) -> str:
+    """Why a record read just now (by this ref) cannot be written to; empty where it can. None: it is gone."""
     if fresh is None or fresh.state is RecordState.GONE:
         return "the record no longer exists"
     into = f" into {fresh.moved_to}" if fresh.moved_to else ""
@@ -206,11 +214,11 @@ def no_target(planned: PlannedWrite, fresh: PersonRecord | None) -> str:
         return f"the record was converted{into}"
     if fresh.state is RecordState.MERGED:
         return f"the record was merged{into}"
-    if fresh.ref != planned.ref:
+    if fresh.ref != ref:
         return f"the record was merged into {fresh.ref}"
     if fresh.state is RecordState.ARCHIVED:
         return "the record was deleted"
-    return "" if fresh.in_scope else "the record is out of scope now"
+    return ""
 
 
 # ----------------------------------------------------------------------------------------- write rules
@@ -360,3 +368,28 @@ def _left_alone(write: FieldWrite, hold: LeftAlone | None, min_change: float) ->
 
 def _held_back(write: FieldWrite, why: str) -> HeldBack:
     return HeldBack(write.field, write.before, write.after, why)
+
+
+def outlived(
+    record: PersonRecord,
+    lines: Sequence[WriteLine],
+    wanted: Mapping[str, JsonValue],
+    holds: Mapping[str, LeftAlone],
+    *,
+    stage_order: Sequence[str],
+    stage_values: Mapping[str, str],
+    min_change: float,
+) -> tuple[str, ...]:
+    """The fields of a record for which something else is wanted by now than what was undone: their holds have ended,
+    also where nothing is to be written. Arguments as in `plan_record`."""
+    ended: list[str] = []
+    for line in lines:
+        hold = holds.get(line.to)
+        if hold is None or hold.kind != "undone":
+            continue
+        if line.object == record.ref.object and line.result in wanted:
+            after, _ = _theirs(line.result, wanted[line.result], stage_values, stage_order)
+            write = FieldWrite(line.to, None, after, line.rule, line.result)
+            if not _same(write, hold.value, min_change):
+                ended.append(line.to)
+    return tuple(ended)

@@ -251,29 +251,37 @@ def load_opportunity(text: str) -> OpportunityRecord:
 
 def dump_state(state: StageState) -> str:
     """A person's stage state as JSON text."""
-    return dumps(
-        {
-            "stage": state.stage,
-            "status": state.status.value,
-            "since": _time(state.since),
-            "mql_since": _time(state.mql_since),
-            "first_mql_at": _time(state.first_mql_at),
-            "cool_off_until": _time(state.cool_off_until),
-            "rejected_at": _time(state.rejected_at),
-            "answered_at": _time(state.answered_at),
-            "disqualified_by": state.disqualified_by,
-            "because": state.because,
-            "band": state.band,
-            "by_human": state.by_human,
-            "dwell_from": _time(state.dwell_from),
-            "seen": None if state.seen is None else list(state.seen),
-        }
-    )
+    return dumps(_state(state))
+
+
+def _state(state: StageState) -> dict[str, JsonValue]:
+    told: dict[str, JsonValue] = {
+        "stage": state.stage,
+        "status": state.status.value,
+        "since": _time(state.since),
+        "mql_since": _time(state.mql_since),
+        "first_mql_at": _time(state.first_mql_at),
+        "cool_off_until": _time(state.cool_off_until),
+        "rejected_at": _time(state.rejected_at),
+        "answered_at": _time(state.answered_at),
+        "disqualified_by": state.disqualified_by,
+        "because": state.because,
+        "band": state.band,
+        "by_human": state.by_human,
+        "dwell_from": _time(state.dwell_from),
+        "seen": None if state.seen is None else list(state.seen),
+    }
+    if state.undone is not None:
+        told["undone"] = _state(state.undone)
+    return told
 
 
 def load_state(text: str) -> StageState:
     """A person's stage state from its JSON text."""
-    raw = loads(text)
+    return _load_state(loads(text))
+
+
+def _load_state(raw: Mapping[str, Any]) -> StageState:
     return StageState(
         stage=raw["stage"],
         status=MqlStatus(raw["status"]),
@@ -289,6 +297,7 @@ def load_state(text: str) -> StageState:
         by_human=raw["by_human"],
         dwell_from=_at(raw["dwell_from"]),
         seen=None if raw["seen"] is None else tuple(raw["seen"]),
+        undone=_load_state(raw["undone"]) if raw.get("undone") else None,
     )
 
 

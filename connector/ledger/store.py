@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from connector.core.model import Census, JsonValue, Receipt, RecordState, Ref, Value
+from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
+from connector.core.undo import Writer
 from connector.ledger import (
     store_admin,
     store_ask,
@@ -19,6 +20,7 @@ from connector.ledger import (
     store_plan,
     store_push,
     store_request,
+    store_undo,
     store_usual,
 )
 from connector.ledger.engine import Database, check_place, parse_url
@@ -393,6 +395,28 @@ class SqlLedger:
     async def person_fields(self, people: Sequence[int]) -> Mapping[int, Mapping[str, Value]]:
         """What these people are, as settled at their last decision."""
         return await self._db.read(store_usual.person_fields, people)
+
+    # undo
+
+    async def plans_of(self, run: int) -> list[PlanInfo]:
+        """The plans of a run, oldest first."""
+        return await self._db.read(store_undo.plans_of, run)
+
+    async def written_rows(
+        self, run: int, crm: str, limit: int, *, after: Ref | None = None
+    ) -> list[PlanRow]:
+        """What a run wrote to the next so many records of a CRM."""
+        return await self._db.read(store_undo.written_rows, run, crm, limit, after=after)
+
+    async def writers(self, rows: Sequence[int]) -> Mapping[int, Writer]:
+        """Whose writes these plan rows are."""
+        return await self._db.read(store_undo.writers, rows)
+
+    async def keep_undo(
+        self, plan: int, rows: Sequence[tuple[int, PlannedWrite]], lease: Lease, at: datetime
+    ) -> None:
+        """Add rows to a plan of kind `undo`."""
+        await self._db.write(store_undo.keep_undo, plan, rows, lease, at)
 
     # the brake, and fields that are left alone
 

@@ -430,6 +430,13 @@ def keep_decisions(
     _keep_reviews(db, reviews, at)
     _clear_marks(db, decisions, clear, seen)
     _set_marks(db, decisions, at)
+    for ref, name in sorted(place for decided in decisions for place in decided.outlived):
+        end_hold(db, str(ref), name)
+
+
+def end_hold(db: Connection, ref: str, field: str) -> None:
+    """A field that was undone is not left alone any longer."""
+    db.execute(delete(HOLD).where(HOLD.c.ref == ref, HOLD.c.field == field, HOLD.c.kind == UNDONE))
 
 
 def _keep_people(db: Connection, run: int, decisions: Sequence[Decided], at: datetime) -> list[int]:
@@ -673,7 +680,10 @@ def open_plan(
     """A new open plan. Older open ones end as superseded, or as expired after 24 h; what they had not sent yet
     makes its records due again."""
     store_lease.check(db, lease)
-    for row in db.execute(select(PLAN).where(PLAN.c.crm == crm, PLAN.c.status == "open")).all():
+    older = select(PLAN).where(PLAN.c.crm == crm, PLAN.c.status == "open")
+    if kind != "undo":  # no later decision replaces an undo that waits for a human
+        older = older.where(PLAN.c.kind != "undo")
+    for row in db.execute(older).all():
         give_back(db, row.id, at)
         status = "expired" if row.created_at + DAY <= at else "superseded"
         db.execute(update(PLAN).where(PLAN.c.id == row.id).values(status=status))

@@ -28,16 +28,17 @@ def plans(db: Connection, limit: int = 20, *, at: datetime | None = None) -> lis
 
     With `at`, an open plan that is older than 24 h by then is told as expired.
     """
-    return _infos(db, db.execute(select(PLAN).order_by(PLAN.c.id.desc()).limit(limit)).all(), at)
+    return infos(db, db.execute(select(PLAN).order_by(PLAN.c.id.desc()).limit(limit)).all(), at)
 
 
 def plan(db: Connection, plan: int, *, at: datetime | None = None) -> PlanInfo | None:
     """One plan, told likewise."""
-    found = _infos(db, db.execute(select(PLAN).where(PLAN.c.id == plan)).all(), at)
+    found = infos(db, db.execute(select(PLAN).where(PLAN.c.id == plan)).all(), at)
     return found[0] if found else None
 
 
-def _infos(db: Connection, rows: Sequence[Row[Any]], at: datetime | None) -> list[PlanInfo]:
+def infos(db: Connection, rows: Sequence[Row[Any]], at: datetime | None) -> list[PlanInfo]:
+    """Rows of plans as they are told."""
     ids = [row.id for row in rows]
     counts, kinds = _counted(db, ids, "status"), _counted(db, ids, "kind")
     successors = _successors(db, [row.id for row in rows if row.status == "superseded"])
@@ -92,8 +93,8 @@ def _expired(row: Row[Any], at: datetime | None) -> bool:
 
 
 def open_plans(db: Connection, *, at: datetime | None = None) -> list[PlanInfo]:
-    """Those that are open, at most one a CRM; with `at`, those that have not expired by then."""
-    found = _infos(db, db.execute(select(PLAN).where(PLAN.c.status == "open").order_by(PLAN.c.id)).all(), at)
+    """Those that are open: one a CRM at most, and one that takes a run back; with `at`, those not expired by then."""
+    found = infos(db, db.execute(select(PLAN).where(PLAN.c.status == "open").order_by(PLAN.c.id)).all(), at)
     return [each for each in found if each.status == "open"]
 
 
@@ -106,7 +107,7 @@ def retire(db: Connection, crms: Sequence[str], lease: Lease, at: datetime, *, a
         leaving = store_lease.holder(db, f"push:{row.crm}", at) is not None
         if _expired(row, at):
             end(db, row.id, "expired", at)
-        elif not leaving and (anew or not waits):
+        elif row.kind != "undo" and not leaving and (anew or not waits):  # no later decision replaces an undo
             end(db, row.id, "superseded", at)
 
 

@@ -16,6 +16,7 @@ from connector.ledger.hot import chunks, delete_in, mark_due, upsert, where_in
 from connector.ledger.store_admin import audit
 from connector.ledger.store_decide import DAY, give_back
 from connector.ledger.store_gather import named_as_same, rewrite
+from connector.ledger.store_restored import restored
 from connector.ledger.tables import LINK, PERSON, PLAN, PLAN_ROW, RECORD, REFUSAL, WRITTEN
 from connector.ledger.types import time_to_db
 from connector.ports import Lease, PlanRow
@@ -204,7 +205,7 @@ def receive(
         ("sending", Outcome.UNKNOWN.value),
     )
     written = [(row, receipt) for row, receipt in pairs if receipt.outcome is Outcome.WRITTEN]
-    _keep_written(db, written, at)
+    _keep_written(db, written, at, restored(db, (row for row, _ in written), at))
     refused = [
         (row.ref, _kind(receipt), {w.field: w.after for w in row.writes}, receipt.reason)
         for row, receipt in pairs
@@ -227,7 +228,12 @@ def _kind(receipt: Receipt) -> str:
     return "parked" if rejected and receipt.parked else receipt.outcome.value
 
 
-def _keep_written(db: Connection, written: Sequence[tuple[PlanRow, Receipt]], at: datetime) -> None:
+def _keep_written(
+    db: Connection,
+    written: Sequence[tuple[PlanRow, Receipt]],
+    at: datetime,
+    theirs: frozenset[tuple[int, str]],
+) -> None:
     people = {row.person for row, _ in written}
     stages = {
         row.id: row.stage for row in where_in(db, select(PERSON.c.id, PERSON.c.stage), PERSON.c.id, people)
@@ -239,7 +245,7 @@ def _keep_written(db: Connection, written: Sequence[tuple[PlanRow, Receipt]], at
             stages.get(row.person) if line.result == "stage" else None,
             moment,
             row.id,
-            False,
+            (row.id, line.field) in theirs,
         )
         for row, receipt in written
         for line in row.writes
@@ -314,7 +320,7 @@ def close_plan(db: Connection, plan: int, status: str, lease: Lease, at: datetim
         raise StopRun(f"There is no plan {plan}.", next_step="See `connector plan list`.", where="ledger")
     if status == row.status:
         return
-    if status == "discarded":
+    if status == "discarded" and row.kind != "undo":  # of an undo nothing is wanted that could be refused
         for unsent in ("planned", "waiting"):
             after = 0
             while rows := plan_rows(db, plan, status=unsent, limit=ROWS_AT_ONCE, after=after):

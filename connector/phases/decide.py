@@ -34,7 +34,7 @@ from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.values import same_value
 from connector.core.write_only import outside
-from connector.core.write_plan import REJECTED_WAIT, Lowering, plan_record, results
+from connector.core.write_plan import REJECTED_WAIT, Lowering, outlived, plan_record, results
 from connector.phases.definition import Definition
 from connector.phases.lease import acquired, in_turn
 from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review, wanted
@@ -273,6 +273,7 @@ def _decide_one(
     planned: list[PlannedWrite] = []
     pending: set[str] = set()
     kinds: set[tuple[str, str]] = set()
+    ended: list[tuple[Ref, str]] = []
     for record in candidate.records:
         mapping = definition.mappings.get(record.ref.crm)
         if mapping is None:
@@ -280,6 +281,7 @@ def _decide_one(
         write = plan_for(
             record, mapping, wanted, facts, schemas, criteria.min_change, as_of, candidate.fields
         )
+        ended += _outlived(record, mapping, wanted, facts, schemas, criteria.min_change)
         if record.ref.crm in crms:
             if _count(done.tallies[record.ref.crm], record, write, mapping) and write.fate == "planned":
                 kinds.add((record.ref.crm, write.kind))
@@ -305,6 +307,7 @@ def _decide_one(
         later=_tried_again(facts, as_of),
         pending=frozenset(pending),
         before=facts.state,
+        outlived=tuple(ended),
     )
 
 
@@ -353,6 +356,27 @@ def plan_for(
         holds={field: hold for (ref, field), hold in facts.holds.items() if ref == record.ref},
     )
     return replace(planned, kind=kind_of(planned.writes, order, values))
+
+
+def _outlived(
+    record: PersonRecord,
+    mapping: CrmMapping,
+    wanted: Mapping[str, JsonValue],
+    facts: Facts,
+    schemas: Schemas,
+    min_change: float,
+) -> list[tuple[Ref, str]]:
+    """The fields of a record that were undone and of which something else is wanted by now."""
+    holds = {field: hold for (ref, field), hold in facts.holds.items() if ref == record.ref}
+    if not holds:
+        return []
+    target = mapping.objects[record.ref.object]
+    order = stage_order(target, schemas.get(record.ref.crm, {}).get(record.ref.object))
+    values = target.stage.theirs() if target.stage else {}
+    ended = outlived(
+        record, target.write, wanted, holds, stage_order=order, stage_values=values, min_change=min_change
+    )
+    return [(record.ref, name) for name in ended]
 
 
 def why_no_target(info: FieldInfo | None) -> str:

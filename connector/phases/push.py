@@ -16,13 +16,14 @@ from connector.core.limits import too_many_rejected
 from connector.core.mapping import CrmMapping, wanted_fields
 from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, VendorRecord, Write
 from connector.core.normalize import normalize_person
+from connector.core.undo import UNDO, judge_undo
 from connector.core.write_plan import judge_again
 from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknown, RetryLater
 from connector.phases.decide import Schemas, lowering_of, stage_order
 from connector.phases.exact import exactly, explained
 from connector.phases.lease import Heartbeat, acquired
 from connector.phases.standstill import standstill
-from connector.ports import Adapter, BulkSink, Clock, Fields, Ledger, PlanRow
+from connector.ports import Adapter, BulkSink, Clock, Fields, Held, Ledger, PlanRow
 
 FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
 ROWS_A_COMMIT = 2_000  # receipts of very many rows; others want to write to the ledger too
@@ -80,7 +81,9 @@ async def push(
     """
     lease = await acquired(ledger, f"push:{adapter.crm}", holder, clock)
     hold = Heartbeat(ledger, clock, lease)
-    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, during_freeze)
+    info = await ledger.plan(plan)
+    undo = info is not None and info.kind == UNDO
+    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, during_freeze, undo)
     try:
         if await work.may_leave() and adapter.bulk is not None:
             await _upload(adapter.bulk, work)
@@ -113,6 +116,7 @@ class _Work:
     plan: int
     progress: Callable[[str, int], None]
     during_freeze: bool
+    undo: bool  # it takes a run back: its rows are always read again, and judged by their own rule
     pushed: Pushed = field(default_factory=Pushed)
     unanswered: int = 0  # batches in a row without an answer
 
@@ -128,6 +132,13 @@ class _Work:
                 self.ledger, self.terms.mapping, self.clock.now(), during_freeze=self.during_freeze
             )
         return not self.halted()
+
+    def stale(self, rows: Sequence[PlanRow]) -> list[PlanRow]:
+        """Those that are to be read again before they leave."""
+        if self.undo:
+            return [replace(row, read_at=None) for row in rows]
+        now = self.clock.now()
+        return [row for row in rows if self.terms.exact or row.read_at is None or now - row.read_at > FRESH]
 
     def count(self, receipts: Sequence[Receipt]) -> None:
         """Add what came of some rows."""
@@ -186,7 +197,7 @@ async def _one_batch(work: _Work, batch: Sequence[PlanRow]) -> None:
     """Read again where time has passed, judge again, mark, send, receive."""
     ledger, clock = work.ledger, work.clock
     await work.hold()
-    stale = _stale(batch, work)
+    stale = work.stale(batch)
     try:
         fresh = await _read(stale, work.adapter, work.terms)
     except ConnectorError as error:
@@ -232,7 +243,7 @@ async def _upload(bulk: BulkSink, work: _Work) -> None:
 async def _one_job(bulk: BulkSink, work: _Work, batch: Sequence[PlanRow]) -> None:
     """One object's rows as one job. Only what changed since it was read is looked at again."""
     ledger, clock, hold = work.ledger, work.clock, work.hold
-    stale = _stale(batch, work)
+    stale = work.stale(batch)
     never_read = [row for row in stale if row.read_at is None]
     fresh = await _read(never_read, work.adapter, work.terms)
     read_at = [row.read_at for row in stale if row.read_at is not None]
@@ -276,17 +287,20 @@ def _by_object(rows: Sequence[PlanRow]) -> list[list[PlanRow]]:
     return list(batches.values())
 
 
-def _stale(rows: Sequence[PlanRow], work: _Work) -> list[PlanRow]:
-    now = work.clock.now()
-    return [row for row in rows if work.terms.exact or row.read_at is None or now - row.read_at > FRESH]
-
-
 async def _read(rows: Sequence[PlanRow], adapter: Adapter, terms: Terms) -> dict[Ref, VendorRecord]:
     fresh: dict[Ref, VendorRecord] = {}
     for start in range(0, len(rows), adapter.limits.read_batch):
         part = rows[start : start + adapter.limits.read_batch]
-        fresh.update(await adapter.read([row.ref for row in part], terms.fields))
+        fresh.update(await adapter.read([row.ref for row in part], fields_with(terms.fields, part)))
     return fresh
+
+
+def fields_with(fields: Fields, rows: Sequence[PlanRow]) -> Fields:
+    """These fields, and those that the rows write: a mapping may have dropped one since."""
+    more: dict[str, set[str]] = {}
+    for row in rows:
+        more.setdefault(row.ref.object, set()).update(write.field for write in row.writes)
+    return {**fields, **{name: fields.get(name, frozenset()) | found for name, found in more.items()}}
 
 
 def _ended(
@@ -310,7 +324,6 @@ async def _judged(
     work: _Work,
 ) -> tuple[list[PlanRow], list[tuple[PlanRow, str]]]:
     """Rows that still hold after a fresh look, with fresh before-images, and those set aside with the reason."""
-    now, crm, terms = work.clock.now(), work.adapter.crm, work.terms
     written = await work.ledger.written([row.ref for row in stale])
     looked = {row.id for row in stale}
     ready: list[PlanRow] = []
@@ -319,27 +332,38 @@ async def _judged(
         if row.id not in looked:
             ready.append(row)
             continue
-        target = terms.mapping.objects[row.ref.object]
         record = fresh.get(row.ref)
-        person = normalize_person(record, terms.mapping) if record else None
-        verdict = (
-            exactly(row, person, target)
-            if terms.exact
-            else judge_again(
-                PlannedWrite(row.ref, row.writes, row.held_back, row.because),
-                person,
-                written={field: held for (ref, field), held in written.items() if ref == row.ref},
-                stage_order=stage_order(target, terms.schemas.get(crm, {}).get(row.ref.object)),
-                stage_values=target.stage.theirs() if target.stage else {},
-                min_change=terms.min_change,
-                lowering=lowering_of(target, terms.schemas.get(crm, {}).get(row.ref.object)),
-            )
-        )
+        held = {field: each for (ref, field), each in written.items() if ref == row.ref}
+        verdict = judge_undo(_planned(row), record) if work.undo else _again(row, record, held, work)
         if isinstance(verdict, PlannedWrite):
+            now = work.clock.now()
             ready.append(replace(row, writes=verdict.writes, held_back=verdict.held_back, read_at=now))
         else:
             aside.append((row, verdict if isinstance(verdict, Aside) else Aside(verdict)))
     return ready, await explained(aside, work.adapter)
+
+
+def _planned(row: PlanRow) -> PlannedWrite:
+    return PlannedWrite(row.ref, row.writes, row.held_back, row.because)
+
+
+def _again(
+    row: PlanRow, record: VendorRecord | None, written: Mapping[str, Held], work: _Work
+) -> PlannedWrite | Aside | str:
+    terms = work.terms
+    target, schema = terms.mapping.objects[row.ref.object], terms.schemas.get(row.ref.crm, {})
+    person = normalize_person(record, terms.mapping) if record else None
+    if terms.exact:
+        return exactly(row, person, target)
+    return judge_again(
+        _planned(row),
+        person,
+        written=written,
+        stage_order=stage_order(target, schema.get(row.ref.object)),
+        stage_values=target.stage.theirs() if target.stage else {},
+        min_change=terms.min_change,
+        lowering=lowering_of(target, schema.get(row.ref.object)),
+    )
 
 
 async def _send(

@@ -13,6 +13,7 @@ from connector.core.model import Outcome, Receipt, RecordState, VendorRecord, Wr
 from connector.core.values import is_blank, same_value
 from connector.errors import ConnectorError, LeaseBusy, RetryLater
 from connector.phases.lease import Heartbeat, acquired
+from connector.phases.push import fields_with
 from connector.ports import Adapter, Clock, Ledger, PlanRow
 
 
@@ -33,7 +34,7 @@ async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: C
         for start in range(0, len(rows), adapter.limits.read_batch):
             batch = rows[start : start + adapter.limits.read_batch]
             try:
-                fresh = await adapter.read([row.ref for row in batch], fields)
+                fresh = await adapter.read([row.ref for row in batch], fields_with(fields, batch))
             except ConnectorError as error:
                 raise _unsettled(
                     f"{len(rows)} earlier writes could not be read back: {error}", adapter

@@ -9,11 +9,13 @@ from typing import Protocol
 from connector.core.model import (
     Census,
     JsonValue,
+    PlannedWrite,
     Receipt,
     RecordState,
     Ref,
     Value,
 )
+from connector.core.undo import Writer
 from connector.ports.crm import Estimate, Range
 from connector.ports.memory import (
     Backfill,
@@ -210,8 +212,9 @@ class Ledger(Protocol):
         kind: str = "sync",
         undoes: int | None = None,
     ) -> int:
-        """A new open plan. An older open one is superseded: its unsent rows' people become due again. It carries the
-        version of the definition in force, and who asked for the run."""
+        """A new open plan. An older open one is superseded: its unsent rows' people become due again; one that is to
+        take a run back stays open beside any but another such. It carries the version of the definition in force,
+        and who asked for the run."""
         ...
 
     async def keep_decisions(
@@ -298,6 +301,27 @@ class Ledger(Protocol):
         """What these people are, as settled at their last decision."""
         ...
 
+    # undo
+    async def plans_of(self, run: int) -> list[PlanInfo]:
+        """The plans of a run, oldest first."""
+        ...
+
+    async def written_rows(
+        self, run: int, crm: str, limit: int, *, after: Ref | None = None
+    ) -> list[PlanRow]:
+        """What a run wrote to the next so many records of a CRM after this one, by record, oldest first."""
+        ...
+
+    async def writers(self, rows: Sequence[int]) -> Mapping[int, Writer]:
+        """Whose writes these plan rows are; those that are not kept any more are left out."""
+        ...
+
+    async def keep_undo(
+        self, plan: int, rows: Sequence[tuple[int, PlannedWrite]], lease: Lease, at: datetime
+    ) -> None:
+        """Add rows to a plan of kind `undo`: (person, what goes back or is left as it stands)."""
+        ...
+
     # the brake, and fields that are left alone
     async def brakes(self) -> Mapping[str, Brake]:
         """The CRMs to which nothing is pushed now."""
@@ -351,7 +375,10 @@ class Ledger(Protocol):
     async def receive(
         self, rows: Sequence[PlanRow], receipts: Sequence[Receipt], lease: Lease, at: datetime
     ) -> None:
-        """Receipts, last written values, refusals (due again after 24 h) and redirected records in one commit."""
+        """Receipts, last written values, refusals (due again after 24 h) and redirected records in one commit.
+
+        Of an undo: the fields are held, and the undone run's steps of people's stages are taken back with it.
+        """
         ...
 
     async def wait(self, plan: int, reason: str, lease: Lease, at: datetime) -> int:

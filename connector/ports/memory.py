@@ -343,6 +343,9 @@ class Decided:
     later: Mapping[Ref, datetime] = field(default_factory=dict)  # records to look at again, and when
     pending: frozenset[str] = frozenset()  # CRMs not asked in this run that this decision still concerns
     before: StageState | None = None  # what it went on from
+    outlived: tuple[
+        tuple[Ref, str], ...
+    ] = ()  # fields that were undone, of which something else is wanted by now
 
 
 PLAN_LIFE = timedelta(hours=24)

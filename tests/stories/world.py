@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connector import backfill, pipeline
+from connector import backfill, pipeline, undo
 from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.settings import variables_of
@@ -100,6 +100,33 @@ class World:
         schemas = await live_schemas(self.adapters, self.definition)
         terms = Terms(self.definition.mappings[crm], schemas, self.definition.criteria.min_change, exact=True)
         return await push(self.adapters[crm], terms, self.ledger, self.clock, plan=plan, holder="story")
+
+    async def undo(
+        self,
+        run: int,
+        *crms: str,
+        yes: bool = True,
+        plan_only: bool = False,
+        asked_by: str = "Ada",
+        holder: str = "story",
+    ) -> RunResult:
+        """`undo` of that run in the named CRMs (all when none is named)."""
+
+        async def approve(plan: PlanSummary) -> bool:
+            self.asked.append(plan)
+            return yes
+
+        return await undo.undo(
+            run,
+            {crm: adapter for crm, adapter in self.adapters.items() if not crms or crm in crms},
+            self.definition,
+            self.ledger,
+            self.clock,
+            holder=holder,
+            approve=approve,
+            asked_by=asked_by,
+            plan_only=plan_only,
+        )
 
     def later(self, **span: float) -> None:
         """Time goes by, for the CRMs and for the connector."""
