@@ -12,7 +12,7 @@ from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 from connector.phases.push import Terms, push
 from connector.phases.settle import settle
-from connector.pipeline import live_schemas
+from connector.pipeline import Watching, live_schemas
 from connector.ports import PlanInfo
 
 OUTCOMES = ("written", "rejected", "unknown", "set_aside", "waiting")
@@ -87,7 +87,9 @@ async def _end(
         await ledger.release(lease)
 
 
-async def apply_plan(parts: Wired, number: int, *, by: str) -> dict[str, Any]:
+async def apply_plan(
+    parts: Wired, number: int, *, by: str, during_freeze: bool = False, watching: Watching | None = None
+) -> dict[str, Any]:
     """Send exactly this plan, and tell what came of it: `plan`, `crm`, `by`, the outcomes in records, `error`.
 
     Raises FixConfig before anything is sent where the plan has ended, the definition is another by now, or somebody
@@ -104,10 +106,20 @@ async def apply_plan(parts: Wired, number: int, *, by: str) -> dict[str, Any]:
     await settle(adapter, mapping, ledger, clock, holder=parts.holder)
     schemas = await live_schemas({plan.crm: adapter}, parts.definition)
     terms = Terms(mapping, schemas, parts.definition.criteria.min_change, exact=True)
-    await ledger.note(f"plan:{number}", "apply plan", by, {}, clock.now())
-    pushed = await push(adapter, terms, ledger, clock, plan=number, holder=parts.holder)
+    detail = {"during_freeze": True} if during_freeze else {}
+    await ledger.note(f"plan:{number}", "apply plan", by, detail, clock.now())
+    pushed = await push(
+        adapter, terms, ledger, clock, plan=number, holder=parts.holder, during_freeze=during_freeze,
+        progress=(watching or Watching()).pushed,
+    )  # fmt: skip
     counts = {name: getattr(pushed, name) for name in OUTCOMES}
-    return {"plan": number, "crm": plan.crm, "by": by, **counts, "error": pushed.error}
+    return {
+        "plan": number,
+        "crm": plan.crm,
+        "by": by,
+        **counts,
+        "error": pushed.error or pushed.stopped or None,
+    }
 
 
 async def refuse_another_definition(plan: PlanInfo, ledger: SqlLedger, texts: Mapping[str, str]) -> None:

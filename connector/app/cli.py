@@ -344,14 +344,21 @@ def plan_approve(
 
 
 @plan_app.command("apply")
-def plan_apply(plan: PlanNumber, as_: As = None, json: Json = False) -> None:
+def plan_apply(
+    plan: PlanNumber,
+    as_: As = None,
+    during_freeze: Annotated[
+        bool, typer.Option("--during-freeze", help="Send it although a freeze of the mapping holds.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Send exactly this plan; every record is read again, and one that changed since is set aside.
 
     Example: connector plan apply 3
     """
     from connector.app.commands.plan import plan_apply as body
 
-    guarded(json, lambda: body(plan, given=as_, json=json))
+    guarded(json, lambda: body(plan, given=as_, during_freeze=during_freeze, json=json))
 
 
 @plan_app.command("discard")

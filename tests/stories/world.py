@@ -10,16 +10,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connector import backfill, pipeline, undo
+from connector.app.applying import apply_plan, approve
 from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.settings import variables_of
-from connector.app.wiring import plugins
+from connector.app.wiring import Wired, plugins
 from connector.ledger import SqlLedger, open_ledger
 from connector.phases.definition import Definition
 from connector.phases.gate import PlanSummary
 from connector.phases.push import Pushed, Terms, push
 from connector.pipeline import RunResult, live_schemas
-from connector.ports import Adapter, Backfill, PersonView, Range
+from connector.ports import Adapter, Backfill, PersonView, PlanInfo, Range
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandbox, RunningSandboxes, serve
@@ -56,7 +57,12 @@ class World:
         return self.running["salesforce"]
 
     async def sync(
-        self, *crms: str, plan_only: bool = False, yes: bool = True, holder: str = "story"
+        self,
+        *crms: str,
+        plan_only: bool = False,
+        yes: bool = True,
+        holder: str = "story",
+        asked_by: str = "",
     ) -> RunResult:
         """One run over the named CRMs (all when none is named)."""
 
@@ -71,6 +77,7 @@ class World:
             self.clock,
             holder=holder,
             approve=approve,
+            asked_by=asked_by,
             plan_only=plan_only,
             anew=yes,
         )
@@ -126,6 +133,27 @@ class World:
             approve=approve,
             asked_by=asked_by,
             plan_only=plan_only,
+        )
+
+    async def plan_apply(self, plan: int, *, by: str = "Ada", during_freeze: bool = False) -> dict[str, Any]:
+        """`plan apply`, with everything that it asks first."""
+        parts = Wired(self.adapters, self.definition, self.ledger, self.clock, "story")  # type: ignore[arg-type]
+        return await apply_plan(parts, plan, by=by, during_freeze=during_freeze)
+
+    async def plan_approve(self, plan: int, *, by: str = "Grace", note: str = "") -> PlanInfo:
+        """`plan approve`."""
+        info = await self.ledger.plan(plan)
+        approval = self.definition.mappings[info.crm].approval if info else ""
+        return await approve(
+            self.ledger, plan, by=by, note=note, holder="story", at=self.clock.now(), approval=approval
+        )
+
+    def remap(self, crm: str, **changes: Any) -> None:
+        """Change a mapping, as an admin would by editing the file."""
+        mapping = replace(self.definition.mappings[crm], **changes)
+        texts = {**self.definition.texts, f"{crm}.yaml": repr(changes)}
+        self.definition = replace(
+            self.definition, mappings={**self.definition.mappings, crm: mapping}, texts=texts
         )
 
     def later(self, **span: float) -> None:

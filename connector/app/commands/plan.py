@@ -17,6 +17,8 @@ from connector.app.asking import ask_ledger
 from connector.app.definition import load_definition
 from connector.app.log import configure
 from connector.app.output import out, print_json, to_json, when
+from connector.app.progress import watching
+from connector.app.requests import carried_out
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
@@ -352,7 +354,7 @@ def plan_approve(number: int, *, given: str | None, note: str, json: bool) -> in
     return exits.OK
 
 
-def plan_apply(number: int, *, given: str | None, json: bool) -> int:
+def plan_apply(number: int, *, given: str | None, during_freeze: bool, json: bool) -> int:
     """Send exactly this plan. Every record is read again first; a row that changed since is set aside."""
     settings = load_settings()
     configure(settings)
@@ -360,7 +362,14 @@ def plan_apply(number: int, *, given: str | None, json: bool) -> int:
 
     async def go() -> dict[str, Any]:
         async with wired(settings, [crm]) as parts:
-            return await apply_plan(parts, number, by=actor(given))
+            by = actor(given)
+
+            async def here() -> dict[str, Any]:
+                with watching(quiet=False) as told:
+                    return await apply_plan(parts, number, by=by, during_freeze=during_freeze, watching=told)
+
+            arguments = {"plan": number, "during_freeze": during_freeze}
+            return await carried_out(parts, "apply", arguments, asked_by=by, here=here)
 
     done = run(go())
     if json:

@@ -22,6 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
+from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.exits import OK
@@ -129,6 +130,16 @@ class Meters:
                 self.records.labels(crm, outcome).inc(getattr(counts, outcome))
 
 
+async def apply_for_somebody(
+    parts: Wired, arguments: Mapping[str, Any], asked_by: str, watching: Watching
+) -> dict[str, Any]:
+    """`plan apply`, as a command has left it."""
+    during_freeze = bool(arguments.get("during_freeze"))
+    return await apply_plan(
+        parts, int(arguments["plan"]), by=asked_by, during_freeze=during_freeze, watching=watching
+    )
+
+
 class Sidecar:
     """What one sidecar does, in turn: the syncs of the CRMs that it serves, as scheduled and as asked for; and beside
     them their backfills."""
@@ -140,7 +151,7 @@ class Sidecar:
         self.served = Served(parts)
         self._turn = asyncio.Lock()
         self._current = Current(parts)
-        works = {"sync": self._sync_for_somebody}
+        works = {"sync": self._sync_for_somebody, "apply": apply_for_somebody}
         self._requests = Requests(parts, self._current, works, self._turn)
         self._backfills = Backfills(parts, self._current)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
