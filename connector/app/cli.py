@@ -31,7 +31,11 @@ token_app = typer.Typer(help="Refresh tokens that the ledger keeps, sealed.", no
 config_app = typer.Typer(
     help="The definition from one pair of accounts to another, names instead of ids.", no_args_is_help=True
 )
+holds_app = typer.Typer(
+    help="Fields that are left alone: undone, or changed back again and again.", no_args_is_help=True
+)
 app.add_typer(plan_app, name="plan")
+app.add_typer(holds_app, name="holds")
 app.add_typer(runs_app, name="runs")
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(mapping_app, name="mapping")
@@ -370,6 +374,67 @@ def plan_discard(plan: PlanNumber, as_: As = None, json: Json = False) -> None:
     from connector.app.commands.plan import plan_discard as body
 
     guarded(json, lambda: body(plan, given=as_, json=json))
+
+
+@app.command()
+def undo(
+    run: RunNumber,
+    crm: Annotated[
+        str | None, typer.Option("--crm", help="Only in this CRM; else in all that the run wrote to.")
+    ] = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Look and plan, send nothing; the plan waits.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Send it without a question.")] = False,
+    as_: As = None,
+    why: Annotated[str, typer.Option("--why", help="What you want to be remembered with it.")] = "",
+    json: Json = False,
+) -> None:
+    """Take back what a run wrote, where it still stands and is ours; says what stays and why.
+
+    Example: connector undo 12 --plan-only --why "wrong segment"
+    """
+    from connector.app.commands.undo import undo as body
+
+    guarded(json, lambda: body(run, crm=crm, plan_only=plan_only, yes=yes, given=as_, why=why, json=json))
+
+
+@holds_app.command("list")
+def holds_list(
+    kind: Annotated[str | None, typer.Option("--kind", help="Only undone or tugged.")] = None,
+    record: Annotated[
+        str | None, typer.Option("--record", help="Only of this record, as crm:object:id.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fields of records that are left alone, and why.
+
+    Example: connector holds list --kind undone
+    """
+    from connector.app.commands.holds import holds_list as body
+
+    guarded(json, lambda: body(kind=kind, record=record, json=json))
+
+
+@holds_app.command("release")
+def holds_release(
+    run: Annotated[
+        int | None, typer.Option("--run", help="All that the undo of this run holds back.")
+    ] = None,
+    record: Annotated[str | None, typer.Option("--record", help="Of this record, as crm:object:id.")] = None,
+    field: Annotated[
+        str | None, typer.Option("--field", help="With --record: only this field of the CRM.")
+    ] = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Leave them alone no longer: the next run writes what is wanted.
+
+    Example: connector holds release --record hubspot:contact:151 --field mql_score
+    """
+    from connector.app.commands.holds import holds_release as body
+
+    guarded(json, lambda: body(run=run, record=record, field=field, given=as_, json=json))
 
 
 @runs_app.command("list")

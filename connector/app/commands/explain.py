@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from connector.app.asking import ask_ledger
+from connector.app.commands.holds import hold_document
 from connector.app.definition import CRITERIA
 from connector.app.exits import OK
 from connector.app.files import load_criteria
@@ -14,13 +16,13 @@ from connector.app.settings import load_settings
 from connector.core.criteria import Criteria, RuleKind
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
-from connector.ports import PersonView, StoryLine
+from connector.ports import Hold, PersonView, StoryLine
 
 
 def explain(who: str, *, json: bool) -> int:
     """Print one person's qualification. FixConfig (exit 2) when nobody or several match."""
 
-    async def question(ledger: SqlLedger) -> tuple[PersonView, list[StoryLine]]:
+    async def question(ledger: SqlLedger) -> tuple[PersonView, list[StoryLine], list[Hold]]:
         found = await ledger.find(who)
         if not found:
             raise FixConfig(
@@ -33,11 +35,11 @@ def explain(who: str, *, json: bool) -> int:
         person = await ledger.person(found[0])
         if person is None:
             raise FixConfig("This person has not been decided yet.", next_step="Run `connector sync` first.")
-        return person, await ledger.story(found[0])
+        return person, await ledger.story(found[0]), await ledger.holds(person.refs)
 
-    person, story = ask_ledger(question)
+    person, story, holds = ask_ledger(question)
     if json:
-        print_json(document(person, story))
+        print_json(document(person, story, holds))
         return OK
     state, score = person.state, person.score
     out.print(f"Person {person.id}: {', '.join(str(ref) for ref in person.refs)}")
@@ -53,6 +55,9 @@ def explain(who: str, *, json: bool) -> int:
     for line in reasons(person, _criteria()):
         out.print(f"    {line}")
     out.print(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}")
+    for hold in holds:
+        if hold.holds:
+            out.print(f"  left alone: {hold.field} of {hold.ref} ({hold.why})", markup=False)
     for entry in story:
         out.print(f"  {when(entry.at)}  {entry.kind:<12} {entry.text}")
     return OK
@@ -83,7 +88,7 @@ def _criteria() -> Criteria | None:
         return None
 
 
-def document(person: PersonView, story: list[StoryLine]) -> dict[str, Any]:
+def document(person: PersonView, story: list[StoryLine], holds: Sequence[Hold] = ()) -> dict[str, Any]:
     """The same as JSON."""
     return {
         "person": person.id,
@@ -104,5 +109,6 @@ def document(person: PersonView, story: list[StoryLine]) -> dict[str, Any]:
         "fields": dict(person.fields),
         "decided_at": person.decided_at,
         "criteria_version": person.criteria_version,
+        "holds": [hold_document(hold) for hold in holds if hold.holds],
         "story": [asdict(line) for line in story],
     }

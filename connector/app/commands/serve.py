@@ -25,9 +25,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
+from connector.app.commands.undo import undo_here
 from connector.app.exits import OK
 from connector.app.log import configure
-from connector.app.serving import Current, Requests, Served
+from connector.app.serving import Current, Requests, Served, Work
 from connector.app.settings import load_settings
 from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired, wired
@@ -151,7 +152,11 @@ class Sidecar:
         self.served = Served(parts)
         self._turn = asyncio.Lock()
         self._current = Current(parts)
-        works = {"sync": self._sync_for_somebody, "apply": apply_for_somebody}
+        works: dict[str, Work] = {
+            "sync": self._sync_for_somebody,
+            "apply": apply_for_somebody,
+            "undo": undo_here,
+        }
         self._requests = Requests(parts, self._current, works, self._turn)
         self._backfills = Backfills(parts, self._current)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
