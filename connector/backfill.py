@@ -260,7 +260,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         holder=attempt.holder,
         version=attempt.version,
         schemas=schemas,
-        may_leave=not attempt.gathered.failed,
+        may_leave=attempt.gathered.whole,
         progress=attempt.watching.decided,
         turn=Turn(
             attempt.backfill.id, EVERYBODY if attempt.why_not else attempt.people_a_plan, done, attempt.alive
@@ -356,8 +356,7 @@ async def _sum_up(attempt: _Attempt, stop: Stop | None) -> None:
     counts.quarantined = len(gathered.quarantined)
     counts.read = len(seen) + undecided + only_read + counts.quarantined
     counts.fetched = gathered.fetched
-    for stream, why in gathered.failed.items():
-        counts.error = joined(counts.error, f"{stream}: {why}")
+    counts.error = joined(counts.error, *gathered.errors)
     if stop is not None and not gathered.failed:
         counts.error = joined(counts.error, stop.reason)
     if attempt.crm in done.tallies:

@@ -153,7 +153,7 @@ async def sync(
             holder=holder,
             version=version,
             schemas=schemas,
-            may_leave=not unreachable and not any(found.failed for found in gathered.values()),
+            may_leave=not unreachable and all(found.whole for found in gathered.values()),
             progress=watching.decided,
             anew=anew,
         )
@@ -299,8 +299,7 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
         counts.promoted, counts.demoted = tally.promoted, tally.demoted
         counts.unchanged = tally.unchanged + only_fetched
         counts.read = len(tally.seen) + only_fetched + counts.quarantined
-        for stream, why in found.failed.items():
-            counts.error = joined(counts.error, f"{stream}: {why}")
+        counts.error = joined(counts.error, *found.errors)
 
 
 async def _push_all(

@@ -19,6 +19,7 @@ from adapters.hubspot import push as pushing
 from adapters.hubspot.api import Api, Paths
 from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
+from adapters.hubspot.cursors import cursor_time
 from adapters.hubspot.lower import BACKWARD, CLEAR_FIRST
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
@@ -162,6 +163,14 @@ class HubSpot:
             )
         finally:
             self._under_way -= 1
+
+    def read_up_to(self, cursor: Mapping[str, JsonValue]) -> datetime | None:
+        """See connector.ports. A list that is being read has no watermark yet."""
+        return cursor_time(cursor, "until") if "until" in cursor else None
+
+    def under_way(self, cursor: Mapping[str, JsonValue]) -> bool:
+        """See connector.ports."""
+        return cursor.get("kind") != "window" or "hi" in cursor
 
     async def estimate(self, stream: str, within: Range) -> Estimate:
         """See `adapters.hubspot.backfill`."""

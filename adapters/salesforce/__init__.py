@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from adapters.salesforce import auth, soql
@@ -15,6 +15,7 @@ from adapters.salesforce.bulk_sink import JobSink
 from adapters.salesforce.byid import gone, read
 from adapters.salesforce.catalog import catalog
 from adapters.salesforce.changes import last_changes
+from adapters.salesforce.cursors import Changes, read_cursor
 from adapters.salesforce.errors import FieldRefused, ObjectRefused, classify
 from adapters.salesforce.inspect import inspect
 from adapters.salesforce.payload import CRM, field_info
@@ -170,6 +171,16 @@ class Salesforce:
     def calls(self) -> int:
         """HTTP requests sent so far, logins not."""
         return self._http.calls
+
+    def read_up_to(self, cursor: Mapping[str, JsonValue]) -> datetime | None:
+        """See connector.ports."""
+        place = read_cursor(cursor)
+        return place.until if isinstance(place, Changes) else None
+
+    def under_way(self, cursor: Mapping[str, JsonValue]) -> bool:
+        """See connector.ports."""
+        place = read_cursor(cursor)
+        return not isinstance(place, Changes) or place.stamp is not None
 
     async def estimate(self, stream: str, within: Range) -> Estimate:
         """See backfill.estimate."""

@@ -259,6 +259,18 @@ class SqlLedger:
         """Ids known in the census's state and range that it did not meet."""
         return await self._db.read(store_census.absent, crm, stream, census)
 
+    async def standing(self, crm: str, object: str, within: Range) -> int:
+        """How many records of an object are not deleted and were last changed in this range."""
+        return await self._db.read(store_census.standing, crm, object, within)
+
+    async def newest(self, crm: str, object: str) -> datetime | None:
+        """The latest change of any record of an object, as far as it was told."""
+        return await self._db.read(store_census.newest, crm, object)
+
+    async def stamps(self, refs: Sequence[Ref]) -> Mapping[Ref, datetime]:
+        """When these records were last changed, as their CRM last told."""
+        return await self._db.read(store_census.stamps, refs)
+
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
         """Rows, watermark and due marks in one commit. Only news makes people due."""
         return await self._db.write(store_gather.keep, page, lease, run, at)

@@ -1,11 +1,17 @@
-"""Gather: what is known and was not met in a census. Only asks; nothing is taken for dead here."""
+"""Gather: what is known, held against what a CRM shows or counts. Only asks; nothing is taken for dead here."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
-from connector.core.model import Census
-from connector.ledger.tables import ENGAGEMENT, RECORD
+from connector.core.model import Census, RecordState, Ref
+from connector.ledger import codec
+from connector.ledger.hot import where_in
+from connector.ledger.tables import ENGAGEMENT, QUARANTINE, RECORD
+from connector.ports import Range
 
 
 def absent(db: Connection, crm: str, stream: str, census: Census) -> list[str]:
@@ -44,3 +50,43 @@ def _between(column: Column[str], prefix: str, census: Census) -> list[ColumnEle
         here = len(prefix + high)
         conditions.append(or_(length < here, and_(length == here, column <= prefix + high)))
     return conditions
+
+
+def standing(db: Connection, crm: str, object_: str, within: Range) -> int:
+    """See `connector.ports.Ledger.standing`. Walks all records of the object."""
+    query = (
+        select(func.count())
+        .select_from(RECORD)
+        .where(*_of(crm, object_))
+        .where(RECORD.c.state.in_([RecordState.LIVE.value, RecordState.CONVERTED.value]))
+    )
+    if within.since is not None:
+        query = query.where(RECORD.c.changed_at >= within.since)
+    if within.until is not None:
+        query = query.where(RECORD.c.changed_at < within.until)
+    aside = select(func.count()).where(QUARANTINE.c.crm == crm, QUARANTINE.c.object == object_)
+    return int(db.execute(query).scalar_one()) + int(db.execute(aside).scalar_one())
+
+
+def newest(db: Connection, crm: str, object_: str) -> datetime | None:
+    """See `connector.ports.Ledger.newest`. Walks all records of the object."""
+    found: datetime | None = db.execute(
+        select(func.max(RECORD.c.changed_at)).where(*_of(crm, object_))
+    ).scalar()
+    return found
+
+
+def _of(crm: str, object_: str) -> list[ColumnElement[bool]]:
+    prefix = f"{crm}:{object_}"
+    return [RECORD.c.ref >= f"{prefix}:", RECORD.c.ref < f"{prefix};"]  # `;` comes right after `:`
+
+
+def stamps(db: Connection, refs: Sequence[Ref]) -> dict[Ref, datetime]:
+    """See `connector.ports.Ledger.stamps`."""
+    known = where_in(db, select(RECORD.c.ref, RECORD.c.changed_at), RECORD.c.ref, map(str, refs))
+    found = {codec.parse_ref(row.ref): row.changed_at for row in known}
+    columns = (QUARANTINE.c.crm, QUARANTINE.c.object, QUARANTINE.c.record, QUARANTINE.c.met_at)
+    for row in where_in(db, select(*columns), QUARANTINE.c.record, {ref.id for ref in refs}):
+        ref = Ref(row.crm, row.object, row.record)
+        found[ref] = max(row.met_at, found.get(ref, row.met_at))
+    return {ref: found[ref] for ref in refs if ref in found}

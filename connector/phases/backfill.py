@@ -6,10 +6,13 @@ page that was kept. It is optional work: it ends where the day's allowance for s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connector.core.mapping import CrmMapping
+from connector.core.model import JsonValue, Page
 from connector.errors import ConnectorError, LeaseBusy, RetryLater, StopRun
+from connector.phases.conserve import YOUNG, conserve
 from connector.phases.gather import Gathered, Intake, Progress, ended
 from connector.phases.lease import Heartbeat, in_turn
 from connector.ports import (
@@ -19,7 +22,9 @@ from connector.ports import (
     BackfillStream,
     Clock,
     Fetched,
+    Lease,
     Ledger,
+    Range,
     Stream,
     wanted,
 )
@@ -99,12 +104,24 @@ async def _read_stream(
                         break
                 else:
                     _refuse_nothing(place, intake.gathered.fetched[stream.name].rows)
+                    lease = await _conserved(intake, stream, backfill, cursor, lease)
                     await ledger.end_stream(backfill.id, stream.name, lease, clock.now())
                     return None
         except LeaseBusy:
             await alive()  # a page took longer than a lease lives and another began: nothing of it was kept
         finally:
             await ledger.release(lease)
+
+
+async def _conserved(
+    intake: Intake, stream: Stream, backfill: Backfill, cursor: Mapping[str, JsonValue] | None, lease: Lease
+) -> Lease:
+    """A range of people, held against the vendor's count: as far as it lay behind when it was asked for."""
+    asked, end = backfill.within, backfill.created_at - YOUNG
+    within = Range(asked.since, min(asked.until, end) if asked.until else end)
+    if stream.kind != "person" or (within.since is not None and within.since >= end):
+        return lease
+    return await conserve(intake, stream, within, Page(stream.name, cursor or {}, first_load=True), lease)
 
 
 def _wished(wish: str) -> Stop | None:

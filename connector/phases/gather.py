@@ -32,6 +32,7 @@ from connector.core.normalize import (
 from connector.core.refs import RefSet
 from connector.errors import ConnectorError, LeaseBusy, RetryLater, SkipRecord
 from connector.phases.census import followed_up
+from connector.phases.conserve import YOUNG, Claim, conserve
 from connector.phases.lease import acquired, extended
 from connector.ports import Clock, CrmSource, Fetched, Fields, Kept, Lease, Ledger, NormalizedPage, Stream
 
@@ -47,7 +48,21 @@ class Gathered:
     )  # person records that could not be processed
     touched: RefSet = field(default_factory=RefSet)  # person records that became due by what a backfill read
     failed: dict[str, str] = field(default_factory=dict)  # stream -> what went wrong
+    gaps: dict[str, str] = field(
+        default_factory=dict
+    )  # stream -> whom it had not brought, by the vendor's count
+    claims: dict[str, Claim] = field(default_factory=dict)  # streams of people -> what was read of them
     first_load: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything came: only then may its absence mean something."""
+        return not self.failed and not self.gaps
+
+    @property
+    def errors(self) -> list[str]:
+        """What is to be told, each by its stream."""
+        return [f"{stream}: {why}" for told in (self.failed, self.gaps) for stream, why in told.items()]
 
 
 TOP_BAND = (5,)
@@ -87,6 +102,8 @@ class Intake:
         )
         normalized = replace(normalized, vanished=vanished, backfill=self.backfill)
         kept = await self.ledger.keep(normalized, lease, self.run, at)
+        if stream.name in self.gathered.claims:
+            self.gathered.claims[stream.name].note(page)
         counts = self.gathered.fetched.setdefault(stream.name, Fetched())
         counts.note = page.note or counts.note
         counts.rows += page.fetched + len(vanished)
@@ -122,11 +139,16 @@ async def gather(
             gathered.fetched.setdefault(stream.name, Fetched())
             try:
                 since = await ledger.cursor(crm, stream.name)
-                if stream.kind == "person" and (since is None or since.get("kind") == "list"):
-                    gathered.first_load = True
+                if stream.kind == "person":
+                    gathered.claims[stream.name] = _claim(source, since, clock)
+                    gathered.first_load |= gathered.claims[stream.name].since is None
+                end = Page(stream.name, since or {})
                 async with ended(await _pages(intake, stream, since)) as pages:
                     async for page in pages:
                         lease, _ = await intake.keep(page, stream, lease)
+                        end = Page(stream.name, page.cursor, first_load=page.first_load)
+                if stream.kind == "person":
+                    lease = await _conserved(intake, stream, end, lease)
             except LeaseBusy:
                 raise
             except ConnectorError as error:
@@ -140,6 +162,21 @@ async def gather(
     finally:
         await ledger.release(lease)
     return gathered
+
+
+def _claim(source: CrmSource, since: Mapping[str, JsonValue] | None, clock: Clock) -> Claim:
+    """What a stream of people begins with; part of a first load is no watermark yet."""
+    watermark = source.read_up_to(since) if since is not None else None
+    resumed = since is not None and source.under_way(since)
+    return Claim(watermark, clock.now() - YOUNG, resumed=resumed)
+
+
+async def _conserved(intake: Intake, stream: Stream, end: Page, lease: Lease) -> Lease:
+    """What the stream has read since its last watermark, held against the vendor's count of it."""
+    until = intake.source.read_up_to(end.cursor) if end.cursor else None
+    crm, object_ = intake.source.crm, stream.objects[0]
+    within = await intake.gathered.claims[stream.name].asks(until, lambda: intake.ledger.newest(crm, object_))
+    return lease if within is None else await conserve(intake, stream, within, end, lease)
 
 
 async def _pages(

@@ -221,6 +221,15 @@ class CrmSource(Protocol):
         """The live fields of a vendor object, by name."""
         ...
 
+    def read_up_to(self, cursor: Mapping[str, JsonValue]) -> datetime | None:
+        """The watermark in a cursor of `pull`, of a stream of people: every record that was last changed before it has
+        been told. None during a first load. Raises StopRun for a cursor it cannot read."""
+        ...
+
+    def under_way(self, cursor: Mapping[str, JsonValue]) -> bool:
+        """Whether a cursor of `pull` stands in the middle of a read, so that the next one tells only the rest."""
+        ...
+
     async def estimate(self, stream: str, within: Range) -> Estimate:
         """What `backfill` of this range would take, asked with a call or two. Raises RetryLater, FixConfig."""
         ...

@@ -170,6 +170,20 @@ class Ledger(Protocol):
         """Ids (keys, of engagement) known in the census's state and range that it did not meet, in order."""
         ...
 
+    async def standing(self, crm: str, object: str, within: Range) -> int:
+        """How many records of an object are not deleted (nor merged away) and were last changed in this range; those
+        in quarantine count too, whatever the range."""
+        ...
+
+    async def newest(self, crm: str, object: str) -> datetime | None:
+        """The latest change of any record of an object, as far as it was told; None where there is none."""
+        ...
+
+    async def stamps(self, refs: Sequence[Ref]) -> Mapping[Ref, datetime]:
+        """When these records were last changed, as their CRM last told; unknown ones are left out. One in quarantine
+        was changed when it was last met."""
+        ...
+
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
         """Rows, watermark and due marks in one commit. Only news makes people due (core/echo.py).
 

@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 from threading import Lock
 from typing import Any
 
+import orjson
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -19,7 +21,8 @@ class Fault:
     What: `status` with `headers` and `json` or `text` answers in the vendor's place. `delay` waits that many
     seconds first. `drop` closes the connection unhandled; `drop_after` handles the request and closes without
     an answer. `empty` answers 200 with an empty `page` or an empty `body` (True: page), unhandled. `half`
-    cuts the answer's body in half.
+    cuts the answer's body in half. `lose` leaves that many rows out of a page, the first ones, and says nothing: its
+    total is lower by as many.
     """
 
     method: str = "*"
@@ -36,6 +39,7 @@ class Fault:
     drop_after: bool = False
     empty: bool | str = False
     half: bool = False
+    lose: int = 0
 
 
 _NAMES = frozenset(item.name for item in fields(Fault))
@@ -70,6 +74,12 @@ class Faults:
             self._next += 1
             self._armed.append(armed)
         return armed.id
+
+    def give_back(self, fault_id: int) -> None:
+        """This one found nothing to spoil: it was not used."""
+        with self._lock:
+            for armed in self._armed:
+                armed.hits -= armed.id == fault_id
 
     def clear(self) -> None:
         """Disarm all."""
@@ -107,6 +117,22 @@ class Faults:
                 }
                 for armed in self._armed
             ]
+
+
+ROWS = ("results", "records")
+TOTALS = ("total", "totalSize")
+
+
+def without_rows(body: bytes, lost: int) -> bytes | None:
+    """A page as it is told where its first rows were lost on the way, whatever the vendor calls them; None where it has
+    no rows."""
+    page = orjson.loads(body)
+    name = next((each for each in ROWS if isinstance(page, dict) and page.get(each)), None)
+    if name is None:
+        return None
+    gone = min(lost, len(page[name]))
+    page[name] = page[name][gone:]
+    return orjson.dumps(page | {total: page[total] - gone for total in TOTALS if total in page})
 
 
 def _matches(fault: Fault, method: str, path: str, query: str, body: bytes) -> bool:

@@ -32,7 +32,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.control import PREFIX, SandboxStore, control_routes
-from connector.sandbox.faults import Fault, Faults
+from connector.sandbox.faults import Fault, Faults, without_rows
 from connector.sandbox.log import Call, SandboxLog
 
 GZIP_FROM = 1_000  # bytes; below that it costs more than it saves
@@ -332,6 +332,11 @@ class _Edge:
         if answer is None:
             await _hang_up(scope, receive, send)
             return
+        if fault and fault_id and fault.lose:
+            fewer = without_rows(answer.body, fault.lose) if answer.status == 200 else None
+            if fewer is None:
+                self._faults.give_back(fault_id)
+            answer.body = answer.body if fewer is None else fewer
         if fault and fault.half:
             answer.body = answer.body[: len(answer.body) // 2]
         await self._send(answer, scope, send, request_id)
