@@ -19,6 +19,7 @@ from connector.core.model import Ref
 from connector.ports import Fields, LastChange
 
 OWNERS_PAGE = 100
+BY_HAND = ("CRM_UI", "MOBILE")
 _OTHERS = {
     "SALESFORCE": "HubSpot's Salesforce integration",
     "CALCULATED": "a calculation of HubSpot's",
@@ -58,25 +59,28 @@ def who(entry: Mapping[str, Any], people: Mapping[str, str]) -> str:
     kind = str(entry.get("sourceType") or "").upper()
     id_ = str(entry.get("sourceId") or "")
     label = str(entry.get("sourceLabel") or "")
-    user = _user(entry)
     if kind in ("AUTOMATION_PLATFORM", "WORKFLOWS"):
-        told = f'workflow "{label}"' if label else "a workflow"
-        workflow, enrolment = _numbered(id_, "workflowId", "flowId"), _numbered(id_, "enrollmentId")
-        if not workflow and id_.isdigit():
-            workflow = id_
-        if workflow:
-            return f"workflow {workflow}" + (f' ("{label}")' if label else "")
-        return told + (f" (enrolment {enrolment})" if enrolment else "")
-    if user:
-        return f"user {user}" + (f" ({people[user]})" if people.get(user) else "")
+        return _workflow(id_, label)
     if kind == "INTEGRATION":
         return f'integration "{label}"' if label else f"integration {id_}".strip()
     if kind == "API":
-        return f"API of integration {label or id_}".strip() if label or id_ else "API"
+        return f"API of integration {label or id_}" if label or id_ else "API"
     if kind in _OTHERS:
         return _OTHERS[kind]
     words = kind.replace("_", " ").lower()
+    if user := _user(entry):
+        person = f"user {user}" + (f" ({people[user]})" if people.get(user) else "")
+        return person if not kind or kind.startswith(BY_HAND) else f"{words} by {person}"
     return f'{words} "{label}"' if label and words else words or label
+
+
+def _workflow(id_: str, label: str) -> str:
+    workflow = id_ if id_.isdigit() else _numbered(id_, "workflowId", "flowId")
+    if workflow:
+        return f"workflow {workflow}" + (f' ("{label}")' if label else "")
+    enrolment = _numbered(id_, "enrollmentId")
+    told = f'workflow "{label}"' if label else "a workflow"
+    return told + (f" (enrolment {enrolment})" if enrolment else "")
 
 
 def _user(entry: Mapping[str, Any]) -> str:

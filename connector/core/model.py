@@ -369,8 +369,9 @@ class Outcome(StrEnum):
 class Write:
     """One record's write as the adapter gets it. `values` are as in FieldWrite, in the vendor's field names.
 
-    `lowered`: fields of `values` that must be cleared before they can be set, with the value to be lowered. The adapter
-    leaves them alone where they hold something else by now, and puts this value back where the new one is refused.
+    `lowered`: fields of `values` that must be cleared before they can be set, with the value to be lowered; where None
+    is to stand there, they are cleared alone. The adapter leaves them alone where they hold something else by now, and
+    puts this value back where the new one is refused.
     `stood`: the stage's field with what stood there when this was decided, for a CRM where a write can depend on it.
     """
 

@@ -56,6 +56,28 @@ async def test_a_property_of_any_kind_is_set_and_made_blank_again_and_read_back_
         assert change.value is None
 
 
+@pytest.mark.parametrize("kind", ["number", "text", "enum", "datetime"])
+async def test_what_was_read_before_a_write_can_be_written_back_as_it_was_read(kind):
+    name, value, _ = KINDS[kind]
+    other = {
+        "mql_score": 99,
+        "mql_reason": "other",
+        "mql_grade": "D4",
+        "mql_since": "2026-01-01T00:00:00.123Z",
+    }[name]
+    async with engaged(people=20) as made:
+        [(id_, _)] = made.people()
+        ref, fields = Ref("hubspot", "contact", id_), {"contact": frozenset({name})}
+        await made.adapter.push([Write(1, ref, {name: value})])
+        before = (await made.adapter.read([ref], fields))[ref].values[name]
+        await made.adapter.push([Write(2, ref, {name: other})])
+
+        [receipt] = await made.adapter.push([Write(3, ref, {name: before})])
+
+        assert receipt.outcome is Outcome.WRITTEN
+        assert (await made.adapter.read([ref], fields))[ref].values[name] == before
+
+
 @pytest.mark.parametrize("backward", ["ignore", "error", "apply"])
 @pytest.mark.parametrize("switch", ["clear_first", "accepted"])
 async def test_a_stage_that_was_blank_is_cleared_and_read_back_and_stays_so(backward, switch):

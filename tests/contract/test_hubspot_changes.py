@@ -148,9 +148,24 @@ async def test_a_history_keeps_twenty_versions_each_with_its_source():
         ({"sourceType": "MERGE_OBJECTS"}, "a merge"),
         ({"sourceType": "SOME_NEW_THING", "sourceLabel": "Robo"}, 'some new thing "Robo"'),
         ({"sourceType": "CRM_UI"}, "crm ui"),
+        ({"sourceType": "CRM_UI_BULK_ACTION", "updatedByUserId": 7}, "user 7"),
+        ({"sourceType": "IMPORT", "sourceId": "1", "updatedByUserId": "7"}, "import by user 7"),
+        ({"sourceType": "INTEGRATION", "sourceId": "5", "updatedByUserId": 7}, "integration 5"),
         ({}, ""),
         ({"sourceType": None, "sourceId": None, "updatedByUserId": True}, ""),
     ],
 )
 def test_sources_of_every_shape_become_words_and_none_fails(entry, told):
     assert who(entry, {}) == told
+
+
+async def test_companies_have_changes_too_and_an_object_without_asked_fields_none():
+    async with engaged(people=60) as made:
+        company = made.sandbox.create("company", {"name": "Acme", "domain": "acme.example"})
+        ref = Ref("hubspot", "company", company)
+
+        found = await made.adapter.last_changes([ref, contact("1")], {"company": frozenset({"domain"})})
+
+        assert [(place, change.value, change.by) for place, change in found.items()] == [
+            ((ref, "domain"), "acme.example", "user 9 (Robin Seller)")
+        ]
