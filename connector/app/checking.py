@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from connector.app.definition import CRITERIA, Files, read_files, refuse_red
 from connector.app.files import load_document
@@ -24,6 +25,7 @@ from connector.app.wiring import (
     token_store,
     unconnected,
 )
+from connector.core.limits import next_freeze
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
 from connector.errors import ConnectorError, FixConfig, Problem
@@ -31,6 +33,7 @@ from connector.insight.automations import findings_of, written_fields
 from connector.insight.portable import unresolved
 from connector.insight.schema import hold_against, unfilled
 from connector.ledger import SqlLedger, open_ledger
+from connector.phases.standstill import told
 from connector.ports import Account, Adapter, Allowance, FieldInfo, Finding, Plugin, ProbeAnswer, TokenStore
 
 LEVELS = ("problem", "warning", "note")
@@ -104,6 +107,13 @@ async def examine(
         report.common += _judged(files)
     needed = thorough or settings.secret_key is not None
     async with _opened(settings, report.common, needed) as ledger:
+        if thorough and ledger is not None:
+            report.common += [
+                Finding("warning", crm, f"{told(brake)}", "Nothing is written to it until then.")
+                for crm, brake in (await ledger.brakes()).items()
+            ]
+        if thorough:
+            report.common += _freezes(files, settings)
         if thorough and ledger is not None and not files.problems:
             report.common += await _in_force(ledger, files.texts, settings)
         tokens = token_store(settings, ledger, SystemClock()) if ledger is not None else None
@@ -162,6 +172,20 @@ def _judged(files: Files) -> list[Finding]:
         refuse_red(files.criteria)
     except FixConfig as error:
         found += as_findings(error, CRITERIA)
+    return found
+
+
+def _freezes(files: Files, settings: Settings) -> list[Finding]:
+    """The freeze of each mapping that holds or comes next."""
+    today = SystemClock().now().astimezone(ZoneInfo(settings.timezone)).date()
+    found = []
+    for crm, mapping in files.mappings.items():
+        freeze = next_freeze(mapping.freeze, today)
+        if freeze is not None:
+            now = freeze.since <= today
+            said = "holds" if now else "comes next"
+            after = "Plans wait until it is over, or for `connector plan apply --during-freeze`."
+            found.append(Finding("warning" if now else "note", crm, f"the freeze {freeze} {said}", after))
     return found
 
 

@@ -694,6 +694,37 @@ def db_upgrade(json: Json = False) -> None:
 
 
 @app.command()
+def stop(
+    crms: Crms = None,
+    why: Annotated[str, typer.Option("--why", help="Told to everybody whose plan waits.")] = "",
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """The brake: no push after the batch in hand, until `connector start`. Reading and deciding go on.
+
+    Example: connector stop salesforce --why "sales works through last night's leads"
+    """
+    from connector.app.commands.brake import stop as body
+
+    guarded(json, lambda: body(crms or [], why=why, who=as_, json=json))
+
+
+@app.command()
+def start(
+    crms: Crms = None,
+    as_: As = None,
+    json: Json = False,
+) -> None:
+    """Take the brake off. What waited is planned anew by the next run, or applied by hand.
+
+    Example: connector start salesforce
+    """
+    from connector.app.commands.brake import start as body
+
+    guarded(json, lambda: body(crms or [], who=as_, json=json))
+
+
+@app.command()
 def serve() -> None:
     """The sidecar: scheduled syncs, health and metrics on one port.
 

@@ -7,10 +7,11 @@ the record leaves blank is the person's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from connector.core.conditions import Condition, holds
 from connector.core.mapping import CrmMapping, ObjectMapping
-from connector.core.model import Value
+from connector.core.model import HeldBack, PersonRecord, PlannedWrite, Value
 
 WHY = "outside `write_only`"
 
@@ -38,3 +39,24 @@ def is_partial(mapping: CrmMapping) -> bool:
         target.write_only is not None or any(line.write_only is not None for line in target.write)
         for target in mapping.objects.values()
     )
+
+
+def keep_inside(
+    planned: PlannedWrite,
+    fresh: PersonRecord,
+    target: ObjectMapping,
+    person: Mapping[str, Value],
+    *,
+    whole: bool = False,
+) -> PlannedWrite | str:
+    """A write that is about to leave, asked again on the record as it was read just now: what lies outside by now is
+    held back. Nothing left, or something missing of a write that leaves `whole` or not at all: why it is set aside."""
+    left_out = outside(target, fresh.fields, person)
+    gone = [write for write in planned.writes if write.field in left_out]
+    if not gone:
+        return planned
+    writes = tuple(write for write in planned.writes if write not in gone)
+    if whole or not writes:
+        return f"changed since it was planned: `{gone[0].field}` is {WHY} now"
+    held = tuple(HeldBack(write.field, write.before, write.after, WHY) for write in gone)
+    return replace(planned, writes=writes, held_back=(*planned.held_back, *held))

@@ -14,9 +14,10 @@ from datetime import timedelta
 from connector.core.exact import Aside
 from connector.core.limits import too_many_rejected
 from connector.core.mapping import CrmMapping, wanted_fields
-from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, VendorRecord, Write
+from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, Value, VendorRecord, Write
 from connector.core.normalize import normalize_person
 from connector.core.undo import UNDO, judge_undo
+from connector.core.write_only import is_partial, keep_inside
 from connector.core.write_plan import judge_again
 from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknown, RetryLater
 from connector.phases.decide import Schemas, lowering_of, stage_order
@@ -326,6 +327,8 @@ async def _judged(
     """Rows that still hold after a fresh look, with fresh before-images, and those set aside with the reason."""
     written = await work.ledger.written([row.ref for row in stale])
     looked = {row.id for row in stale}
+    some_only = is_partial(work.terms.mapping) and not work.undo
+    people = await work.ledger.person_fields([row.person for row in stale]) if some_only else {}
     ready: list[PlanRow] = []
     aside: list[tuple[PlanRow, Aside]] = []
     for row in rows:
@@ -334,7 +337,10 @@ async def _judged(
             continue
         record = fresh.get(row.ref)
         held = {field: each for (ref, field), each in written.items() if ref == row.ref}
-        verdict = judge_undo(_planned(row), record) if work.undo else _again(row, record, held, work)
+        if work.undo:
+            verdict: PlannedWrite | Aside | str = judge_undo(_planned(row), record)
+        else:
+            verdict = _again(row, record, held, people.get(row.person, {}), work)
         if isinstance(verdict, PlannedWrite):
             now = work.clock.now()
             ready.append(replace(row, writes=verdict.writes, held_back=verdict.held_back, read_at=now))
@@ -348,22 +354,30 @@ def _planned(row: PlanRow) -> PlannedWrite:
 
 
 def _again(
-    row: PlanRow, record: VendorRecord | None, written: Mapping[str, Held], work: _Work
+    row: PlanRow,
+    record: VendorRecord | None,
+    written: Mapping[str, Held],
+    fields: Mapping[str, Value],
+    work: _Work,
 ) -> PlannedWrite | Aside | str:
     terms = work.terms
     target, schema = terms.mapping.objects[row.ref.object], terms.schemas.get(row.ref.crm, {})
     person = normalize_person(record, terms.mapping) if record else None
     if terms.exact:
-        return exactly(row, person, target)
-    return judge_again(
-        _planned(row),
-        person,
-        written=written,
-        stage_order=stage_order(target, schema.get(row.ref.object)),
-        stage_values=target.stage.theirs() if target.stage else {},
-        min_change=terms.min_change,
-        lowering=lowering_of(target, schema.get(row.ref.object)),
-    )
+        verdict: PlannedWrite | Aside | str = exactly(row, person, target)
+    else:
+        verdict = judge_again(
+            _planned(row),
+            person,
+            written=written,
+            stage_order=stage_order(target, schema.get(row.ref.object)),
+            stage_values=target.stage.theirs() if target.stage else {},
+            min_change=terms.min_change,
+            lowering=lowering_of(target, schema.get(row.ref.object)),
+        )
+    if person is None or not isinstance(verdict, PlannedWrite):
+        return verdict
+    return keep_inside(verdict, person, target, fields, whole=terms.exact)
 
 
 async def _send(

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from connector.app.asking import ask_ledger
+from connector.app.commands.brake import document
 from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.output import out, print_json, to_json, when
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, wired
-from connector.backfill import document
+from connector.backfill import document as backfill_document
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
-from connector.ports import Backfill, RunInfo
+from connector.phases.standstill import told
+from connector.ports import Backfill, Brake, RunInfo
 
 
 def runs_list(*, limit: int, json: bool) -> int:
     """The latest runs, newest first."""
-    found = ask_ledger(lambda ledger: ledger.runs(limit))
+
+    async def question(ledger: SqlLedger) -> tuple[list[RunInfo], Mapping[str, Brake]]:
+        return await ledger.runs(limit), await ledger.brakes()
+
+    found, brakes = ask_ledger(question)
     if json:
-        print_json({"runs": [_line(each) for each in found]})
+        stopped = {crm: document(brake) for crm, brake in brakes.items()}
+        print_json({"runs": [_line(each) for each in found], "stopped": stopped})
         return OK
     from rich.table import Table
 
@@ -37,6 +45,8 @@ def runs_list(*, limit: int, json: bool) -> int:
             f"{written:,}",
         )
     out.print(table if found else "No run yet.")
+    for brake in brakes.values():
+        out.print(f"{told(brake)}.", markup=False)
     return OK
 
 
@@ -64,7 +74,7 @@ def runs_stop(number: int, wish: str, *, json: bool) -> int:
 
     now = ask_ledger(question)
     if json:
-        print_json({"run": now.run, "status": now.status, "wish": now.wish, **document(now)})
+        print_json({"run": now.run, "status": now.status, "wish": now.wish, **backfill_document(now)})
     elif now.wish:
         out.print(f"Run {now.run} is asked to {wish}; it does so at its next page.")
     else:

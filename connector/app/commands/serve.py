@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 
 from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
+from connector.app.commands.brake import document
 from connector.app.commands.sync import run_once
 from connector.app.commands.undo import undo_here
 from connector.app.exits import OK
@@ -34,6 +35,7 @@ from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired, wired
 from connector.errors import ConnectorError, FixConfig
 from connector.pipeline import RunResult, Watching
+from connector.ports import Brake
 
 log = structlog.get_logger("connector.serve")
 
@@ -47,6 +49,20 @@ class Health:
     at: datetime | None = None
     crms: dict[str, str | None] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
+
+    def hear_of(self, brakes: Mapping[str, Brake], crms: Iterable[str]) -> None:
+        """Log a brake once when it is on and once when it is off again."""
+        for crm in crms:
+            brake = brakes.get(crm)
+            if brake is not None and crm not in self.stopped:
+                self.stopped.add(crm)
+                log.warning(
+                    "pushing is stopped", crm=crm, by=brake.by, why=brake.why, at=brake.at.isoformat()
+                )
+            elif brake is None and crm in self.stopped:
+                self.stopped.discard(crm)
+                log.info("pushing goes on", crm=crm)
 
 
 def serve() -> int:
@@ -108,6 +124,9 @@ class Meters:
         self.runs = Counter("connector_runs_total", "Finished syncs", ["status"], registry=registry)
         self.records = Counter(
             "connector_records_total", "Target records by outcome", ["crm", "outcome"], registry=registry
+        )
+        self.stopped = Gauge(
+            "connector_stopped", "1 while nothing is pushed (connector stop)", ["crm"], registry=registry
         )
         self.last = Gauge(
             "connector_last_sync_timestamp_seconds", "When the last sync ended", registry=registry
@@ -174,6 +193,7 @@ class Sidecar:
         while True:
             try:
                 await self.served.look()
+                self.health.hear_of(await self.parts.ledger.brakes(), self.parts.adapters)
                 # The first sync asks all CRMs together, so that nobody is decided without one side.
                 new, ours = self.served.crms - ours, self.served.crms
                 if new:
@@ -259,8 +279,9 @@ def build_app(side: Sidecar) -> FastAPI:
     async def readyz(response: Response) -> dict[str, Any]:
         health = side.health
         others: dict[str, str] = {}
+        brakes: Mapping[str, Brake] = {}
         try:
-            await side.parts.ledger.runs(limit=1)
+            brakes = await side.parts.ledger.brakes()
             for crm in side.parts.adapters:
                 if who := await side.served.other(crm):
                     others[crm] = f"served by {who}"
@@ -273,11 +294,16 @@ def build_app(side: Sidecar) -> FastAPI:
             "ready": ready,
             "database": database or "ok",
             "crms": {crm: ("ok" if why is None else why) for crm, why in health.crms.items()} | others,
+            "stopped": {crm: document(brake) for crm, brake in brakes.items()},
             "last_sync": health.at.isoformat() if health.at else None,
         }
 
     @app.get("/metrics")
     async def metrics() -> Response:
+        with suppress(Exception):  # a ledger that is away must not take the other metrics with it
+            brakes = await side.parts.ledger.brakes()
+            for crm in side.parts.adapters:
+                side.meters.stopped.labels(crm).set(crm in brakes)
         return Response(generate_latest(side.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
