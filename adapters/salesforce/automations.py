@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters.salesforce import mentions, soql
+from adapters.salesforce.errors import FieldRefused
 from adapters.salesforce.mentions import Mentions, Ours
 from adapters.salesforce.payload import long_id
 from adapters.salesforce.rest import Rest
@@ -22,6 +23,9 @@ Row = Mapping[str, Any]
 
 A_CALL = 25  # requests of a composite call
 MOST = 100  # components of a kind that are read whole; more than that are told as not looked into
+FLOW = ("ActiveVersionId", "ApiName", "Label", "NamespacePrefix", "ProcessType", "TriggerType")
+RUNS_ON = "TriggerObjectOrEvent.QualifiedApiName"
+RECORD_TRIGGERED = ("RecordBeforeSave", "RecordAfterSave")
 HIDDEN = "(hidden)"  # the body of a managed package's code
 ALWAYS = (
     "Programs outside Salesforce that write through its API show nowhere; a field's history names their user.",
@@ -91,18 +95,13 @@ class _Look:
 
     async def flows(self, mentioning: frozenset[str]) -> list[Automation]:
         """Active flows that run on our objects, and those that mention a field of ours."""
-        columns = [
-            "ActiveVersionId", "ApiName", "Label", "NamespacePrefix", "ProcessType",
-            "TriggerObjectOrEvent.QualifiedApiName", "TriggerType",
-        ]  # fmt: skip
         active = {}
-        for row in await self._query(
-            "flows", soql.select(columns, "FlowDefinitionView", ["IsActive = true"])
-        ):
+        for row in await self._active_flows():
             of = row.get("TriggerObjectOrEvent")
-            runs_on = of.get("QualifiedApiName") if isinstance(of, Mapping) else None
+            runs_on_ours = isinstance(of, Mapping) and of.get("QualifiedApiName") in self._ours
+            may = "TriggerObjectOrEvent" not in row and row.get("TriggerType") in RECORD_TRIGGERED
             id = long_id(str(row.get("ActiveVersionId")))
-            if runs_on in self._ours or id in mentioning:
+            if runs_on_ours or may or id in mentioning:
                 active[id] = row
         found = []
         for row, document in await self._whole("flow", "Flow", active):
@@ -115,6 +114,19 @@ class _Look:
             place = "Process Builder" if kind == "process" else "Flows"
             found += _told(kind, name, f"Setup > {place} > {name}", mentions.in_flow(metadata, self._ours))
         return found
+
+    async def _active_flows(self) -> list[Row]:
+        """Where an org does not say on what a flow runs, the flow itself does."""
+        where = ["IsActive = true"]
+        try:
+            return await self._rest.all_rows(soql.select([*FLOW, RUNS_ON], "FlowDefinitionView", where))
+        except FieldRefused:
+            return await self._query("flows", soql.select(FLOW, "FlowDefinitionView", where))
+        except RetryLater:
+            raise
+        except ConnectorError:
+            self._refuse("flows")
+            return []
 
     async def triggers(self) -> list[Automation]:
         """Active Apex triggers of our objects. One that runs on updates runs at each of our writes."""

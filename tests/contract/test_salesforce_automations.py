@@ -169,6 +169,15 @@ async def test_without_the_beta_of_dependencies_what_runs_on_our_objects_is_stil
     assert "where else a field is used" in await unseen(org)
 
 
+async def test_an_org_that_does_not_say_on_what_a_flow_runs_is_asked_the_flow(make_org):
+    org = await make_org(rights=MAY, dependencies=False)
+    store_of(org).flows.add("Call them", when="Lifecycle_Stage__c", sets="Rating", to="Hot")
+    store_of(org).flows.add("Of deals", object="Opportunity", when="Amount", sets="Type", to="x")
+    org.sandbox._run(lambda: store_of(org).set_visible("FlowDefinitionView", "TriggerObjectOrEventId", False))
+
+    assert await found(org) == {"Call them": ({STAGE}, set())}
+
+
 async def test_what_a_package_hides_is_named_as_unseen(make_org):
     org = await make_org(rights=MAY)
     store_of(org).flows.add("Grow", when="MQL_Score__c", sets="Rating", to="Hot", package="acme")
