@@ -60,5 +60,7 @@ def judge_exactly(
 
 
 def shown(value: JsonValue) -> str:
-    """A value in a sentence."""
+    """A value in a sentence; a whole number as one, however the CRM spells it."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     return "blank" if is_blank(value) else f"`{value}`"
