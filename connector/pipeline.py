@@ -175,7 +175,8 @@ async def sync(
             counts = result.crms[crm]
             for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
                 setattr(counts, name, getattr(outcome, name))
-            counts.error = joined(counts.error, outcome.error)
+            taken = "another run has taken over what was not sent yet" if outcome.superseded else None
+            counts.error = joined(counts.error, outcome.error, taken)
         result.plans = {
             crm: plan
             for crm, plan in decided.plans.items()

@@ -28,6 +28,7 @@ from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Wr
 from connector.errors import FixConfig, Problem, RetryLater
 from connector.ports import (
     Account,
+    Alive,
     Allowance,
     Automations,
     Clock,
@@ -47,7 +48,7 @@ from connector.ports import (
     TokenStore,
     Variable,
 )
-from connector.transport import Auth, checked_url
+from connector.transport import Auth, checked_url, leaving
 
 SWITCHES = (
     Switch(
@@ -143,7 +144,7 @@ class HubSpot:
         """HTTP requests sent so far, refused ones included, token calls not."""
         return self._api.calls
 
-    async def push(self, batch: Sequence[Write]) -> list[Receipt]:
+    async def push(self, batch: Sequence[Write], *, alive: Alive | None = None) -> list[Receipt]:
         """See `adapters.hubspot.push`. RetryLater once the day's share of calls, everybody's counted, is
         spent.
         """
@@ -158,9 +159,10 @@ class HubSpot:
             )
         self._under_way += 1
         try:
-            return await pushing.push(
-                pushing.Pushing(self._api, self._checking, self._switches["backward_lifecycle"]), batch
-            )
+            with leaving(alive):
+                return await pushing.push(
+                    pushing.Pushing(self._api, self._checking, self._switches["backward_lifecycle"]), batch
+                )
         finally:
             self._under_way -= 1
 

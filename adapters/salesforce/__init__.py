@@ -31,6 +31,7 @@ from connector.errors import FixConfig, StopRun
 from connector.ports import (
     Account,
     Adapter,
+    Alive,
     Allowance,
     Automations,
     Clock,
@@ -48,7 +49,7 @@ from connector.ports import (
     Stream,
     TokenStore,
 )
-from connector.transport import Limiter, Transport
+from connector.transport import Limiter, Transport, leaving
 
 OLDEST_VERSION = 60  # Spring '24, the oldest that was tried
 
@@ -115,10 +116,10 @@ class Salesforce:
         with urgent():
             return await read(self._rest, refs, fields)
 
-    async def push(self, batch: Sequence[Write]) -> list[Receipt]:
+    async def push(self, batch: Sequence[Write], *, alive: Alive | None = None) -> list[Receipt]:
         """See push.push."""
         look_first = bool(self._switches[EDITABLE])
-        with urgent():
+        with urgent(), leaving(alive):
             return await push(
                 self._rest, self._clock, batch, pace=self._pace, look_first=look_first, guard=self._guard
             )

@@ -16,6 +16,7 @@ from adapters.salesforce.rest import Rest, urgent
 from connector.core.model import JsonValue, Receipt, Ref, VendorRecord, Write
 from connector.errors import StopRun
 from connector.ports import Alive, Clock, Fields, Switch
+from connector.transport import leaving
 
 SCARCE = 0.8  # of the org's calls are used: then a job is better from ENOUGH rows on
 RULE_KNOWN = timedelta(hours=1)
@@ -100,7 +101,7 @@ class JobSink:
         self, batch: Sequence[Write], *, begun: Callable[[str], Awaitable[None]], alive: Alive
     ) -> list[Receipt]:
         """See connector.ports.BulkSink."""
-        with urgent():
+        with urgent(), leaving(alive):
             return await push_job(self._bulk, self._clock, batch, self._collections, begun=begun, alive=alive)
 
     async def end(self, job: str, alive: Alive) -> None:

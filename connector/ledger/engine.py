@@ -24,10 +24,10 @@ T = TypeVar("T")
 BUSY_MS = 30_000  # how long SQLite waits for another process's writer
 PG_WRITERS = 4  # streams of both CRMs are kept side by side; leases keep them apart
 READERS = 2
-TRIES = 4  # of a transaction that PostgreSQL itself asks to repeat
-_REPEATABLE = frozenset(
-    {"40001", "40P01"}
-)  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
+TRIES = 4  # of a transaction that another's got in the way of
+# serialization_failure, deadlock_detected, unique_violation (PostgreSQL, appendix A). The last: another process
+# has just made the row that we looked for and did not find; looked for again, it is there.
+_REPEATABLE = frozenset({"40001", "40P01", "23505"})
 
 
 def parse_url(text: str) -> URL:

@@ -22,6 +22,7 @@ from connector.ledger.types import time_to_db
 from connector.ports import Lease, PlanRow
 
 ROWS_AT_ONCE = 2_000  # of a plan in memory
+ENDED = ("superseded", "discarded", "expired")
 AGAIN = timedelta(hours=24)  # a rejected difference is tried again after this time, or when it changes
 
 
@@ -310,6 +311,7 @@ def wait(db: Connection, plan: int, reason: str, lease: Lease, at: datetime) -> 
 
 def close_plan(db: Connection, plan: int, status: str, lease: Lease, at: datetime, *, by: str = "") -> None:
     """End a plan: applied, empty, superseded, discarded or expired (or `open` again, to wait). `by`: who did it.
+    One that another has taken over, that was dropped or is too old stays so.
 
     Discarded: its unsent differences are refused until the desired value changes. Superseded or expired: their
     records are due again.
@@ -318,7 +320,7 @@ def close_plan(db: Connection, plan: int, status: str, lease: Lease, at: datetim
     row = db.execute(select(PLAN).where(PLAN.c.id == plan)).first()
     if row is None:
         raise StopRun(f"There is no plan {plan}.", next_step="See `connector plan list`.", where="ledger")
-    if status == row.status:
+    if status == row.status or row.status in ENDED:
         return
     if status == "discarded" and row.kind != "undo":  # of an undo nothing is wanted that could be refused
         for unsent in ("planned", "waiting"):

@@ -6,6 +6,7 @@ Runs only after every stream has ended, so that nobody is judged on half of the 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -35,8 +36,10 @@ from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.values import same_value
 from connector.core.write_only import outside
 from connector.core.write_plan import REJECTED_WAIT, Lowering, outlived, plan_record, results
+from connector.errors import LeaseBusy
 from connector.phases.definition import Definition
 from connector.phases.lease import acquired, in_turn
+from connector.phases.others import others_pushed
 from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review, wanted
 
 BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
@@ -126,6 +129,8 @@ async def decide(
     if turn:
         lease = await in_turn(ledger, "decide", holder, clock, turn.meanwhile)
     else:
+        for crm in crms:
+            await others_pushed(ledger, clock, crm)  # a new plan would end theirs
         lease = await acquired(ledger, "decide", holder, clock)
     as_of = clock.now()
     done = turn.done if turn else DecidedAll()
@@ -198,6 +203,9 @@ async def decide(
             for plan in done.plans.values():
                 lease = await ledger.renew(lease, clock.now())
                 await ledger.carry_approval(plan, lease, clock.now())
+            for crm in done.plans:
+                with suppress(LeaseBusy):  # whoever decides next sees that this plan is about to leave
+                    await ledger.acquire(f"push:{crm}", holder, clock.now())
     finally:
         await ledger.release(lease)
     return done

@@ -1,4 +1,4 @@
-"""Wait until no other run is between its plan and its push: a new plan would end its own. Starts nothing."""
+"""Wait until no other run is between its plan and the end of its push: a new plan would end its own. Starts nothing."""
 
 from __future__ import annotations
 
@@ -19,4 +19,12 @@ async def others_plans_gone(
         if not any(run is not None and run.status == "running" for run in found):
             return
         await alive()
+        await clock.sleep(POLL)
+
+
+async def others_pushed(ledger: Ledger, clock: Clock, crm: str) -> None:
+    """With bounded patience, while somebody pushes to this CRM. Where they go on, a new plan takes over the rest."""
+    for _ in range(TURNS):
+        if await ledger.holder(f"push:{crm}", clock.now()) is None:
+            return
         await clock.sleep(POLL)

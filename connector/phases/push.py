@@ -19,7 +19,7 @@ from connector.core.normalize import normalize_person
 from connector.core.undo import UNDO, judge_undo
 from connector.core.write_only import is_partial, keep_inside
 from connector.core.write_plan import judge_again
-from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknown, RetryLater
+from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknown, RetryLater, StopRun
 from connector.phases.decide import Schemas, lowering_of, stage_order
 from connector.phases.exact import exactly, explained
 from connector.phases.lease import Heartbeat, acquired
@@ -45,6 +45,7 @@ class Pushed:
         ""  # why the rest waits although nothing went wrong: a brake, a freeze, too many rejections
     )
     held: bool = False  # for a human, so that no later run goes on by itself
+    superseded: bool = False  # a newer plan has taken over the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,9 @@ class _Work:
     def halted(self) -> bool:
         """Whether no further batch may leave."""
         pushed = self.pushed
-        return bool(pushed.stopped or pushed.error) or self.unanswered >= UNKNOWN_IN_A_ROW
+        return (
+            bool(pushed.stopped or pushed.error or pushed.superseded) or self.unanswered >= UNKNOWN_IN_A_ROW
+        )
 
     async def may_leave(self) -> bool:
         """Asked right before anything leaves, and once before anything is read for it."""
@@ -207,14 +210,39 @@ async def _one_batch(work: _Work, batch: Sequence[PlanRow]) -> None:
     ready, aside = await _judged(batch, stale, fresh, work)
     if not await work.may_leave():
         return  # nor after something happened to another batch meanwhile
-    await work.hold.whole()
-    await ledger.mark_sending(ready, aside, work.hold.lease, clock.now(), ended=_ended(stale, fresh))
-    work.pushed.set_aside += len(aside)
-    receipts = await _send(work.adapter.push, ready, work.pushed) if ready else []
+    if not await _under_way(work, ready, aside, _ended(stale, fresh)):
+        return
+
+    async def send(writes: Sequence[Write]) -> list[Receipt]:
+        return await work.adapter.push(writes, alive=work.hold)
+
+    receipts = await _send(send, ready, work.pushed) if ready else []
     work.unanswered = work.unanswered + 1 if _all_unknown(receipts) else 0
     await work.hold()
     await ledger.receive(ready, receipts, work.hold.lease, clock.now())
     work.count(receipts)
+
+
+async def _under_way(
+    work: _Work,
+    ready: Sequence[PlanRow],
+    aside: Sequence[tuple[PlanRow, str]],
+    ended: Mapping[Ref, tuple[RecordState, Ref | None]],
+) -> bool:
+    """Whether these rows may leave now. Not where a newer plan has taken over what this one had not sent."""
+    await work.hold.whole()
+    try:
+        await work.ledger.mark_sending(ready, aside, work.hold.lease, work.clock.now(), ended=ended)
+    except LeaseBusy:
+        raise
+    except StopRun:
+        plan = await work.ledger.plan(work.plan)
+        if plan is None or plan.status != "superseded":
+            raise
+        work.pushed.superseded = True
+        return False
+    work.pushed.set_aside += len(aside)
+    return True
 
 
 # --------------------------------------------------------------------------------- very many rows at once
@@ -258,10 +286,7 @@ async def _one_job(bulk: BulkSink, work: _Work, batch: Sequence[PlanRow]) -> Non
     ready.sort(key=lambda row: (companies.get(row.ref, ""), row.ref.id))
     if not await work.may_leave():
         return
-    await hold.whole()
-    await ledger.mark_sending(ready, aside, hold.lease, clock.now(), ended=_ended(looked_at, fresh))
-    work.pushed.set_aside += len(aside)
-    if not ready:
+    if not await _under_way(work, ready, aside, _ended(looked_at, fresh)) or not ready:
         return
 
     async def begun(job: str) -> None:
@@ -396,6 +421,8 @@ async def _send(
     ]
     try:
         return await send(writes)
+    except LeaseBusy:
+        raise  # somebody took over: what was under way stays so, and is read back by them
     except OutcomeUnknown as error:
         return [Receipt(row.id, Outcome.UNKNOWN, str(error)) for row in rows]
     except (RetryLater, FixConfig) as error:

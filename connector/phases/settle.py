@@ -46,7 +46,7 @@ async def settle(adapter: Adapter, mapping: CrmMapping, ledger: Ledger, clock: C
             if whole:
                 await ledger.receive(whole, receipts, hold.lease, clock.now())
             if halves:
-                finished = await _finish(adapter, halves)
+                finished = await _finish(adapter, halves, hold)
                 await hold()
                 await ledger.receive(halves, finished, hold.lease, clock.now())
     finally:
@@ -74,7 +74,7 @@ def _half_done(row: PlanRow, now: VendorRecord | None) -> bool:
     )
 
 
-async def _finish(adapter: Adapter, rows: Sequence[PlanRow]) -> list[Receipt]:
+async def _finish(adapter: Adapter, rows: Sequence[PlanRow], hold: Heartbeat) -> list[Receipt]:
     """The second half of writes whose first half stands. The fields beside the stage went with the first half."""
     writes = [
         Write(
@@ -86,7 +86,9 @@ async def _finish(adapter: Adapter, rows: Sequence[PlanRow]) -> list[Receipt]:
         for row in rows
     ]
     try:
-        receipts = await adapter.push(writes)
+        receipts = await adapter.push(writes, alive=hold)
+    except LeaseBusy:
+        raise
     except ConnectorError as error:
         raise _unsettled(f"{len(rows)} stages are cleared and not set yet: {error}", adapter) from error
     open_ = [each for each in receipts if each.outcome in (Outcome.UNKNOWN, Outcome.WAITING)]

@@ -301,8 +301,10 @@ class CrmSink(Protocol):
         """The way for very many writes; None where the vendor has none."""
         ...
 
-    async def push(self, batch: Sequence[Write]) -> list[Receipt]:
+    async def push(self, batch: Sequence[Write], *, alive: Alive | None = None) -> list[Receipt]:
         """Write a batch (one object, each record once). One Receipt per Write, in order.
+
+        `alive` is called before each request leaves, however long it had to wait; what it raises ends the batch.
 
         A bad record fails only itself. Raises OutcomeUnknown when nobody can tell whether the batch arrived,
         RetryLater when the allowance is spent, FixConfig when no write can succeed.

@@ -13,6 +13,7 @@ from connector.transport.client import (
     Retry,
     Transport,
     Verdict,
+    leaving,
 )
 from connector.transport.limiter import Limiter
 from connector.transport.redact import redact, redact_processor, remember_secrets, scrub
@@ -31,6 +32,7 @@ __all__ = [
     "Verdict",
     "checked_url",
     "is_loopback",
+    "leaving",
     "redact",
     "redact_processor",
     "remember_secrets",

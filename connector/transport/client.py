@@ -14,7 +14,9 @@ import random
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -26,7 +28,7 @@ import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater, StopRun
-from connector.ports import Clock
+from connector.ports import Alive, Clock
 from connector.transport.limiter import Limiter
 from connector.transport.redact import scrub
 
@@ -43,6 +45,20 @@ TRIES_WHEN_LIMITED = 10  # a 429 costs nothing but time, and others may share th
 LONGEST_WAIT = timedelta(minutes=2)  # a longer one is the run's to decide, not a request's
 TIMEOUT = timedelta(seconds=30)  # of one try, in all: below a lease's 45 s
 AT_ONCE = 16  # requests under way at once: 19 a second need no more, and each costs the pool time
+
+
+_leaving: ContextVar[Alive | None] = ContextVar("leaving", default=None)
+
+
+@contextmanager
+def leaving(alive: Alive | None) -> Iterator[None]:
+    """What is sent within belongs to writes under a lease: `alive` is asked before each try of each request, after all
+    waiting for permits and patience, and raises where the lease would not outlive the request. None changes nothing."""
+    token = _leaving.set(alive or _leaving.get())
+    try:
+        yield
+    finally:
+        _leaving.reset(token)
 
 
 class Auth(Protocol):
@@ -292,6 +308,9 @@ class Transport:
     async def _call(self, request: _Request, credentials: Mapping[str, str]) -> Answer:
         base = self._base_url if isinstance(self._base_url, str) else self._base_url()
         async with self._places:
+            alive = _leaving.get()
+            if alive is not None:
+                await alive()
             try:
                 async with asyncio.timeout(self._timeout.total_seconds()):
                     response, kept = await self._ask(

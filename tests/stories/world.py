@@ -47,6 +47,7 @@ class World:
     definition: Definition
     adapters: Mapping[str, Adapter]
     asked: list[PlanSummary] = field(default_factory=list)
+    ledger_url: str = ""
 
     @property
     def hubspot(self) -> RunningSandbox:
@@ -196,7 +197,14 @@ async def world(
         }
         ledger = open_ledger(database_url)
         try:
-            yield World(running, clock, ledger, load_definition(shipped(), plugins()), adapters)
+            yield World(
+                running,
+                clock,
+                ledger,
+                load_definition(shipped(), plugins()),
+                adapters,
+                ledger_url=database_url,
+            )
         finally:
             for adapter in adapters.values():
                 await adapter.close()
