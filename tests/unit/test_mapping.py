@@ -1,6 +1,7 @@
 """A mapping file is read whole or refused with every problem at once; the shipped files say what they must."""
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 from connector.core import mapping as m
 from connector.core import mapping_file as f
 from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, OPPORTUNITY_FIELDS, PERSON_FIELDS
+from connector.core.limits import Freeze, PlanLimits
 from connector.core.mapping import fold, wanted_fields
 from connector.core.mapping_file import parse_mapping
 from connector.errors import FixConfig
@@ -270,3 +272,37 @@ def test_the_published_schema_knows_the_same_keys():
 
 def test_values_are_compared_trimmed_and_without_case():
     assert fold(" Closed - WON ") == fold("closed - won")
+
+
+def test_limits_are_read_one_by_one_and_each_may_be_off():
+    shipped = parse_mapping(contact()).limits
+    some = parse_mapping(
+        contact() | {"limits": {"stage_changes": {"people": 50}, "demoted": "off", "mqls": None, "few": 3}}
+    ).limits
+    off = parse_mapping(contact() | {"limits": {"stage_changes": "off", "overwrites": False}}).limits
+
+    assert shipped == PlanLimits()
+    assert some == PlanLimits(people=50, demoted=None, mqls=None, few=3)
+    assert off == PlanLimits(people=None, share=None, overwrites=None)
+
+
+def test_freezes_are_days_and_what_is_none_is_refused():
+    doc = contact() | {"freeze": [{"from": "2026-12-28", "until": date(2027, 1, 4), "why": "Quarter end"}]}
+    wrong = [{"from": "2026-12-28", "until": "2026-12-27"}, {"from": "soon", "til": "2026-12-28"}]
+
+    assert parse_mapping(doc).freeze == (Freeze(date(2026, 12, 28), date(2027, 1, 4), "Quarter end"),)
+    assert set(problems(contact() | {"freeze": wrong})) == {
+        "freeze.0.until", "freeze.1.from", "freeze.1.until", "freeze.1.til",
+    }  # fmt: skip
+
+
+def test_write_only_speaks_of_fields_of_ours_and_names_the_nearest():
+    line = {"result": "score", "to": "mql_score", "rule": "always"}
+    good = contact(write=[{**line, "write_only": {"field": "country", "is": "DE"}}])
+    wrong = contact(write=[{**line, "write_only": {"field": "contry", "is": "DE"}}])
+    on_object = contact(write=[line], write_only={"field": "hs_team", "is": "7"})
+
+    [written] = parse_mapping(good).objects["contact"].write
+    assert written.write_only is not None
+    assert problems(wrong)["objects.contact.write.0.write_only"].nearest == "country"
+    assert "objects.contact.write_only" in problems(on_object)
