@@ -12,16 +12,14 @@ from dataclasses import dataclass, field, replace
 
 from connector.core.kinds import DEMOTION, PROMOTION
 from connector.core.limits import crossed
-from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue
-from connector.core.names import nearest
 from connector.core.refs import RefSet
-from connector.errors import FixConfig, LeaseBusy, StopRun
+from connector.errors import LeaseBusy, StopRun
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
-from connector.phases.gather import Gathered, is_mapped
+from connector.phases.gather import Gathered
 from connector.phases.lease import Heartbeat
 from connector.phases.others import others_plans_gone
 from connector.phases.push import Terms, push
@@ -46,10 +44,9 @@ from connector.ports import (
     CrmCounts,
     Estimate,
     Ledger,
-    Range,
-    Stream,
     backfill_lease,
 )
+from connector.preflight import told
 
 ROUND = 1_000  # people a plan, so that it is decided and sent within the patience of a sync that waits
 EVERYBODY = 1_000_000_000
@@ -58,61 +55,6 @@ EVERYBODY = 1_000_000_000
 def holder_of(holder: str) -> str:
     """By what name a process holds its leases for a backfill: another than for its syncs."""
     return f"{holder}/backfill"
-
-
-# -------------------------------------------------------------------------------------------------------- beforehand
-
-
-def streams_of(adapter: Adapter, mapping: CrmMapping, object: str) -> list[Stream]:
-    """The mapped streams that `object` names: a stream, or the vendor's object (either's plural); empty: all.
-
-    Raises FixConfig for a name that nothing mapped has.
-    """
-    mapped = [stream for stream in adapter.streams() if is_mapped(stream, mapping)]
-    if not object:
-        return mapped
-    names = {name.lower(): stream for stream in mapped for name in (*stream.objects, stream.name)}
-    asked = object.lower()
-    found = names.get(asked) or names.get(f"{asked}s") or names.get(asked.removesuffix("s"))
-    if found is None:
-        known = ", ".join(stream.name for stream in mapped)
-        hint = nearest(object, [*names])
-        raise FixConfig(
-            f"{adapter.crm} has no mapped object `{object}`.",
-            next_step=f"Did you mean `{hint}`? Known: {known}." if hint else f"Known: {known}.",
-            where="--object",
-        )
-    return [found]
-
-
-async def estimate(adapter: Adapter, mapping: CrmMapping, object: str, within: Range) -> dict[str, Estimate]:
-    """Per stream what reading the range would take, by the vendor's own count; in reading order."""
-    return {
-        stream.name: await adapter.estimate(stream.name, within)
-        for stream in streams_of(adapter, mapping, object)
-    }
-
-
-def told(estimates: Mapping[str, Estimate], allowance: Allowance | None) -> dict[str, JsonValue]:
-    """The estimate as a document: in all and per stream. `share`: of all calls that the account may make in a day."""
-    counts = [each.rows for each in estimates.values()]
-    calls = sum(each.calls for each in estimates.values())
-    document: dict[str, JsonValue] = {
-        "records": sum(rows for rows in counts if rows is not None),
-        "uncounted": [name for name, each in estimates.items() if each.rows is None],
-        "calls": calls,
-        "minutes": round(sum(each.seconds for each in estimates.values()) / 60, 1),
-        "share": None,
-        "left_today": None,
-        "streams": {
-            name: {"records": each.rows, "calls": each.calls, "minutes": round(each.seconds / 60, 1)}
-            for name, each in estimates.items()
-        },
-    }
-    if allowance is not None and allowance.allowed > 0:
-        document["share"] = round(calls / allowance.allowed, 4)
-        document["left_today"] = max(int(allowance.share * allowance.allowed) - allowance.used, 0)
-    return document
 
 
 def share_done(streams: Iterable[BackfillStream], estimates: Mapping[str, Estimate]) -> float:
@@ -406,7 +348,7 @@ def document(backfill: Backfill, allowance: Allowance | None = None) -> dict[str
                 for each in backfill.streams
             },
         },
-        "estimate": told(backfill.estimates, allowance),
+        "estimate": dict(backfill.preflight) or told(backfill.estimates, allowance),
     }
 
 

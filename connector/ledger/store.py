@@ -131,9 +131,11 @@ class SqlLedger:
         yes: bool,
         estimates: Mapping[str, Estimate],
         at: datetime,
+        *,
+        preflight: Mapping[str, JsonValue] | None = None,
     ) -> Backfill:
         """A new backfill, queued, with the run that will work on it."""
-        return await self._db.write(store_backfill.ask, crm, object, within, yes, estimates, at)
+        return await self._db.write(store_backfill.ask, crm, object, within, yes, estimates, at, preflight)
 
     async def backfill(self, run: int) -> Backfill | None:
         """The backfill that this run worked on."""

@@ -52,6 +52,7 @@ def _backfill(db: Connection, row: Row[Any]) -> Backfill:
     streams = db.execute(
         select(BACKFILL_STREAM).where(BACKFILL_STREAM.c.backfill == row.id).order_by(BACKFILL_STREAM.c.place)
     )
+    told = codec.loads(row.estimate)  # one of before this was kept holds the streams alone
     return Backfill(
         id=row.id,
         crm=row.crm,
@@ -64,7 +65,7 @@ def _backfill(db: Connection, row: Row[Any]) -> Backfill:
         run=row.run,
         created_at=row.created_at,
         changed_at=row.changed_at,
-        estimates={name: Estimate(**told) for name, told in codec.loads(row.estimate).items()},
+        estimates={name: Estimate(**each) for name, each in told.get("streams", told).items()},
         streams=tuple(
             BackfillStream(
                 each.stream,
@@ -75,6 +76,7 @@ def _backfill(db: Connection, row: Row[Any]) -> Backfill:
             )
             for each in streams
         ),
+        preflight=told.get("told", {}),
     )
 
 
@@ -106,11 +108,13 @@ def ask(
     yes: bool,
     estimates: Mapping[str, Estimate],
     at: datetime,
+    preflight: Mapping[str, JsonValue] | None = None,
 ) -> Backfill:
     """A new backfill, queued, with the run that will work on it."""
     run = _new_run(db, crm, "queued", at)
     values = {"crm": crm, "object": object, "since": within.since, "until": within.until, "yes": yes}
-    told = codec.dumps({name: asdict(estimate) for name, estimate in estimates.items()})
+    each = {name: asdict(estimate) for name, estimate in estimates.items()}
+    told = codec.dumps({"streams": each, "told": dict(preflight or {})})
     number: int = db.execute(
         insert(BACKFILL)
         .values(

@@ -76,6 +76,8 @@ class Ledger(Protocol):
         yes: bool,
         estimates: Mapping[str, Estimate],
         at: datetime,
+        *,
+        preflight: Mapping[str, JsonValue] | None = None,
     ) -> Backfill:
         """A new one, queued, for these streams in this order, with a run that waits for it."""
         ...

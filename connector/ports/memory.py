@@ -169,6 +169,7 @@ class Backfill:
     changed_at: datetime
     estimates: Mapping[str, Estimate]
     streams: tuple[BackfillStream, ...]
+    preflight: Mapping[str, JsonValue] = field(default_factory=dict)  # as it was told before it began
 
     @property
     def rows(self) -> int:

@@ -21,6 +21,7 @@ from connector.phases.gate import PlanSummary
 from connector.phases.push import Pushed, Terms, push
 from connector.pipeline import RunResult, live_schemas
 from connector.ports import Adapter, Backfill, PersonView, PlanInfo, Range
+from connector.preflight import estimate
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandbox, RunningSandboxes, serve
@@ -88,7 +89,7 @@ class World:
     ) -> Backfill:
         """`backfill`, as far as the question: estimated and kept in the ledger."""
         mapping = self.definition.mappings[crm]
-        estimates = await backfill.estimate(self.adapters[crm], mapping, object, within)
+        estimates = await estimate(self.adapters[crm], mapping, object, within)
         return await self.ledger.ask_backfill(crm, object, within, yes, estimates, self.clock.now())
 
     async def backfill(self, asked: Backfill, *, holder: str = "story", **more: Any) -> RunResult:

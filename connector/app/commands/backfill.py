@@ -27,6 +27,7 @@ from connector.ledger.rehearsal import rehearsal
 from connector.phases.gate import PlanSummary
 from connector.pipeline import RunResult, prove
 from connector.ports import Adapter, Backfill, Estimate, Range, backfill_lease, serving
+from connector.preflight import estimate, preflight, streams_of
 
 POLL = timedelta(seconds=1)  # how often whoever follows a backfill looks at the ledger
 EXAMPLES = 5
@@ -52,19 +53,23 @@ def backfill(
     async def go() -> dict[str, Any]:
         async with wired(settings, [crm], mappings_dir=mappings) as parts:
             adapter, mapping = parts.adapters[crm], parts.definition.mappings[crm]
-            named = flow.streams_of(adapter, mapping, object)[0].name if object else ""
+            named = streams_of(adapter, mapping, object)[0].name if object else ""
             if dry_run:
                 estimates = await _estimated(parts, crm, named, within)
-                tell_estimate(crm, estimates, adapter)
-                return await _rehearsed(parts, settings, crm, named, within, estimates)
+                before = await preflight(adapter, mapping, estimates)
+                tell_estimate(crm, estimates, before)
+                return await _rehearsed(parts, settings, crm, named, within, estimates, before)
             asked = await _unfinished(parts.ledger, crm, named, within)
             if asked is None:
                 estimates = await _estimated(parts, crm, named, within)
-                tell_estimate(crm, estimates, adapter)
+                before = await preflight(adapter, mapping, estimates)
+                tell_estimate(crm, estimates, before)
                 await _warn_of_a_first_time(parts.ledger, adapter)
                 if not (yes or _agreed()):
-                    return _not_begun(flow.told(estimates, adapter.allowance()))
-                asked = await parts.ledger.ask_backfill(crm, named, within, yes, estimates, parts.clock.now())
+                    return _not_begun(before)
+                asked = await parts.ledger.ask_backfill(
+                    crm, named, within, yes, estimates, parts.clock.now(), preflight=before
+                )
             else:
                 err.print(
                     f"{crm}: going on with run {asked.run}, {asked.rows:,} rows are kept already.",
@@ -114,7 +119,7 @@ async def _estimated(parts: Wired, crm: str, object: str, within: Range) -> dict
     unreachable = await prove({crm: adapter}, parts.ledger, parts.clock)
     if unreachable:
         raise RetryLater(unreachable[crm], next_step="Nothing was begun; try again later.")
-    return await flow.estimate(adapter, parts.definition.mappings[crm], object, within)
+    return await estimate(adapter, parts.definition.mappings[crm], object, within)
 
 
 async def _unfinished(ledger: SqlLedger, crm: str, object: str, within: Range) -> Backfill | None:
@@ -122,28 +127,54 @@ async def _unfinished(ledger: SqlLedger, crm: str, object: str, within: Range) -
     return same[-1] if same else None
 
 
-def tell_estimate(crm: str, estimates: Mapping[str, Estimate], adapter: Adapter) -> None:
+def tell_estimate(crm: str, estimates: Mapping[str, Estimate], told: Mapping[str, Any]) -> None:
     """What it would take, on stderr, before anything is read."""
     from rich.table import Table
 
-    sums = flow.told(estimates, adapter.allowance())
     table = Table("stream", title=f"Estimate for the backfill of {crm}")
     for name in ("records", "calls", "minutes"):
         table.add_column(name, justify="right")
     for stream, each in estimates.items():
         rows = f"{each.rows:,}" if each.rows is not None else "not counted"
         table.add_row(stream, rows, f"{each.calls:,}", f"{each.seconds / 60:.1f}")
-    counted = f"{sums['records']:,}" if len(sums["uncounted"]) < len(estimates) else "not counted"
-    table.add_row("in all", counted, f"{sums['calls']:,}", f"{sums['minutes']:.1f}")
+    counted = f"{told['records']:,}" if len(told["uncounted"]) < len(estimates) else "not counted"
+    table.add_row("in all", counted, f"{told['calls']:,}", f"{told['minutes']:.1f}")
     err.print(table)
-    share, left = sums["share"], sums["left_today"]
-    if isinstance(share, float) and isinstance(left, int):
-        err.print(
-            f"That is {share:.2%} of the day's calls; {left:,} are left today for work that can wait.",
-            markup=False,
+    for line in (*allowance_lines(told), *automation_lines(told["automations"])):
+        err.print(line, markup=False)
+
+
+def allowance_lines(told: Mapping[str, Any]) -> list[str]:
+    """What of the day's allowance it takes, and in how many portions."""
+    lines = [f"Writing takes up to {told['write_calls_at_most']:,} calls more."]
+    if told["share"] is None:
+        return [*lines, "How many calls are left today is not known."]
+    lines.append(
+        f"That is {told['share']:.2%} of the day's calls; {told['left_today']:,} are left today for work that can wait."
+    )
+    if told["portions"] is None:
+        lines.append("Others use up the day's share: it waits until they leave some of it.")
+    elif told["portions"] > 1:
+        lines.append(
+            f"It is read in {told['portions']} portions, one a day: where the day's share is used up it waits for the"
+            " allowance to come back. The sidecar then goes on by itself; without one, the same command does."
         )
-        if isinstance(sums["calls"], int) and sums["calls"] > left:
-            err.print("It stops where they are used up; the same command goes on tomorrow.", markup=False)
+    return lines
+
+
+def automation_lines(automations: Mapping[str, Any]) -> list[str]:
+    """What of the account's own was found to listen to what may be written. Never all there is."""
+    lines = [
+        f"Found: the {each['kind']} `{each['name']}` listens to {', '.join(each['listens'])}; what is written may"
+        f" set it off ({each['where']})."
+        for each in automations["found"]
+        if each["listens"]
+    ]
+    if not lines:
+        lines.append(
+            "Found no automation that listens to what may be written; there may be some all the same."
+        )
+    return [*lines, *automations["unseen"]]
 
 
 async def _warn_of_a_first_time(ledger: SqlLedger, adapter: Adapter) -> None:
@@ -229,6 +260,7 @@ async def _rehearsed(
     object: str,
     within: Range,
     estimates: Mapping[str, Estimate],
+    before: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The whole of it over a copy of the ledger, but for the sending. The ledger keeps the document alone."""
     clock = parts.clock
@@ -236,7 +268,9 @@ async def _rehearsed(
     with rehearsal(settings.database_url) as copy:
         ledger = open_ledger(copy, create=False)
         try:
-            asked = await ledger.ask_backfill(crm, object, within, False, estimates, clock.now())
+            asked = await ledger.ask_backfill(
+                crm, object, within, False, estimates, clock.now(), preflight=before
+            )
             with backfilling(asked) as shown:
                 result = await flow.run_backfill(
                     asked,
