@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from connector.ledger import open_ledger
+from tests.stories.test_bulk_push import jobs, org_of_jobs
 from tests.stories.test_cli import answer, environment, run, running  # noqa: F401 (fixtures)
+from tests.stories.test_stage_goes_back import LEAD, SETS, an_mql, killed, stage
 from tests.stories.world import START, QuickClock, World, world
 
 
@@ -78,9 +88,9 @@ async def test_the_batch_in_hand_is_finished_and_no_other_leaves(database_url: s
         adapter.limits = replace(adapter.limits, write_batch=10, writes_at_once=1)
         real = adapter.push
 
-        async def push(batch: Any) -> Any:
+        async def push(batch: Any, **more: Any) -> Any:
             await stop(made)
-            return await real(batch)
+            return await real(batch, **more)
 
         adapter.push = push
 
@@ -112,3 +122,80 @@ def test_stop_and_start_at_the_command_line(environment: dict[str, str]) -> None
     assert sum("was stopped by Grace" in finding["what"] for finding in checked["findings"]) == 2
     assert not any(each["stopped"] for each in started["crms"].values())
     assert all(each["written"] > 0 for each in goes_on["crms"].values())
+
+
+def told_by(port: int) -> dict[str, Any]:
+    with suppress(httpx.TransportError):
+        document: dict[str, Any] = httpx.get(f"http://127.0.0.1:{port}/readyz").json()
+        return document
+    return {}
+
+
+def until(holds: Callable[[], bool], why: str) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("running")
+def test_the_sidecar_shows_the_brake_and_logs_it_once(environment: dict[str, str]) -> None:  # noqa: F811
+    answer(environment, "stop", "hubspot", "--why", "a fair today", "--as", "Grace")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "connector", "serve"],
+        env={**kept, **environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: bool(told_by(port).get("last_sync")), "the first sync never ended")
+
+    stopped = told_by(port)
+    metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    answer(environment, "start", "hubspot")
+    until(lambda: not told_by(port)["stopped"], "the brake stayed on")
+    after = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+
+    assert stopped["ready"] is True
+    assert stopped["stopped"]["hubspot"]["by"] == "Grace"
+    assert 'connector_stopped{crm="hubspot"} 1.0' in metrics
+    assert 'connector_stopped{crm="salesforce"} 0.0' in metrics
+    assert 'connector_stopped{crm="hubspot"} 0.0' in after
+    assert errors.count("pushing is stopped") == 1
+    assert errors.count("pushing goes on") == 1
+
+
+async def test_a_stage_that_was_cleared_is_set_although_the_brake_is_on(database_url: str) -> None:
+    async with an_mql(database_url) as (made, who):
+        await killed(made, SETS)
+        assert stage(made, who) == ""
+        await stop(made)
+
+        result = await made.sync("hubspot")
+
+        assert stage(made, who) == LEAD
+        assert result.crms["hubspot"].written == 0
+
+
+async def test_a_job_goes_on_and_no_other_begins(database_url: str) -> None:
+    async with org_of_jobs(database_url) as made:
+        bulk: Any = made.adapters["salesforce"].bulk
+        real = bulk.push
+
+        async def push(*batch: Any, **more: Any) -> Any:
+            await stop(made, "salesforce")
+            return await real(*batch, **more)
+
+        bulk.push = push
+
+        result = await made.sync("salesforce")
+
+        counts = result.crms["salesforce"]
+        assert len(jobs(made)) == 1
+        assert counts.written > 0
+        assert counts.waiting == counts.planned - counts.written
+        assert counts.waiting > 0

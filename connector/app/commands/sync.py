@@ -95,7 +95,8 @@ def ask_about(plan: PlanSummary) -> bool:
     """A question at the terminal: may this plan be applied although it is beyond the limits?"""
     sys.stderr.write(
         f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
-        f"already there: {plan.limit}. Apply it? [y/N] "
+        f"already there; it promotes {plan.promoted} people and demotes {plan.demoted}. It waits because: "
+        f"{plan.limit}. Apply it? [y/N] "
     )
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
