@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -153,15 +153,17 @@ def sections(summary: Mapping[str, JsonValue]) -> Iterator[tuple[str, Sequence[s
 
 def as_json(line: Line) -> dict[str, Any]:
     """A line of a JSON export."""
-    document = asdict(line)
-    return {name: document[name] for name in COLUMNS if name != "email" or line.email is not None}
+    return {name: getattr(line, name) for name in COLUMNS if name != "email" or line.email is not None}
 
 
 def as_csv(line: Line) -> list[str]:
     """A line of a CSV export, by `COLUMNS`."""
-    document = {**asdict(line), "rules": " ".join(line.rules), "sent": "yes" if line.sent else "no"}
-    document["settled_at"] = line.settled_at.isoformat() if line.settled_at else ""
-    return [harmless(document[name]) for name in COLUMNS]
+    told = {
+        "rules": " ".join(line.rules),
+        "sent": "yes" if line.sent else "no",
+        "settled_at": line.settled_at.isoformat() if line.settled_at else "",
+    }
+    return [harmless(told[name] if name in told else getattr(line, name)) for name in COLUMNS]
 
 
 def harmless(value: object) -> str:

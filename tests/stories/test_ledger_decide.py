@@ -343,3 +343,28 @@ async def test_thousands_of_records_fit_into_one_page_and_one_question(desk):
     facts = await desk.ledger.facts([[ref] for ref in refs])
     assert (kept.stored, len(facts)) == (2000, 2000)
     assert [record.ref for record in found.records] == refs
+
+
+async def test_an_approval_is_of_a_plan_as_it_stands(desk):
+    await desk.keep(contact(ADA), contact(BOB))
+    (row,) = await desk.plan(a_write(ADA, mql_score=1))
+    await desk.ledger.approve_plan(row.plan, "Grace", "checked", NOON)
+    approved = await desk.ledger.plan(row.plan)
+    await desk.decide(decided(BOB, plan=[a_write(BOB, mql_score=2)]), plans={"hubspot": row.plan})
+    grown = await desk.ledger.plan(row.plan)
+    assert (approved.approved_by, grown.approved_by, grown.approval_note) == ("Grace", None, "")
+
+
+async def test_a_plan_that_is_being_sent_is_not_retired_by_another_run(desk):
+    await desk.keep(contact(ADA))
+    (row,) = await desk.plan(a_write(ADA, mql_score=1))
+    pushing = await desk.ledger.acquire("push:hubspot", "another", desk.at)
+    await desk.ledger.retire_plans(["hubspot"], await desk.lease("decide"), desk.at)
+    leaving = (await desk.ledger.plan(row.plan)).status
+    await desk.ledger.release(pushing)
+    await desk.ledger.retire_plans(["hubspot"], await desk.lease("decide"), desk.at)
+    assert (leaving, (await desk.ledger.plan(row.plan)).status, await desk.due()) == (
+        "open",
+        "superseded",
+        [ADA],
+    )

@@ -154,18 +154,11 @@ class _Seen:
         from rich.table import Table
         from rich.text import Text
 
-        names = (
-            "record",
-            "person",
-            "field",
-            "stands now",
-            "would stand",
-            "write rule",
-            "criteria rules",
-            "because",
-            "outcome",
-        )
-        table = Table(*names, title="Field by field")
+        table = Table(title="Field by field")
+        for name in ("record", "person", "field"):
+            table.add_column(name, no_wrap=name != "person")  # what is copied from here stays in one piece
+        for name in ("stands now", "would stand", "write rule", "criteria rules", "because", "outcome"):
+            table.add_column(name)
         for row in self.rows:
             for line in self.lines(row, email=email):
                 person = " ".join(each for each in (str(line.person), line.name, line.email) if each)
@@ -187,11 +180,11 @@ class _Seen:
 def _print_head(plan: PlanInfo, versions: Mapping[str, int], acts: list[Act]) -> None:
     after = f" by plan {plan.superseded_by}" if plan.superseded_by else ""
     undoes = f" of run {plan.undoes}" if plan.undoes else ""
-    by = f" by {plan.asked_by}" if plan.asked_by else ""
+    asked = f" asked for by {plan.asked_by}," if plan.asked_by else ""
     files = ", ".join(f"{name} {number}" for name, number in versions.items())
     head = [
         f"Plan {plan.id} for {plan.crm}: {plan.status}{after}",
-        f"  {plan.kind}{undoes}, of run {plan.run}, asked for{by}, made {when(plan.created_at)} UTC,"
+        f"  {plan.kind}{undoes}, of run {plan.run},{asked} made {when(plan.created_at)} UTC,"
         f" expires {when(plan.expires_at)} UTC",
         f"  definition {plan.definition}" + (f" ({files})" if files else ""),
     ]
