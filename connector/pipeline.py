@@ -177,6 +177,8 @@ async def sync(
                 setattr(counts, name, getattr(outcome, name))
             taken = "another run has taken over what was not sent yet" if outcome.superseded else None
             counts.error = joined(counts.error, outcome.error, taken)
+            if outcome.waiting and outcome.stopped:
+                result.more.setdefault("waits_because", {})[crm] = outcome.stopped
         result.plans = {
             crm: plan
             for crm, plan in decided.plans.items()
@@ -339,9 +341,8 @@ async def _push_all(
             why = await why_waits(summary, mapping, approve, rehearsal=rehearsal)
         if why:
             held = limit is not None or not (plan_only or stopped)
-            return Pushed(
-                waiting=await leave_waiting(ledger, clock, crm, plan, why, held=held, holder=holder)
-            )
+            waiting = await leave_waiting(ledger, clock, crm, plan, why, held=held, holder=holder)
+            return Pushed(waiting=waiting, stopped=why)
         terms = Terms(mapping, schemas, definition.criteria.min_change)
         return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
 

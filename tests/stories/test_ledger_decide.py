@@ -368,3 +368,19 @@ async def test_a_plan_that_is_being_sent_is_not_retired_by_another_run(desk):
         "superseded",
         [ADA],
     )
+
+
+async def test_a_plan_that_waits_for_a_human_is_retired_when_it_is_a_day_old_or_on_demand(desk):
+    await desk.keep(contact(ADA))
+    (row,) = await desk.plan(a_write(ADA, mql_score=1))
+    await desk.ledger.hold_plan(row.plan, "too many", await desk.lease("push"), desk.at)
+    retire = desk.ledger.retire_plans
+    await retire(["hubspot"], await desk.lease("decide"), desk.at)
+    kept = (await desk.ledger.plan(row.plan)).status
+    desk.at = NOON + DAY
+    await retire(["hubspot"], await desk.lease("decide"), desk.at)
+    (again,) = await desk.plan(a_write(ADA, mql_score=1))
+    await desk.ledger.hold_plan(again.plan, "too many", await desk.lease("push"), desk.at)
+    await retire(["hubspot"], await desk.lease("decide"), desk.at, anew=True)
+    ended = [(await desk.ledger.plan(plan)).status for plan in (row.plan, again.plan)]
+    assert (kept, ended, await desk.due()) == ("open", ["expired", "superseded"], [ADA])

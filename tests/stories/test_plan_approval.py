@@ -29,9 +29,11 @@ async def test_yes_replaces_no_second_person_and_the_plan_says_so(database_url: 
     async with world(database_url, people=PEOPLE) as made:
         plan = await waiting(made, crm, yes=True)
         info = await made.ledger.plan(plan)
+        [run, *_] = await made.ledger.runs(1)
 
         assert info is not None
         assert info.held.endswith("a second person has to approve it")
+        assert run.document["waits_because"] == {crm: info.held}
         assert made.asked == []  # whoever runs it is not asked: the answer could not count
         with pytest.raises(FixConfig, match="needs the approval of a second person"):
             await made.plan_apply(plan, by="Grace")

@@ -148,8 +148,11 @@ def report(result: RunResult) -> None:
                 out.print(f"{crm}: {stream} {fetched.note}")
         if counts.waiting and crm in result.plans:
             plan = result.plans[crm]
+            because = result.more.get("waits_because", {}).get(crm)
             out.print(
-                f"{crm}: plan {plan} waits. `connector plan show {plan}`, then `connector plan apply {plan}`."
+                f"{crm}: plan {plan} waits{f': {because}' if because else ''}. `connector plan show {plan}`, then"
+                f" `connector plan apply {plan}`.",
+                markup=False,
             )
         elif crm in result.plans and not counts.planned:
             out.print(
