@@ -18,7 +18,7 @@ from connector.app.progress import said_to
 from connector.app.requests import fingerprint
 from connector.app.wiring import Wired
 from connector.core.model import JsonValue
-from connector.errors import ConnectorError, FixConfig, LeaseBusy
+from connector.errors import ConnectorError, FixConfig, LeaseBusy, StopRun
 from connector.phases.lease import Heartbeat, extended
 from connector.pipeline import Watching
 from connector.ports import Lease, Request, request_lease, serving
@@ -142,7 +142,7 @@ class Requests:
         try:
             status, answer = "done", await self._work(asked, said_to(said.append))
         except ConnectorError as error:
-            status, answer = "failed", {"error": error_document(error)}
+            status, answer = "failed", {"error": error_document(_second_try(error, asked))}
         except Exception as error:  # the sidecar goes on
             log.exception("request failed", request=asked.id)
             told = ConnectorError(
@@ -181,3 +181,14 @@ class Requests:
                 if len(said) > told:
                     told = len(said)
                     await self._ledger.tell_request(asked.id, said[-1], hold.lease, self._clock.now())
+
+
+def _second_try(error: ConnectorError, asked: Request) -> ConnectorError:
+    """Of work that a dead process had begun nobody can say that nothing was read or written."""
+    if asked.status != "running" or not isinstance(error, FixConfig):
+        return error
+    return StopRun(
+        f"A sidecar died at it; begun again it went no further: {error.message}",
+        next_step="`connector runs list` and `connector plan list` show what came of the first try.",
+        where=error.where,
+    )

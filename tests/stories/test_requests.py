@@ -9,17 +9,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import typer
 
 from connector.app.commands.init import shipped
 from connector.app.commands.serve import Sidecar
 from connector.app.definition import load_definition
+from connector.app.exits import FAILED, error_of, guarded
 from connector.app.requests import carried_out
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.wiring import Wired, plugins
-from connector.errors import FixConfig, LeaseBusy, RetryLater
+from connector.errors import FixConfig, LeaseBusy, RetryLater, StopRun
 from connector.pipeline import Watching
 from connector.ports import Request, request_lease, serving
-from tests.stories.world import QuickClock, World, world
+from tests.stories.world import START, QuickClock, World, world
 
 BOTH = frozenset({"hubspot", "salesforce"})
 
@@ -158,6 +160,9 @@ async def test_one_that_a_dead_sidecar_was_at_is_taken_up_by_the_next_one(databa
         assert while_alive is None
         assert kept is not None
         assert kept.status == "failed", "by a definition that is not the one asked for, nothing is done"
+        told = error_of(kept.answer["error"])
+        assert type(told) is StopRun, "nobody can say that nothing was written"
+        assert "A sidecar died at it" in str(told)
         with pytest.raises(LeaseBusy):
             await w.ledger.settle_request(asked.id, "done", {}, lease, w.clock.now())
 
@@ -311,3 +316,28 @@ async def test_files_that_go_wrong_leave_the_last_good_ones_in_force(
         broken = current.of(BOTH).definition.criteria.min_change
 
         assert (edited, broken) == (4, 4)
+
+
+@pytest.mark.parametrize("lease", ["pull:hubspot", "decide", "push:hubspot"])
+async def test_work_that_another_process_holds_for_over_a_minute_is_exit_1(
+    database_url: str, lease: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world(database_url, people=10, clock=QuickClock(START)) as w:
+        began = w.clock.now()
+        held = await w.ledger.acquire(lease, "another process", began + timedelta(days=1))
+        with pytest.raises(LeaseBusy) as caught:
+            await w.sync("hubspot")
+        waited = w.clock.now() - began
+        await w.ledger.release(held)
+        after = await w.sync("hubspot")
+
+        def body() -> int:
+            raise caught.value
+
+        with pytest.raises(typer.Exit) as left:
+            guarded(False, body)
+
+        assert left.value.exit_code == FAILED
+        assert "another process" in capsys.readouterr().err
+        assert timedelta(seconds=60) <= waited < timedelta(minutes=5)
+        assert after.status == "succeeded"
