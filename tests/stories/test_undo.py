@@ -361,3 +361,97 @@ async def test_a_discarded_undo_says_nothing_about_what_is_wanted_later(database
 
         rows = [row for row in await rows_of(made, after) if row.held_back]
         assert not [each.why for row in rows for each in row.held_back if "discarded" in each.why]
+
+
+def ruled(made: World, crm: str, result: str, rule: str) -> None:
+    """An admin gives a result another write rule."""
+    mapping = made.definition.mappings[crm]
+    objects = {
+        name: replace(
+            each,
+            write=tuple(replace(line, rule=rule) if line.result == result else line for line in each.write),
+        )
+        for name, each in mapping.objects.items()
+    }
+    made.definition = replace(
+        made.definition, mappings={**made.definition.mappings, crm: replace(mapping, objects=objects)}
+    )
+
+
+async def test_a_value_put_back_for_somebody_else_is_theirs_and_if_ours_leaves_it_alone(
+    database_url: str,
+) -> None:
+    async with world(database_url, people=40, clock=QuickClock(START)) as made:
+        by_hand, other = ids(made, "hubspot", "contact")[:2]
+        made.hubspot.edit("contacts", by_hand, {"mql_grade": "C2"})
+        run = await made.sync()
+        assert made.hubspot.raw("contacts", by_hand)["properties"]["mql_grade"] != "C2"
+        made.later(minutes=5)
+        await made.undo(run.run)
+        assert made.hubspot.raw("contacts", by_hand)["properties"]["mql_grade"] == "C2"
+
+        ruled(made, "hubspot", "grade", "if_ours")
+        await made.ledger.release_holds(await made.ledger.holds(), "Ada", made.clock.now())
+        made.later(minutes=5)
+        again = await made.sync()
+
+        assert made.hubspot.raw("contacts", by_hand)["properties"]["mql_grade"] == "C2"
+        assert made.hubspot.raw("contacts", other)["properties"]["mql_grade"], "what was blank is filled"
+        [row] = [row for row in await rows_of(made, again) if row.ref.id == by_hand]
+        assert [held.field for held in row.held_back] == ["mql_grade"]
+
+
+async def test_a_stage_that_stood_blank_is_blank_again_and_its_echo_changes_nothing(
+    database_url: str,
+) -> None:
+    async with synced(database_url) as (made, before, run):
+        blank = [
+            ref.id
+            for (ref, name), value in before.items()
+            if name == "lifecyclestage" and not value and (ref, name) in changed(before, ours(made))
+        ]
+        assert blank, "a run fills blank stages"
+        made.hubspot.log.clear()
+
+        await made.undo(run.run)
+
+        assert made.hubspot.raw("contacts", blank[0])["properties"].get("lifecyclestage") in (None, "")
+        stages = [w for w in made.hubspot.log.writes("contact", blank[0]) if "lifecyclestage" in w.fields]
+        assert len(stages) == 1, "the clearing is all of it"
+
+
+async def test_what_sales_decided_is_no_step_of_ours_though_a_run_followed_it(database_url: str) -> None:
+    async with synced(database_url) as (made, _, _run):
+        who = await somebody(made, stage="mql", where=lambda view: view.state.status is MqlStatus.QUALIFIED)
+        made.hubspot.edit("contacts", who.contact, {"hs_lead_status": "UNQUALIFIED"})
+        made.later(minutes=15)
+        followed = await made.sync()
+        assert (await look(made, who)).state.status is MqlStatus.REJECTED
+        made.later(minutes=5)
+
+        await made.undo(followed.run)
+
+        assert (await look(made, who)).state.status is MqlStatus.REJECTED
+        assert not [step for step in await steps_of(made, who) if "undone" in step]
+        assert made.hubspot.raw("contacts", who.contact)["properties"]["mql_status"] == "qualified"
+        made.later(minutes=15)
+        assert (await made.sync()).crms["hubspot"].planned == 0
+
+
+async def test_with_later_steps_only_the_entry_is_marked(database_url: str) -> None:
+    async with synced(database_url) as (made, _, run):
+        who = await somebody(made, stage="mql", where=lambda view: view.state.status is MqlStatus.QUALIFIED)
+        made.hubspot.edit("contacts", who.contact, {"hs_lead_status": "UNQUALIFIED"})
+        made.later(minutes=15)
+        await made.sync("salesforce")  # HubSpot's stage, and all it holds, stays that of the first run
+        made.later(minutes=5)
+        await made.sync()
+        made.later(minutes=5)
+
+        await made.undo(run.run)
+
+        view = await look(made, who)
+        assert (view.state.stage, view.state.status) == ("lead", MqlStatus.REJECTED)
+        assert view.state.first_mql_at is None, "the undone step was the only one that made them an MQL"
+        assert sum("undone: run 1" in step for step in await steps_of(made, who)) == 1
+        assert made.hubspot.raw("contacts", who.contact)["properties"]["lifecyclestage"] != MQL

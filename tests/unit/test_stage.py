@@ -451,3 +451,56 @@ def test_the_reason_never_exceeds_a_text_field():
     because = decide(KNOWN_LEAD, scored(70, told=told), criteria=criteria).because
     assert len(because) <= 255
     assert "\n" not in because
+
+
+# --------------------------------------------------------------------------------------------- what a human took back
+
+
+def put_back(**was) -> StageState:
+    """Somebody whom a run made MQL an hour ago, and whom an undo has put back to where they stood."""
+    undone = replace(
+        MQL, since=AT - DAY, mql_since=AT - DAY, first_mql_at=AT - DAY, because="MQL: band 4", band=4
+    )
+    return replace(StageState("lead", since=AT - 9 * DAY, seen=()), undone=undone, **was)
+
+
+def test_an_undone_stage_that_the_same_facts_reach_again_is_the_same_decision():
+    decision = decide(put_back(), HIGH)
+
+    state = decision.state
+    assert (state.stage, state.status, state.mql_since, state.first_mql_at) == (
+        "mql", MqlStatus.QUALIFIED, AT - DAY, AT - DAY,
+    )  # fmt: skip
+    assert (decision.entered_mql, decision.because) == (False, "MQL: band 4")
+
+
+def test_nor_is_leaving_it_again_counted():
+    again = decide(put_back(), HIGH).state
+    stays = decide(again, HIGH, at=AT + DAY)
+    assert (stays.change, stays.entered_mql, stays.left_mql) == (None, False, False)
+
+    left = decide(stays.state, scored(90, disqualified="competitor"), at=AT + 2 * DAY)
+
+    assert (left.state.stage, left.left_mql, left.state.undone) == ("lead", False, None)
+
+
+def test_the_day_the_facts_say_something_else_an_undone_stage_is_forgotten():
+    other = decide(put_back(), LOW)
+    assert (other.state.stage, other.state.undone) == ("lead", None)
+
+    entered = decide(other.state, HIGH, at=AT + DAY)
+
+    assert (entered.state.mql_since, entered.entered_mql) == (AT + DAY, True)
+
+
+def test_what_a_human_sets_after_an_undo_is_theirs_and_new():
+    set_by_hand = decide(
+        put_back(seen=(f"{HUB}=lead",)), LOW, evidence=[says("mql", at=AT - timedelta(hours=1))]
+    )
+
+    assert (set_by_hand.state.stage, set_by_hand.state.by_human, set_by_hand.entered_mql) == (
+        "mql",
+        True,
+        True,
+    )
+    assert set_by_hand.state.mql_since == AT - timedelta(hours=1)
