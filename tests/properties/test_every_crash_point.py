@@ -2,8 +2,8 @@
 cleanly, and the sums add up.
 
 A step is a call to the ledger or to a CRM. To die after one is to die before the next, but for calls that are under way
-side by side; so SQLite is killed before every single step, and after every fourth. PostgreSQL takes every ninth step both
-ways. Each restart is a process of its own: another handle on the same database, another holder of leases.
+side by side; so SQLite is killed before every single step, and after every fourth. PostgreSQL takes every ninth step,
+both ways. Each restart is a process of its own: another handle on the same database, another holder of leases.
 """
 
 from __future__ import annotations
