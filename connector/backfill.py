@@ -240,7 +240,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         return None
     else:
         attempt.why_not, attempt.held = pushed.error or pushed.stopped, pushed.held
-        attempt.counts.error = joined(attempt.counts.error, pushed.error)
+        attempt.counts.error = joined(attempt.counts.error, pushed.error, pushed.differs)
     return None
 
 

@@ -24,6 +24,7 @@ from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_o
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push
+from connector.phases.read_back import told_tugs
 from connector.phases.settle import settle
 from connector.phases.standstill import standstill
 from connector.phases.usual import numbers_of_sync
@@ -176,9 +177,11 @@ async def sync(
             for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
                 setattr(counts, name, getattr(outcome, name))
             taken = "another run has taken over what was not sent yet" if outcome.superseded else None
-            counts.error = joined(counts.error, outcome.error, taken)
+            counts.error = joined(counts.error, outcome.error, outcome.differs, taken)
             if outcome.waiting and outcome.stopped:
                 result.more.setdefault("waits_because", {})[crm] = outcome.stopped
+            counts.read_back = dict(outcome.read_back)
+            counts.tugs = await told_tugs(working[crm], decided.tallies[crm].tugs)
         result.plans = {
             crm: plan
             for crm, plan in decided.plans.items()

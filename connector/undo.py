@@ -89,7 +89,7 @@ async def undo(
             )  # fmt: skip
             for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
                 setattr(counts, name, getattr(pushed, name))
-            counts.error = joined(counts.error, pushed.error)
+            counts.error = joined(counts.error, pushed.error, pushed.differs)
         result.now = (await ledger.stage_counts()).get("mql", 0)
         result.more = {"undo": {"run": undoes, "crms": summaries}}
     except BaseException as error:

@@ -118,7 +118,8 @@ async def apply_plan(
         "crm": plan.crm,
         "by": by,
         **counts,
-        "error": pushed.error or pushed.stopped or None,
+        "read_back": dict(pushed.read_back),
+        "error": pushed.error or pushed.differs or pushed.stopped or None,
     }
 
 

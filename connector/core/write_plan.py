@@ -65,7 +65,7 @@ class Refused(Protocol):
 
 
 class LeftAlone(Protocol):
-    """A field that is held back for a human's sake: `undone` while `value` is wanted, `tugged` always."""
+    """A field that is held back for a human's sake: where `same_only`, while `value` is wanted; else always."""
 
     @property
     def kind(self) -> str: ...
@@ -73,6 +73,8 @@ class LeftAlone(Protocol):
     def value(self) -> JsonValue: ...
     @property
     def why(self) -> str: ...
+    @property
+    def same_only(self) -> bool: ...
 
 
 def results(score: Score, decision: StageDecision, criteria_version: int) -> dict[str, JsonValue]:
@@ -361,7 +363,7 @@ def _same(write: FieldWrite, wish: JsonValue, min_change: float) -> bool:
 
 def _left_alone(write: FieldWrite, hold: LeftAlone | None, min_change: float) -> str:
     """Why a field that was undone, or that somebody keeps changing back, is not written now; empty where it may be."""
-    if hold is None or (hold.kind == "undone" and not _same(write, hold.value, min_change)):
+    if hold is None or (hold.same_only and not _same(write, hold.value, min_change)):
         return ""
     return hold.why
 

@@ -448,7 +448,7 @@ class SqlLedger:
 
     async def keep_holds(self, holds: Sequence[Hold], at: datetime) -> None:
         """Add or replace, by record, field and kind."""
-        await self._db.write(store_plan.keep_holds, holds, at)
+        await self._db.write(store_decide.keep_holds, holds, at)
 
     async def release_holds(self, holds: Sequence[Hold], by: str, at: datetime) -> None:
         """Leave these fields alone no longer; their records are due."""
@@ -485,6 +485,12 @@ class SqlLedger:
     ) -> None:
         """Receipts, last written values, refusals and redirected records in one commit."""
         await self._db.write(store_push.receive, rows, receipts, lease, at)
+
+    async def correct(
+        self, stands: Mapping[Ref, Mapping[str, JsonValue]], lease: Lease, at: datetime
+    ) -> None:
+        """What stands in fields of these records, other than their receipts say."""
+        await self._db.write(store_push.correct, stands, lease, at)
 
     async def wait(self, plan: int, reason: str, lease: Lease, at: datetime) -> int:
         """All still planned rows of a plan become waiting. Returns how many."""

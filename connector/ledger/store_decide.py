@@ -347,11 +347,12 @@ def _refused(db: Connection, people: Iterable[str]) -> dict[str, Refusal]:
 
 
 def holds_on(db: Connection, refs: Iterable[str]) -> dict[tuple[Ref, str], Hold]:
-    """The holds in force on these records, by record and field. What an admin has undone says more than a tug."""
+    """The holds in force on these records, by record and field, or that the next turn puts in force. What an admin has
+    undone says more than a tug."""
     found: dict[tuple[Ref, str], Hold] = {}
     for row in where_in(db, select(HOLD), HOLD.c.ref, refs):
         hold = load_hold(row)
-        if hold.holds and (hold.kind == UNDONE or (hold.ref, hold.field) not in found):
+        if (hold.holds or hold.next_holds) and (hold.kind == UNDONE or (hold.ref, hold.field) not in found):
             found[hold.ref, hold.field] = hold
     return found
 
@@ -432,6 +433,24 @@ def keep_decisions(
     _set_marks(db, decisions, at)
     for ref, name in sorted(place for decided in decisions for place in decided.outlived):
         end_hold(db, str(ref), name)
+    keep_holds(db, [replace(hold, run=run) for decided in decisions for hold in decided.tugged], at)
+
+
+def keep_holds(db: Connection, holds: Sequence[Hold], at: datetime) -> None:
+    """Add or replace, by record, field and kind."""
+    columns = ("ref", "field", "kind", "value", "other", "times", "run", "why", "at")
+    rows = {
+        (str(each.ref), each.field, each.kind): (
+            codec.dumps(each.value),
+            codec.dumps(each.other),
+            each.times,
+            each.run,
+            each.why,
+            time_to_db(each.at, db.dialect.name),
+        )
+        for each in holds
+    }
+    upsert(db, HOLD, columns, [(*key, *rows[key]) for key in sorted(rows)], ("ref", "field", "kind"))
 
 
 def end_hold(db: Connection, ref: str, field: str) -> None:

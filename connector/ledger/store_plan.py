@@ -15,11 +15,10 @@ from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_,
 from connector.core.model import JsonValue, Ref
 from connector.errors import StopRun
 from connector.ledger import codec, store_lease
-from connector.ledger.hot import mark_due, upsert, where_in
+from connector.ledger.hot import mark_due, where_in
 from connector.ledger.store_admin import audit
 from connector.ledger.store_decide import give_back, load_hold
 from connector.ledger.tables import BRAKE, HOLD, PLAN, PLAN_ROW
-from connector.ledger.types import time_to_db
 from connector.ports import PLAN_LIFE, Brake, Hold, Lease, PlanInfo
 
 
@@ -213,23 +212,6 @@ def holds(db: Connection, refs: Sequence[Ref] | None = None, *, kind: str | None
     query = select(HOLD) if kind is None else select(HOLD).where(HOLD.c.kind == kind)
     rows = db.execute(query) if refs is None else where_in(db, query, HOLD.c.ref, (str(ref) for ref in refs))
     return sorted((load_hold(row) for row in rows), key=lambda each: (each.ref, each.field, each.kind))
-
-
-def keep_holds(db: Connection, holds: Sequence[Hold], at: datetime) -> None:
-    """Add or replace, by record, field and kind."""
-    columns = ("ref", "field", "kind", "value", "other", "times", "run", "why", "at")
-    rows = {
-        (str(each.ref), each.field, each.kind): (
-            codec.dumps(each.value),
-            codec.dumps(each.other),
-            each.times,
-            each.run,
-            each.why,
-            time_to_db(each.at, db.dialect.name),
-        )
-        for each in holds
-    }
-    upsert(db, HOLD, columns, [(*key, *rows[key]) for key in sorted(rows)], ("ref", "field", "kind"))
 
 
 def release_holds(db: Connection, holds: Sequence[Hold], by: str, at: datetime) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 
-from connector.core.model import Outcome, PersonRecord, Receipt, RecordState, Ref
+from connector.core.model import JsonValue, Outcome, PersonRecord, Receipt, RecordState, Ref
 from connector.errors import StopRun
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, delete_in, mark_due, upsert, where_in
@@ -17,6 +17,7 @@ from connector.ledger.store_admin import audit
 from connector.ledger.store_decide import DAY, give_back
 from connector.ledger.store_gather import named_as_same, rewrite
 from connector.ledger.store_restored import restored
+from connector.ledger.store_tug import count_tugs
 from connector.ledger.tables import LINK, PERSON, PLAN, PLAN_ROW, RECORD, REFUSAL, WRITTEN
 from connector.ledger.types import time_to_db
 from connector.ports import Lease, PlanRow
@@ -239,6 +240,7 @@ def _keep_written(
     stages = {
         row.id: row.stage for row in where_in(db, select(PERSON.c.id, PERSON.c.stage), PERSON.c.id, people)
     }
+    count_tugs(db, [row for row, receipt in written if receipt.moved_to is None], at)
     moment = time_to_db(at, db.dialect.name)
     values = {
         (str(receipt.moved_to or row.ref), line.field): (
@@ -296,6 +298,19 @@ def _keep_records(
     rewrite(db, changed)
     links = sorted((str(r.ref), other) for r in changed if r.ref in ended for other in named_as_same(r))
     upsert(db, LINK, ("ref", "other"), links, ("ref", "other"))
+
+
+def correct(
+    db: Connection, stands: Mapping[Ref, Mapping[str, JsonValue]], lease: Lease, at: datetime
+) -> None:
+    """See `connector.ports.Ledger.correct`."""
+    store_lease.check(db, lease)
+    query = select(RECORD.c.body).where(RECORD.c.kind == "person").with_for_update()
+    records = [
+        codec.load_person(row.body) for row in where_in(db, query, RECORD.c.ref, {str(ref) for ref in stands})
+    ]
+    rewrite(db, [replace(record, held={**record.held, **stands[record.ref]}) for record in records])
+    mark_due(db, list(stands), at)
 
 
 def wait(db: Connection, plan: int, reason: str, lease: Lease, at: datetime) -> int:

@@ -17,8 +17,7 @@ from connector.core.model import MqlStatus, StageState
 from connector.core.values import is_blank, same_value
 from connector.ledger import codec
 from connector.ledger.hot import mark_due, where_in
-from connector.ledger.store_decide import end_hold
-from connector.ledger.store_plan import keep_holds
+from connector.ledger.store_decide import end_hold, keep_holds
 from connector.ledger.tables import PERSON, PLAN, PLAN_ROW, RECORD, STAGE_HISTORY
 from connector.ports import UNDONE, Hold, PlanRow
 

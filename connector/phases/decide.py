@@ -33,6 +33,7 @@ from connector.core.refs import RefSet
 from connector.core.resolve import Group, resolve
 from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
+from connector.core.tug import why_tugged
 from connector.core.values import same_value
 from connector.core.write_only import outside
 from connector.core.write_plan import REJECTED_WAIT, Lowering, outlived, plan_record, results
@@ -40,7 +41,18 @@ from connector.errors import LeaseBusy
 from connector.phases.definition import Definition
 from connector.phases.lease import acquired, in_turn
 from connector.phases.others import others_pushed
-from connector.ports import Clock, Decided, Facts, FieldInfo, KnownEngagement, Ledger, Review, wanted
+from connector.ports import (
+    TUGGED,
+    Clock,
+    Decided,
+    Facts,
+    FieldInfo,
+    Hold,
+    KnownEngagement,
+    Ledger,
+    Review,
+    wanted,
+)
 
 BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
 
@@ -60,6 +72,9 @@ class CrmTally:
     demoted: int = 0  # and falls
     holding: int = 0  # records that already hold a value in a field we write
     overwriting: int = 0  # planned records that replace or clear such a value
+    tugs: list[Hold] = field(
+        default_factory=list
+    )  # fields left alone because somebody keeps changing them back
 
     def beyond(self, earlier: CrmTally) -> CrmTally:
         """What came to it since an earlier count; whom it has seen is not told."""
@@ -282,6 +297,7 @@ def _decide_one(
     pending: set[str] = set()
     kinds: set[tuple[str, str]] = set()
     ended: list[tuple[Ref, str]] = []
+    tugged: list[Hold] = []
     for record in candidate.records:
         mapping = definition.mappings.get(record.ref.crm)
         if mapping is None:
@@ -289,6 +305,10 @@ def _decide_one(
         write = plan_for(
             record, mapping, wanted, facts, schemas, criteria.min_change, as_of, candidate.fields
         )
+        pulled = _tugs(write, facts)
+        tugged += [hold for hold in pulled if hold not in facts.holds.values()]
+        if record.ref.crm in crms:
+            done.tallies[record.ref.crm].tugs += pulled
         ended += _outlived(record, mapping, wanted, facts, schemas, criteria.min_change)
         if record.ref.crm in crms:
             if _count(done.tallies[record.ref.crm], record, write, mapping) and write.fate == "planned":
@@ -316,7 +336,22 @@ def _decide_one(
         pending=frozenset(pending),
         before=facts.state,
         outlived=tuple(ended),
+        tugged=tuple(tugged),
     )
+
+
+def _tugs(write: PlannedWrite, facts: Facts) -> list[Hold]:
+    """The holds for which fields of this record are left alone; one that this turn puts in force is told as such."""
+    found: list[Hold] = []
+    for field_ in write.held_back:
+        hold = facts.holds.get((write.ref, field_.field))
+        if hold is None or hold.kind != TUGGED or field_.why != hold.why:
+            continue
+        if hold.next_holds:
+            times = hold.times + 1
+            hold = replace(hold, times=times, other=field_.before, why=why_tugged(times, field_.before))
+        found.append(hold)
+    return found
 
 
 def _tried_again(facts: Facts, as_of: datetime) -> dict[Ref, datetime]:

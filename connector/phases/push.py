@@ -14,7 +14,17 @@ from datetime import timedelta
 from connector.core.exact import Aside
 from connector.core.limits import too_many_rejected
 from connector.core.mapping import CrmMapping, wanted_fields
-from connector.core.model import Outcome, PlannedWrite, Receipt, RecordState, Ref, Value, VendorRecord, Write
+from connector.core.model import (
+    JsonValue,
+    Outcome,
+    PlannedWrite,
+    Receipt,
+    RecordState,
+    Ref,
+    Value,
+    VendorRecord,
+    Write,
+)
 from connector.core.normalize import normalize_person
 from connector.core.undo import UNDO, judge_undo
 from connector.core.write_only import is_partial, keep_inside
@@ -23,6 +33,7 @@ from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknow
 from connector.phases.decide import Schemas, lowering_of, stage_order
 from connector.phases.exact import exactly, explained
 from connector.phases.lease import Heartbeat, acquired
+from connector.phases.read_back import Sample, read_back
 from connector.phases.standstill import standstill
 from connector.ports import Adapter, BulkSink, Clock, Fields, Held, Ledger, PlanRow
 
@@ -46,6 +57,9 @@ class Pushed:
     )
     held: bool = False  # for a human, so that no later run goes on by itself
     superseded: bool = False  # a newer plan has taken over the rest
+    sample: Sample = field(default_factory=Sample)  # of what was written
+    read_back: Mapping[str, JsonValue] = field(default_factory=dict)  # sampled, differ, records
+    differs: str | None = None  # what the sample found, where it is not what was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,10 @@ async def push(
         if pushed.held and pushed.waiting:
             await ledger.hold_plan(plan, pushed.stopped, hold.lease, clock.now())
         await ledger.close_plan(plan, "open" if pushed.waiting else "applied", hold.lease, clock.now())
+        await hold()
+        pushed.read_back, pushed.differs = await read_back(
+            adapter, terms.fields, ledger, clock, pushed.sample.rows, hold.lease
+        )
     finally:
         await ledger.release(hold.lease)
     return pushed
@@ -220,6 +238,7 @@ async def _one_batch(work: _Work, batch: Sequence[PlanRow]) -> None:
     work.unanswered = work.unanswered + 1 if _all_unknown(receipts) else 0
     await work.hold()
     await ledger.receive(ready, receipts, work.hold.lease, clock.now())
+    work.pushed.sample.add(ready, receipts)
     work.count(receipts)
 
 
@@ -300,6 +319,7 @@ async def _one_job(bulk: BulkSink, work: _Work, batch: Sequence[PlanRow]) -> Non
         part = slice(start, start + ROWS_A_COMMIT)
         await hold()
         await ledger.receive(ready[part], receipts[part], hold.lease, clock.now())
+    work.pushed.sample.add(ready, receipts)
     work.count(receipts)
     if _all_unknown(receipts):
         work.pushed.error = receipts[0].reason

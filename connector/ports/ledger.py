@@ -397,6 +397,13 @@ class Ledger(Protocol):
         """
         ...
 
+    async def correct(
+        self, stands: Mapping[Ref, Mapping[str, JsonValue]], lease: Lease, at: datetime
+    ) -> None:
+        """What stands in fields of these records, other than their receipts say: they are due. What we last wrote stays
+        what we last wrote."""
+        ...
+
     async def wait(self, plan: int, reason: str, lease: Lease, at: datetime) -> int:
         """All rows of a plan that were not sent wait, with the reason. Returns how many."""
         ...

@@ -61,6 +61,8 @@ class CrmCounts:
     demoted: int = 0
     calls: int = 0
     fetched: dict[str, Fetched] = field(default_factory=dict)
+    read_back: dict[str, JsonValue] = field(default_factory=dict)  # sampled, differ, records
+    tugs: list[dict[str, JsonValue]] = field(default_factory=list)  # fields that are left alone, and who with
     error: str | None = None
 
     def adds_up(self) -> bool:
@@ -263,6 +265,16 @@ class Hold:
         """Whether it is in force, or only counts so far."""
         return self.kind == UNDONE or self.times >= TUGS
 
+    @property
+    def next_holds(self) -> bool:
+        """Whether one more turn of somebody else puts it in force."""
+        return self.times == TUGS - 1
+
+    @property
+    def same_only(self) -> bool:
+        """Whether it concerns this very value alone; what else is wanted may be written."""
+        return self.kind == UNDONE or self.times < TUGS
+
 
 @dataclass(frozen=True, slots=True)
 class Brake:
@@ -347,6 +359,7 @@ class Decided:
     outlived: tuple[
         tuple[Ref, str], ...
     ] = ()  # fields that were undone, of which something else is wanted by now
+    tugged: tuple[Hold, ...] = ()  # fields that somebody has changed back once too often by now
 
 
 PLAN_LIFE = timedelta(hours=24)

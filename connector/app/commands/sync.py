@@ -143,6 +143,11 @@ def report(result: RunResult) -> None:
     for crm, counts in result.crms.items():
         if counts.error:
             out.print(f"{crm}: {counts.error}")
+        for tug in counts.tugs:
+            by = f" by {tug['by']}" if tug["by"] else ""
+            out.print(
+                f"{crm}: {tug['field']} of {tug['record']} was changed back {tug['times']} times{by}; it is left alone."
+            )
         for stream, fetched in counts.fetched.items():
             if fetched.note:
                 out.print(f"{crm}: {stream} {fetched.note}")
