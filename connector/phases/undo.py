@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -22,11 +23,11 @@ from connector.core.undo import (
     written_by_run,
 )
 from connector.core.values import is_blank
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, LeaseBusy
 from connector.phases.decide import CrmTally, Schemas, why_no_target
 from connector.phases.lease import Heartbeat, acquired
 from connector.phases.others import others_plans_gone
-from connector.ports import Adapter, Clock, FieldInfo, Held, LastChange, Ledger, PlanRow
+from connector.ports import Adapter, Alive, Clock, FieldInfo, Held, LastChange, Ledger, PlanRow
 
 SLICE = 500  # records a commit
 TOLD = 20  # examples of what is left, and why; the plan's rows tell all
@@ -84,7 +85,7 @@ async def survey(
         after: Ref | None = None
         while rows := await ledger.written_rows(order.undoes, crm, SLICE, after=after):
             after = rows[-1].ref
-            planned = await _slice(rows, adapter, mapping, schemas.get(crm, {}), ledger, order, found)
+            planned = await _slice(rows, adapter, mapping, schemas.get(crm, {}), ledger, order, found, lease)
             await lease.whole()
             if planned and found.plan is None:
                 found.plan = await ledger.open_plan(
@@ -97,7 +98,8 @@ async def survey(
                 await ledger.close_plan(each.id, "superseded", lease.lease, clock.now())
     except ConnectorError:
         if found.plan is not None:  # half a plan is no plan
-            await ledger.close_plan(found.plan, "superseded", lease.lease, clock.now())
+            with suppress(LeaseBusy):
+                await ledger.close_plan(found.plan, "superseded", lease.lease, clock.now())
         raise
     finally:
         await ledger.release(lease.lease)
@@ -112,6 +114,7 @@ async def _slice(
     ledger: Ledger,
     order: Order,
     found: Survey,
+    alive: Alive,
 ) -> list[tuple[int, PlannedWrite]]:
     """The planned rows of some records: (person, what goes back and what is left)."""
     by_ref = {ref: list(several) for ref, several in groupby(rows, key=lambda row: row.ref)}
@@ -123,6 +126,7 @@ async def _slice(
     fresh: dict[Ref, VendorRecord] = {}
     refs = list(by_ref)
     for start in range(0, len(refs), adapter.limits.read_batch):
+        await alive()
         fresh.update(await adapter.read(refs[start : start + adapter.limits.read_batch], fields))
     writers = await ledger.writers([each.row for each in held.values() if each.row is not None])
     verdicts: dict[Ref, TakenBack] = {}
@@ -138,6 +142,7 @@ async def _slice(
             closed=_closed(written[ref], schema),
             lowers=lambda write, schema=schema: _lowers(write, schema),  # type: ignore[misc]
         )
+    await alive()
     told = await _who(adapter, verdicts)
     planned = []
     for ref, verdict in verdicts.items():

@@ -14,6 +14,7 @@ from connector.core.values import same_value
 from connector.errors import FixConfig
 from connector.pipeline import RunResult
 from connector.ports import UNDONE, PlanRow
+from connector.sandbox.faults import Fault
 from tests.stories.test_sync_survives import quiet
 from tests.stories.world import START, QuickClock, Somebody, World, look, somebody, world
 
@@ -456,3 +457,52 @@ async def test_with_later_steps_only_the_entry_is_marked(database_url: str) -> N
         assert view.state.first_mql_at is None, "the undone step was the only one that made them an MQL"
         assert sum("undone: run 1" in step for step in await steps_of(made, who)) == 1
         assert made.hubspot.raw("contacts", who.contact)["properties"]["lifecyclestage"] != MQL
+
+
+async def test_a_field_that_the_mapping_has_dropped_since_goes_back_as_well(database_url: str) -> None:
+    async with synced(database_url) as (made, before, run):
+        whole = made.definition
+        for crm, mapping in whole.mappings.items():
+            objects = {
+                name: replace(each, write=tuple(line for line in each.write if line.result != "grade"))
+                for name, each in mapping.objects.items()
+            }
+            mappings = {**made.definition.mappings, crm: replace(mapping, objects=objects)}
+            made.definition = replace(made.definition, mappings=mappings)
+
+        undo = await made.undo(run.run)
+
+        made.definition = whole
+        assert undo.status == "succeeded"
+        assert changed(before, ours(made)) == set()
+
+
+async def test_a_backfill_is_taken_back_like_any_run(database_url: str) -> None:
+    async with world(database_url, people=30, clock=QuickClock(START)) as made:
+        before = ours(made)
+        run = await made.backfill(await made.ask_backfill("hubspot"))
+        assert run.crms["hubspot"].written
+        made.later(minutes=5)
+
+        undo = await made.undo(run.run, "hubspot")
+
+        assert changed(before, ours(made)) == set()
+        assert undo.crms["hubspot"].written == run.crms["hubspot"].written
+
+
+async def test_a_crm_that_cannot_be_read_leaves_no_half_plan_and_the_other_goes_back(
+    database_url: str,
+) -> None:
+    async with synced(database_url) as (made, before, run):
+        made.salesforce.faults.add(Fault(path="*/composite/sobjects*", status=503, times=None))
+        made.salesforce.faults.add(Fault(path="*/query*", status=503, times=None))
+
+        first = await made.undo(run.run)
+
+        made.salesforce.faults.clear()
+        assert first.status == "partial"
+        assert first.crms["salesforce"].error
+        assert {ref.crm for ref, _ in changed(before, ours(made))} == {"salesforce"}
+        made.later(minutes=5)
+        assert (await made.undo(run.run)).status == "succeeded"
+        assert changed(before, ours(made)) == set()
