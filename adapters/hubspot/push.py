@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from adapters.hubspot.api import Api
-from adapters.hubspot.batches import AT_ONCE, BATCH, STAGE, WRITTEN, Fate, Input, send
+from adapters.hubspot.batches import AT_ONCE, BATCH, KEPT, STAGE, WRITTEN, Fate, Input, send
 from adapters.hubspot.checks import refusal
 from adapters.hubspot.lower import lower
 from adapters.hubspot.payload import wire
@@ -97,4 +97,6 @@ async def _checked(schema: Schema, object_: str, inputs: Sequence[Input]) -> dic
 
 
 def _receipt(write: Write, fate: Fate) -> Receipt:
-    return Receipt(write.id, fate.outcome, fate.reason, fate.code, fate.moved_to, fate.parked)
+    # A stage that was kept speaks for itself alone: HubSpot has taken the fields beside it.
+    beside = frozenset(write.values) - {STAGE} if fate.code == KEPT else frozenset[str]()
+    return Receipt(write.id, fate.outcome, fate.reason, fate.code, fate.moved_to, fate.parked, beside)

@@ -395,6 +395,7 @@ class Receipt:
     code: str = ""  # the vendor's error code, for the counts by kind
     moved_to: Ref | None = None
     parked: bool = False
+    arrived: frozenset[str] = frozenset()  # of a rejected one: fields that were written all the same
 
 
 @dataclass(frozen=True, slots=True)

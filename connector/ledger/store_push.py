@@ -207,6 +207,11 @@ def receive(
         ("sending", Outcome.UNKNOWN.value),
     )
     written = [(row, receipt) for row, receipt in pairs if receipt.outcome is Outcome.WRITTEN]
+    written += [
+        (replace(row, writes=tuple(w for w in row.writes if w.field in receipt.arrived)), receipt)
+        for row, receipt in pairs
+        if receipt.outcome is Outcome.REJECTED and receipt.arrived
+    ]
     _keep_written(db, written, at, restored(db, (row for row, _ in written), at))
     refused = [
         (row.ref, _kind(receipt), {w.field: w.after for w in row.writes}, receipt.reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, and_, insert, or_, select
 
 from connector.core.model import PlannedWrite, Ref
 from connector.core.undo import Writer
@@ -16,7 +16,7 @@ from connector.ledger import codec, store_lease
 from connector.ledger.hot import where_in
 from connector.ledger.store_plan import infos
 from connector.ledger.store_push import load_row
-from connector.ledger.tables import PLAN, PLAN_ROW
+from connector.ledger.tables import PLAN, PLAN_ROW, WRITTEN
 from connector.ports import Lease, PlanInfo, PlanRow
 
 
@@ -30,7 +30,12 @@ def written_rows(
 ) -> list[PlanRow]:
     """What a run wrote to the next so many records of a CRM, by record, each record's rows oldest first."""
     plans = [row.id for row in db.execute(select(PLAN.c.id).where(PLAN.c.run == run, PLAN.c.crm == crm))]
-    of_run = PLAN_ROW.c.plan.in_(plans), PLAN_ROW.c.status == "written"
+    # Of a rejected row some fields may have been written all the same; then they are last written by it.
+    in_part = select(WRITTEN.c.plan_row).where(
+        WRITTEN.c.ref == PLAN_ROW.c.ref, WRITTEN.c.plan_row == PLAN_ROW.c.id
+    )
+    arrived = or_(PLAN_ROW.c.status == "written", and_(PLAN_ROW.c.status == "rejected", in_part.exists()))
+    of_run = PLAN_ROW.c.plan.in_(plans), arrived
     refs = (
         select(PLAN_ROW.c.ref)
         .where(*of_run, PLAN_ROW.c.ref > (str(after) if after is not None else ""))

@@ -118,8 +118,8 @@ async def _slice(
 ) -> list[tuple[int, PlannedWrite]]:
     """The planned rows of some records: (person, what goes back and what is left)."""
     by_ref = {ref: list(several) for ref, several in groupby(rows, key=lambda row: row.ref)}
-    written = {ref: written_by_run(row.writes for row in several) for ref, several in by_ref.items()}
     held = await ledger.written(list(by_ref))
+    written = {ref: written_by_run(_arrived(row, held) for row in several) for ref, several in by_ref.items()}
     fields: dict[str, frozenset[str]] = dict(wanted_fields(mapping))
     for ref, writes in written.items():
         fields[ref.object] = fields.get(ref.object, frozenset()) | {write.field for write in writes}
@@ -159,6 +159,14 @@ async def _slice(
         if row.fate != "unchanged":
             planned.append((by_ref[ref][-1].person, row))
     return planned
+
+
+def _arrived(row: PlanRow, held: Mapping[tuple[Ref, str], Held]) -> list[FieldWrite]:
+    """What of a row was written: all of it, or of a rejected one the fields that it was the last to write."""
+    if row.status != "rejected":
+        return list(row.writes)
+    ours = {name for (ref, name), each in held.items() if ref == row.ref and each.row == row.id}
+    return [write for write in row.writes if write.field in ours]
 
 
 def _last(

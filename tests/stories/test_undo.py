@@ -506,3 +506,22 @@ async def test_a_crm_that_cannot_be_read_leaves_no_half_plan_and_the_other_goes_
         made.later(minutes=5)
         assert (await made.undo(run.run)).status == "succeeded"
         assert changed(before, ours(made)) == set()
+
+
+async def test_what_was_taken_beside_a_stage_that_hubspot_kept_stays_undone(database_url: str) -> None:
+    async with synced(database_url, hubspot={"stage_workflow": "restore"}) as (made, before, run):
+        first = await made.undo(run.run, "hubspot")
+        assert first.crms["hubspot"].rejected
+        kept = {place for place in changed(before, ours(made)) if place[0].crm == "hubspot"}
+        assert {name for _, name in kept} == {"lifecyclestage"}
+        made.later(minutes=15)
+
+        after = await made.sync("hubspot")
+
+        assert after.crms["hubspot"].planned == 0, "the fields beside it are held back"
+        made.later(minutes=5)
+        again = await made.undo(run.run, "hubspot")
+        rows = [row for row in await rows_of(made, again) if row.writes]
+        assert {write.field for row in rows for write in row.writes} == {"lifecyclestage"}
+        back = await made.undo(first.run, "hubspot")
+        assert back.crms["hubspot"].written == first.crms["hubspot"].planned
