@@ -149,8 +149,9 @@ class Undone(History):
         await self.noted(begin, result)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("database", ["sqlite"])
+@pytest.mark.parametrize(
+    ("database", "seed"), [*(("sqlite", seed) for seed in SEEDS), ("postgresql", 6), ("postgresql", 7)]
+)
 async def test_an_undo_takes_back_what_is_ours_and_nothing_else(
     database: str, seed: int, tmp_path: Path
 ) -> None:
