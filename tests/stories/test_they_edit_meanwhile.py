@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from connector.core.model import Ref
-from connector.ports import PlanRow
-from tests.stories.world import Somebody, World, somebody, world
+from connector.ports import Limits, PlanRow
+from tests.stories.test_bulk_push import jobs, org_of_jobs
+from tests.stories.world import Somebody, World, look, somebody, world
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,42 @@ def property_(made: World, who: Somebody, name: str) -> Any:
     return contact(made, who)["properties"].get(name)
 
 
+def another_lead(made: World, who: Somebody) -> str:
+    rows = made.salesforce.sandbox.store.tables["Lead"].rows
+    return next(
+        key
+        for key, row in rows.items()
+        if key != who.lead and not row.get("IsDeleted") and not row.get("IsConverted")
+    )
+
+
+def another_contact(made: World, who: Somebody) -> str:
+    return next(
+        str(each) for each in made.hubspot.sandbox.store.table("contacts").live if str(each) != who.contact
+    )
+
+
 CASES = {
+    "hubspot, merged into another": Case(
+        "hubspot",
+        lambda w, p: w.hubspot.act("contacts", another_contact(w, p), "merge", other=p.contact),
+        "set_aside", "merged",
+        lambda w, p: int(p.contact) not in w.hubspot.sandbox.store.table("contacts").live,
+    ),
+    "salesforce, merged into another": Case(
+        "salesforce",
+        lambda w, p: w.salesforce.act("Lead", p.lead, "merge", into=another_lead(w, p)),
+        "set_aside", "merged|deleted",
+        lambda w, p: bool(lead(w, p).get("IsDeleted")),
+    ),
+    "salesforce, a field is not theirs to edit any more": Case(
+        "salesforce",
+        lambda w, p: w.salesforce.act(
+            "Lead", p.lead, "refuse", code="INVALID_FIELD_FOR_INSERT_UPDATE", message="Not editable: MQL_Status__c"
+        ),
+        "rejected", "editable",
+        lambda w, p: lead(w, p)["MQL_Status__c"] != "qualified",
+    ),
     "hubspot, sales takes the person on": Case(
         "hubspot",
         lambda w, p: w.hubspot.edit("contacts", p.contact, {"lifecyclestage": "salesqualifiedlead"}),
@@ -79,7 +115,7 @@ CASES = {
         "salesforce",
         lambda w, p: w.salesforce.act("Lead", p.lead, "delete"),
         "set_aside", "deleted|no longer exists",
-        lambda w, p: bool(lead(w, p)["IsDeleted"]),
+        lambda w, p: bool(lead(w, p).get("IsDeleted")),
     ),
     "salesforce, deleted for good": Case(
         "salesforce",
@@ -136,7 +172,7 @@ async def test_what_somebody_does_before_a_waiting_plan_is_applied_stands(
         assert case.theirs(made, who), "the next run undid what they did"
         made.later(minutes=15)
         still = await made.sync()
-        assert all(counts.planned == 0 for counts in still.crms.values()), "no third write"
+        assert all(counts.written == 0 for counts in still.crms.values()), "no third write"
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -171,3 +207,107 @@ async def test_what_somebody_does_between_the_decision_and_the_batch_stands(
         after = await made.sync()
         assert after.status == "succeeded"
         assert case.theirs(made, who), "the next run undid what they did"
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_what_somebody_does_between_two_batches_of_a_push_stands(database_url: str, name: str) -> None:
+    case = CASES[name]
+    async with world(database_url, people=60) as made:
+        await made.sync()
+        who = await somebody(made, where=lambda view: view.score.fit >= 25 and view.state.rejected_at is None)
+        made.later(minutes=30)
+        made.hubspot.create("form_submissions", {"form": "Request a demo", "email": who.email})
+        for view in await made.ledger.people(limit=60):
+            for ref in view.refs:
+                if ref.crm == "hubspot" and ref.id != who.contact:
+                    made.hubspot.edit("contacts", ref.id, {"mql_score": "99"})
+                if ref.object == "Lead" and ref.id != who.lead:
+                    made.salesforce.edit("Lead", ref.id, {"MQL_Score__c": 99})
+        made.later(minutes=10)
+        planned = await made.sync(plan_only=True)
+        plan = planned.plans[case.crm]
+        ours = of(await made.ledger.plan_rows(plan), case, who).id
+        adapter: Any = made.adapters[case.crm]
+        adapter.limits = Limits(write_batch=1, read_batch=100)
+        push, sent = adapter.push, []
+
+        async def and_then_somebody(batch: Any, **named: Any) -> Any:
+            answers = await push(batch, **named)
+            sent.extend(write.id for write in batch)
+            if len(sent) == 1:
+                case.does(made, who)
+                made.later(minutes=3)  # values read before are not believed any more
+            return answers
+
+        adapter.push = and_then_somebody
+        try:
+            pushed = await made.apply(case.crm, plan)
+        finally:
+            del adapter.push, adapter.limits
+
+        assert sent[0] != ours
+        assert len(sent) > 3, "the others go on"
+        row = of(await made.ledger.plan_rows(plan), case, who)
+        assert row.status == case.status, row.reason
+        assert any(word in row.reason for word in case.said.split("|")), row.reason
+        assert case.theirs(made, who)
+        assert not pushed.error
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("salesforce")])
+async def test_what_somebody_does_before_a_job_of_very_many_rows_stands(database_url: str, name: str) -> None:
+    case = CASES[name]
+    async with org_of_jobs(database_url, people=60) as made:
+        who = await qualifying(made)
+        for view in await made.ledger.people(limit=60):
+            for ref in view.refs:
+                if ref.object == "Lead" and ref.id != who.lead:
+                    made.salesforce.edit("Lead", ref.id, {"MQL_Score__c": 99})
+        made.later(minutes=10)
+        planned = await made.sync(plan_only=True)
+        plan = planned.plans["salesforce"]
+        before = len(jobs(made))
+
+        made.later(minutes=10)
+        case.does(made, who)
+        made.later(minutes=5)
+        await made.apply("salesforce", plan)
+
+        assert len(jobs(made)) > before
+        row = of(await made.ledger.plan_rows(plan), case, who)
+        assert row.status == case.status, row.reason
+        assert any(word in row.reason for word in case.said.split("|")), row.reason
+        assert case.theirs(made, who)
+
+
+@pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
+async def test_an_edit_in_the_same_stamp_as_our_write_is_not_lost_and_our_write_is_no_news(
+    database_url: str, crm: str
+) -> None:
+    """The echo of our write and a human's edit come back as one change of the record."""
+    async with world(database_url, people=60) as made:
+        who = await qualifying(made)
+        await made.sync()
+        title = "Head of Purchasing"
+        if crm == "hubspot":
+            made.hubspot.edit("contacts", who.contact, {"jobtitle": title})
+        else:
+            made.salesforce.edit("Lead", who.lead, {"Title": title})
+        writes = {each: len(made.writes(each)) for each in made.adapters}
+
+        made.later(minutes=15)
+        await made.sync()
+
+        ref = (
+            Ref("hubspot", "contact", who.contact)
+            if crm == "hubspot"
+            else Ref("salesforce", "Lead", who.lead)
+        )
+        [facts] = await made.ledger.facts([[ref]])
+        assert facts.records[0].fields["title"] == title
+        view = await look(made, who)
+        assert view.state.stage == "mql"
+        echoed = [write for each in made.adapters for write in made.writes(each, writes[each])]
+        assert all(who.contact in str(write) or who.lead in str(write) for write in echoed), (
+            "an echo was news"
+        )

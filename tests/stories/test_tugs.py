@@ -78,6 +78,44 @@ async def test_a_field_that_somebody_changes_back_three_times_is_left_alone_and_
         assert stands(made, who, crm, name) == "qualified"
 
 
+@pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
+async def test_an_automation_of_the_crms_own_wins_the_third_time_and_is_named(
+    database_url: str, crm: str
+) -> None:
+    """A workflow that sets the status back some minutes later, a flow that does so as it is saved."""
+    async with world(database_url) as made:
+        await made.sync()
+        who = await somebody(made, stage="mql")
+        _, name, theirs = FIELDS[crm]
+        rule = {"name": "Keep it", "when": name, "equals": "qualified", "sets": name, "to": theirs}
+        if crm == "hubspot":
+            made.hubspot.create("workflows", {**rule, "after": 300})
+        else:
+            made.salesforce.create("flows", rule)
+        made.later(hours=1)
+        set_back(made, who, crm)
+
+        told: list[dict[str, Any]] = []
+        differed = 0
+        for _ in range(6):
+            made.later(minutes=15)
+            result = await made.sync()
+            told += result.crms[crm].tugs
+            differed += int(result.crms[crm].read_back.get("differ", 0))
+        writes = len(made.writes(crm))
+        made.later(minutes=15)
+        after = await made.sync()
+
+        assert stands(made, who, crm, name) == theirs
+        assert told
+        assert told[0]["field"] == name
+        assert told[0]["by"]
+        assert len(made.writes(crm)) == writes
+        assert after.status == "succeeded"
+        if crm == "salesforce":
+            assert 1 <= differed <= 3, "the read-back saw it at once"
+
+
 def test_a_count_goes_on_for_the_same_value_alone() -> None:
     ref = Ref("hubspot", "contact", "1")
 
