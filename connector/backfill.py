@@ -18,6 +18,7 @@ from connector.errors import LeaseBusy, StopRun
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
+from connector.phases.first import FIRST, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.gather import Gathered
 from connector.phases.lease import Heartbeat
@@ -191,6 +192,8 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         status = "paused" if now.wish == "pause" else "cancelled"
         return Stop(status, f"{status} from outside")
     await others_plans_gone(ledger, clock, crm, frozenset({attempt.backfill.run}), attempt.alive)
+    # What waits for a human is shown whole; so is a first plan that nobody has approved beforehand.
+    whole = bool(attempt.why_not) or not (attempt.backfill.yes or await ledger.ever_applied(crm))
     tally = done.tallies.setdefault(crm, CrmTally())
     before = replace(tally)
     attempt.done = done = await decide(
@@ -204,9 +207,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         schemas=schemas,
         may_leave=attempt.gathered.whole,
         progress=attempt.watching.decided,
-        turn=Turn(
-            attempt.backfill.id, EVERYBODY if attempt.why_not else attempt.people_a_plan, done, attempt.alive
-        ),
+        turn=Turn(attempt.backfill.id, EVERYBODY if whole else attempt.people_a_plan, done, attempt.alive),
     )
     if attempt.why_not:
         return None
@@ -216,12 +217,15 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     this_round = tally.beyond(before)
     if not this_round.planned:
         return None
-    limit = await keep_limits(ledger, plan, await _crossed(attempt, tally, this_round), clock.now())
+    first = await first_of(ledger, crm, plan, attempt.definition.criteria, clock.now())
+    limits = await keep_limits(ledger, plan, await _crossed(attempt, tally, this_round), clock.now())
+    limit = joined(FIRST if first else None, limits)
     stopped = await standstill(ledger, mapping, clock.now())
     if stopped:
         attempt.why_not, attempt.held = joined(stopped, limit) or "", limit is not None
         return None
-    attempt.why_not = await why_waits(summary_of(plan, crm, this_round, limit), mapping, attempt.approve)
+    summary = summary_of(plan, crm, this_round, limit, opens_with=first)
+    attempt.why_not = await why_waits(summary, mapping, attempt.approve)
     if attempt.why_not:
         attempt.held = True
         return None

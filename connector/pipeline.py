@@ -20,6 +20,7 @@ from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
 from connector.phases.definition import Definition
+from connector.phases.first import FIRST, RECONCILIATION, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.gather import Gathered, gather
 from connector.phases.lease import acquired
@@ -187,6 +188,10 @@ async def sync(
             for crm, plan in decided.plans.items()
             if result.crms[crm].planned or (plan_only and result.crms[crm].held_back)
         }
+        for crm, plan in result.plans.items():
+            kept = await ledger.plan(plan)
+            if kept is not None and RECONCILIATION in kept.summary:
+                result.more.setdefault(RECONCILIATION, {})[crm] = kept.summary[RECONCILIATION]
         result.waits = {
             plan.crm: plan.id
             for plan in await ledger.open_plans(at=clock.now())
@@ -335,8 +340,10 @@ async def _push_all(
         mapping = definition.mappings[crm]
         stopped = await standstill(ledger, mapping, clock.now())
         numbers = await numbers_of_sync(adapter, mapping, ledger, tally, gathered[crm])
-        limit = await keep_limits(ledger, plan, crossed(mapping.limits, numbers), clock.now())
-        summary = summary_of(plan, crm, tally, limit)
+        first = await first_of(ledger, crm, plan, definition.criteria, clock.now())
+        limits = await keep_limits(ledger, plan, crossed(mapping.limits, numbers), clock.now())
+        limit = joined(FIRST if first else None, limits)
+        summary = summary_of(plan, crm, tally, limit, opens_with=first)
         rehearsal = "--plan-only" if plan_only else ""
         if stopped:
             why = joined(stopped, limit) or ""

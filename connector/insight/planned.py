@@ -151,6 +151,16 @@ def sections(summary: Mapping[str, JsonValue]) -> Iterator[tuple[str, Sequence[s
         yield str(told.get("title") or name), [str(each) for each in lines] if isinstance(lines, list) else []
 
 
+def examples(summary: Mapping[str, JsonValue]) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
+    """Records that are worth opening: (as what, record, person, stage, score, band and why)."""
+    for told in summary.values():
+        kept = told.get("examples") if isinstance(told, Mapping) else None
+        for name, several in kept.items() if isinstance(kept, Mapping) else ():
+            for each in several if isinstance(several, list) else ():
+                if isinstance(each, Mapping):
+                    yield name.replace("_", " "), each
+
+
 def as_json(line: Line) -> dict[str, Any]:
     """A line of a JSON export."""
     return {name: getattr(line, name) for name in COLUMNS if name != "email" or line.email is not None}

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
+from connector.core.reconcile import Standing
 from connector.core.undo import Writer
 from connector.ledger import (
     store_admin,
@@ -521,6 +522,10 @@ class SqlLedger:
     async def person(self, person: int) -> PersonView | None:
         """A person as the last decision left them."""
         return await self._db.read(store_ask.person, person)
+
+    async def standings(self, crm: str, limit: int, *, after: str = "") -> list[Standing]:
+        """Live person records of a CRM beside the score of their person, by ref, after this one."""
+        return await self._db.read(store_ask.standings, crm, limit, after=after)
 
     async def names(self, people: Sequence[int]) -> Mapping[int, Mapping[str, Value]]:
         """The fields of these people as the last decision left them, by person id."""

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from connector.core.model import Engagement, Ref, Value
+from connector.core.reconcile import Standing
 from connector.errors import StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due, where_in
@@ -69,6 +70,22 @@ def names(db: Connection, people: Sequence[int]) -> dict[int, dict[str, Value]]:
     """The fields of these people as the last decision left them, by person id."""
     found = where_in(db, select(PERSON.c.id, PERSON.c.fields), PERSON.c.id, people)
     return {row.id: codec.values_from(codec.loads(row.fields)) for row in found}
+
+
+def standings(db: Connection, crm: str, limit: int, *, after: str = "") -> list[Standing]:
+    """Live person records of a CRM beside the score of their person, by ref, after this one."""
+    query = (
+        select(RECORD.c.body, *PERSON.c)
+        .join(PERSON, PERSON.c.id == RECORD.c.person_id)
+        .where(RECORD.c.kind == "person", RECORD.c.state == "live", RECORD.c.ref.startswith(f"{crm}:"))
+        .where(RECORD.c.ref > after)
+        .order_by(RECORD.c.ref)
+        .limit(limit)
+    )
+    return [
+        Standing(codec.load_person(row.body), row.id, codec.load_score(row._asdict()))
+        for row in db.execute(query)
+    ]
 
 
 def people(db: Connection, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:

@@ -24,16 +24,33 @@ class PlanSummary:
     limit: str | None  # None: it may leave by itself
     promoted: int = 0
     demoted: int = 0
+    opens_with: tuple[str, ...] = ()  # lines to read before the question
 
 
 Approve = Callable[[PlanSummary], Awaitable[bool]]
 """Asked once per plan before anything is sent; False leaves it waiting for `plan apply`."""
 
 
-def summary_of(plan: int, crm: str, tally: CrmTally, limit: str | None) -> PlanSummary:
-    """The plan in numbers."""
+def summary_of(
+    plan: int,
+    crm: str,
+    tally: CrmTally,
+    limit: str | None,
+    *,
+    opens_with: Mapping[str, JsonValue] | None = None,
+) -> PlanSummary:
+    """The plan in numbers; `opens_with` as a plan's summary keeps it."""
+    told = opens_with or {}
+    lines = told.get("lines")
     return PlanSummary(
-        plan, crm, tally.planned, tally.overwriting, limit, promoted=tally.promoted, demoted=tally.demoted
+        plan,
+        crm,
+        tally.planned,
+        tally.overwriting,
+        limit,
+        promoted=tally.promoted,
+        demoted=tally.demoted,
+        opens_with=tuple(str(line) for line in lines) if isinstance(lines, list) else (),
     )
 
 

@@ -15,6 +15,7 @@ from connector.core.model import (
     Ref,
     Value,
 )
+from connector.core.reconcile import Standing
 from connector.core.undo import Writer
 from connector.ports.crm import Estimate, Range
 from connector.ports.memory import (
@@ -278,6 +279,10 @@ class Ledger(Protocol):
     async def carry_approval(self, plan: int, lease: Lease, at: datetime) -> bool:
         """The approval of the plan that this one superseded holds for this one too, where both hold the same records,
         fields and values. Whether it does."""
+        ...
+
+    async def standings(self, crm: str, limit: int, *, after: str = "") -> list[Standing]:
+        """Live person records of a CRM beside their person's score at the last decision, by ref, after this one."""
         ...
 
     async def ever_applied(self, crm: str) -> bool:

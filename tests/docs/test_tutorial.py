@@ -80,13 +80,12 @@ def test_the_tutorial_works_from_its_first_command_to_its_last(
             done = subprocess.run(
                 [*CONNECTOR, *words], cwd=tmp_path, env=exported, capture_output=True, text=True, timeout=120
             )
-            assert done.returncode == (WAITS if "--plan-only" in words else 0), (
-                f"{said}\n{done.stdout}{done.stderr}"
-            )
+            waits = words == ["sync"] and "sync" not in ran  # the first plan of a CRM waits for a human
+            assert done.returncode == (WAITS if waits else 0), f"{said}\n{done.stdout}{done.stderr}"
             assert done.stdout
             found = re.search(r"contact (\d+)", done.stdout)
             person = person or (found[1] if found else "")
             ran.append(words[0])
 
-    assert ran.count("sync") >= 4
+    assert ran.count("sync") >= 3
     assert {"check", "plan", "explain", "init", "criteria"} <= set(ran)

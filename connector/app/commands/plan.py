@@ -34,8 +34,10 @@ from connector.insight.planned import (
     Tally,
     as_csv,
     as_json,
+    examples,
     group_of,
     lines_of,
+    name_of,
     sections,
 )
 from connector.ledger import SqlLedger
@@ -91,7 +93,8 @@ def plan_show(number: int, *, wanted: Filter, person: str | None, rows: int, ema
             for row in page:
                 seen.tally.add(row, asked)
             seen.rows += page[: rows - len(seen.rows)]
-        seen.names = await ledger.names([row.person for row in seen.rows])
+        shown_as_examples = [int(str(each["person"])) for _, each in examples(plan.summary)]
+        seen.names = await ledger.names([*(row.person for row in seen.rows), *shown_as_examples])
         return seen
 
     seen = ask_ledger(question)
@@ -148,7 +151,24 @@ class _Seen:
             out.print(f"\n{title}", markup=False)
             for each in told:
                 out.print(f"  {each}", markup=False)
+        self._print_examples()
         self._print_rows(email=email)
+
+    def _print_examples(self) -> None:
+        """By name, so that somebody can be asked about them."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table("as what", "record", "person", "stage", "score", "band", "why", title="Examples")
+        for name, each in examples(self.plan.summary):
+            person = int(str(each["person"]))
+            cells = (
+                name, each["record"], f"{person} {name_of(self.names.get(person, {}))}", each["stage"], each["score"],
+                each["band"], each["why"],
+            )  # fmt: skip
+            table.add_row(*(Text(str(cell)) for cell in cells))
+        if table.row_count:
+            out.print(table)
 
     def _print_rows(self, *, email: bool) -> None:
         from rich.table import Table

@@ -50,6 +50,30 @@ class Health:
     crms: dict[str, str | None] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
+
+    def plans_of(self, result: RunResult) -> None:
+        """Log once that a CRM's plans begin to wait for a human, with what to do, and once that none does any more.
+
+        A plan gets a new number whenever a run plans anew; that alone is told nobody again."""
+        waits = {
+            **result.waits,
+            **{crm: plan for crm, plan in result.plans.items() if result.crms[crm].waiting},
+        }
+        for crm in result.crms:
+            if crm in waits and crm not in self.waiting:
+                self.waiting.add(crm)
+                because = result.more.get("waits_because", {}).get(crm, "see `connector plan show`")
+                log.warning(
+                    "plan waits",
+                    crm=crm,
+                    plan=waits[crm],
+                    because=because,
+                    next_step=f"`connector plan show {waits[crm]}`, then `connector plan apply {waits[crm]}`.",
+                )
+            elif crm not in waits and crm in self.waiting:
+                self.waiting.discard(crm)
+                log.info("no plan waits", crm=crm)
 
     def hear_of(self, brakes: Mapping[str, Brake], crms: Iterable[str]) -> None:
         """Log a brake once when it is on and once when it is off again."""
@@ -258,6 +282,7 @@ class Sidecar:
             elif not counts.error and crm in health.failing:
                 health.failing.discard(crm)
                 log.info("crm is back", crm=crm)
+        health.plans_of(result)
         log.info(
             "sync finished",
             run=result.run,

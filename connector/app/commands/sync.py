@@ -17,6 +17,7 @@ from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
+from connector.phases.first import RECONCILIATION
 from connector.phases.gate import PlanSummary
 from connector.pipeline import RunResult, Watching
 
@@ -93,6 +94,7 @@ async def run_once(
 
 def ask_about(plan: PlanSummary) -> bool:
     """A question at the terminal: may this plan be applied although it is beyond the limits?"""
+    sys.stderr.writelines(f"{line}\n" for line in plan.opens_with)
     sys.stderr.write(
         f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
         f"already there; it promotes {plan.promoted} people and demotes {plan.demoted}. It waits because: "
@@ -138,6 +140,10 @@ def report(result: RunResult) -> None:
     out.print(
         f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, {result.now:,} now."
     )
+    for told in result.more.get(RECONCILIATION, {}).values():
+        out.print(f"\n{told['title']}", markup=False)
+        for line in told["lines"]:
+            out.print(f"  {line}", markup=False)
     for crm, plan in result.waits.items():
         out.print(f"{crm}: plan {plan} of an earlier run still waits. `connector plan show {plan}`.")
     for crm, counts in result.crms.items():
