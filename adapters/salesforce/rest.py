@@ -378,13 +378,16 @@ class Rest:
                 where=answer.asked,
             )
         self._described[source.lower()] = (now, answer.json)
+        if _has_record_types(answer.json):  # by now: every run describes what it writes to
+            self._untyped.pop(source, None)
         return answer.json
 
     def seen(self, source: str, fields: Iterable[str]) -> list[str]:
-        """These fields without those lately found hidden."""
+        """These fields without those lately found hidden, nor the record type of an object without record types."""
         known = self._hidden.get(source)
         if known is None or self._clock.now() - known[0] >= SCHEMA_LIFE:
-            return list(fields)
+            untyped = self._untyped.get(source, frozenset())
+            return [name for name in fields if name not in untyped]
         return [name for name in fields if name not in known[1]]
 
     def hidden(self, source: str, fields: Sequence[str]) -> frozenset[str]:
@@ -454,7 +457,7 @@ class Rest:
     async def _untyped_of(self, source: str, hidden: Iterable[str]) -> frozenset[str]:
         """Those that name the record type of an object without record types: it has no such field, and that is all."""
         described = await self.describe(source)
-        if any(not each.get("master") for each in described.get("recordTypeInfos") or ()):
+        if _has_record_types(described):
             return frozenset()
         return frozenset(
             name for name in hidden if name.split(".")[0].lower() in ("recordtype", "recordtypeid")
@@ -501,3 +504,7 @@ def _not_a_page(answer: Answer, what: str) -> StopRun:
         next_step="The watermark stays; the next run asks again. Check whether a proxy answers instead.",
         where=answer.asked,
     )
+
+
+def _has_record_types(described: Mapping[str, Any]) -> bool:
+    return any(not each.get("master") for each in described.get("recordTypeInfos") or ())

@@ -1,5 +1,7 @@
 """The kind of a record by the name of its record type: known of every person, in orgs that have record types."""
 
+from datetime import timedelta
+
 import pytest
 import structlog
 
@@ -61,3 +63,13 @@ async def test_a_type_that_is_hidden_is_not_taken_for_none(make_org):
 
     with pytest.raises(FixConfig, match=r"RecordType\.DeveloperName could be read until now"):
         await org.pull("Lead", fields=FIELDS)
+
+
+async def test_an_object_without_record_types_is_not_asked_for_them_again_by_the_hour(org):
+    await org.pull("Lead", fields=FIELDS)
+    org.clock.advance(timedelta(hours=2))
+    before = len(org.sandbox.log.calls())
+
+    await org.pull("Lead", fields=FIELDS)
+
+    assert not [call for call in org.sandbox.log.calls()[before:] if call.status == 400]
