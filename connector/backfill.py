@@ -229,7 +229,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     if attempt.why_not:
         attempt.held = True
         return None
-    if limit:
+    if limits:  # who lets a first plan go has not seen a crowd
         attempt.let_through = replace(tally)
     terms = Terms(mapping, schemas, attempt.definition.criteria.min_change)
     try:

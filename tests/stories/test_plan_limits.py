@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from connector.core.limits import PlanLimits
+from connector.phases.gate import PlanSummary
 from connector.ports import PlanInfo
 from connector.sandbox.faults import Fault
 from tests.stories.world import START, QuickClock, World, world
@@ -30,6 +31,11 @@ async def plan_of(made: World, plan: int) -> PlanInfo:
 def lines(plan: PlanInfo) -> list[str]:
     told: Any = plan.summary.get("limits", {"lines": []})
     return list(told["lines"])
+
+
+async def anything_but_a_crowd(plan: PlanSummary) -> bool:
+    """A human who lets a first plan go, and no plan that moves too many."""
+    return "would change stage" not in (plan.limit or "")
 
 
 async def settled(made: World) -> None:
@@ -78,20 +84,23 @@ async def test_waiting_slips_nobody_under_a_limit(database_url: str) -> None:
 async def test_a_run_inside_the_limits_needs_nobody(database_url: str) -> None:
     async with world(database_url, people=60) as made:
         limit(made, people=100, share=0.01, few=100)
-        await made.sync()
-        made.later(minutes=15)
+        await settled(made)
+        people = await contacts_of(made)
+        made.hubspot.edit("contacts", people[0], {"mql_score": "1"})
+        made.later(hours=1)
 
-        await made.sync(yes=False)
+        result = await made.sync(yes=False)
 
-        assert all(asked.limit is None for asked in made.asked)
+        assert [asked.limit for asked in made.asked] == [None]
+        assert result.crms["hubspot"].written == 1
 
 
 async def test_rounds_of_a_backfill_slip_no_crowd_under_a_limit(database_url: str) -> None:
     async with world(database_url, people=120, clock=QuickClock(START)) as made:
         limit(made, people=1)
-        asked = await made.ask_backfill("hubspot", yes=False)
+        asked = await made.ask_backfill("hubspot")  # approved beforehand, so that it leaves round by round
 
-        result = await made.backfill(asked, people_a_plan=10)
+        result = await made.backfill(asked, people_a_plan=10, approve=anything_but_a_crowd)
 
         counts = result.crms["hubspot"]
         held = [plan for plan in await made.ledger.plans() if plan.held]
@@ -104,7 +113,7 @@ async def test_rounds_of_a_backfill_slip_no_crowd_under_a_limit(database_url: st
             for row in await made.ledger.plan_rows(plan.id):
                 if row.kind == "promotion" and row.status in kinds:
                     kinds[row.status].add(str(row.ref))
-        assert len(kinds["written"]) <= 1
+        assert len(kinds["written"]) == 1
         assert kinds["waiting"]
 
 
@@ -194,7 +203,7 @@ async def test_another_attempt_at_a_backfill_counts_what_earlier_ones_have_sent(
         limit(made, people=sent)
         left = await made.ledger.wish_backfill(asked.id, "resume", made.clock.now())
 
-        second = await made.backfill(replace(left, yes=False), people_a_plan=10)
+        second = await made.backfill(left, people_a_plan=10, approve=anything_but_a_crowd)
 
         held = [plan for plan in await made.ledger.plans() if plan.held]
         assert 0 < second.crms["hubspot"].promoted <= sent, "what is left alone would cross nothing"
