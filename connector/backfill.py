@@ -15,6 +15,7 @@ from connector.core.limits import crossed
 from connector.core.model import JsonValue
 from connector.core.refs import RefSet
 from connector.errors import LeaseBusy, StopRun
+from connector.phases.adopt import adopt
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
@@ -127,8 +128,8 @@ async def run_backfill(
     holder = holder_of(holder)
     alive = Heartbeat(ledger, clock, await ledger.acquire(backfill_lease(crm), holder, started))
     try:
-        version = await ledger.adopt_files(definition.texts, started)
         adapters = {crm: adapter}
+        version = (await adopt(ledger, definition, adapters, started)).version
         unreachable = await prove(adapters, ledger, clock)
         backfill = await ledger.begin_backfill(backfill.id, alive.lease, clock.now())
         result = RunResult(backfill.run, crms={crm: CrmCounts()})

@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 
 from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
+from connector.core.model import JsonValue
 from connector.errors import ConnectorError, FixConfig, RetryLater
+from connector.phases.adopt import Adopted, adopt
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
 from connector.phases.definition import Definition
 from connector.phases.first import FIRST, RECONCILIATION, first_of
@@ -127,7 +129,7 @@ async def sync(
     """
     watching = watching or Watching()
     started = clock.now()
-    version = await ledger.adopt_files(definition.texts, started)
+    adopted = await adopt(ledger, definition, adapters, started)
     unreachable = await prove(adapters, ledger, clock)
     unreachable |= await settle_all(
         {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable},
@@ -153,13 +155,14 @@ async def sync(
             run=run,
             crms=list(working),
             holder=holder,
-            version=version,
+            version=adopted.version,
             schemas=schemas,
             may_leave=not unreachable and all(found.whole for found in gathered.values()),
             progress=watching.decided,
             anew=anew,
         )
         _sum_up(result, gathered, decided)
+        await _tell_of_change(result, adopted, decided, ledger, clock)
         pushed = await _push_all(
             working,
             definition,
@@ -311,6 +314,20 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
         counts.unchanged = tally.unchanged + only_fetched
         counts.read = len(tally.seen) + only_fetched + counts.quarantined
         counts.error = joined(counts.error, *found.errors)
+
+
+async def _tell_of_change(
+    result: RunResult, adopted: Adopted, decided: DecidedAll, ledger: Ledger, clock: Clock
+) -> None:
+    """That the definition is another than before, in the run and in its plans."""
+    if adopted.was is None:
+        return
+    result.more["definition"] = adopted.document(
+        {crm: tally.planned for crm, tally in decided.tallies.items()}
+    )
+    for plan in decided.plans.values():
+        told: dict[str, JsonValue] = {"title": "The definition has changed", "lines": adopted.lines()}
+        await ledger.tell_of_plan(plan, "definition", told, clock.now())
 
 
 async def _push_all(

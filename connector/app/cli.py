@@ -34,7 +34,11 @@ config_app = typer.Typer(
 holds_app = typer.Typer(
     help="Fields that are left alone: undone, or changed back again and again.", no_args_is_help=True
 )
+definition_app = typer.Typer(
+    help="Criteria and mappings together: what an edit would change.", no_args_is_help=True
+)
 app.add_typer(plan_app, name="plan")
+app.add_typer(definition_app, name="definition")
 app.add_typer(holds_app, name="holds")
 app.add_typer(runs_app, name="runs")
 app.add_typer(criteria_app, name="criteria")
@@ -397,6 +401,18 @@ def undo(
     from connector.app.commands.undo import undo as body
 
     guarded(json, lambda: body(run, crm=crm, plan_only=plan_only, yes=yes, given=as_, why=why, json=json))
+
+
+@definition_app.command("preview")
+def definition_preview(mappings: Mappings = None, json: Json = False) -> None:
+    """What the files would change: what differs from the definition in force, whom it concerns, what has to be read
+    again for it and by which command. Writes nothing.
+
+    Example: connector definition preview --mappings mappings
+    """
+    from connector.app.commands.definition import definition_preview as body
+
+    guarded(json, lambda: body(mappings=mappings, json=json))
 
 
 @holds_app.command("list")

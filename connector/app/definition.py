@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connector.app.files import Beside, load_criteria, load_mapping
+from connector.app.files import Beside, load_criteria, load_mapping, write_texts
 from connector.app.settings import Settings
 from connector.core.criteria import Criteria
 from connector.core.examples import run_examples
@@ -69,7 +70,17 @@ def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
             next_step="Correct them; nothing was read or written, and the last good version stays in force.",
             problems=files.problems,
         )
-    return Definition(files.criteria, files.mappings, files.texts)
+    return Definition(files.criteria, files.mappings, files.texts, lambda texts: read_texts(texts, known))
+
+
+def read_texts(texts: Mapping[str, str], known: Mapping[str, Plugin]) -> Definition | None:
+    """The definition in the files of an earlier version, by name. None where they are not right by today's rules."""
+    with tempfile.TemporaryDirectory(prefix="connector-definition-") as folder:
+        try:
+            write_texts(Path(folder), texts)
+            return load_definition(Path(folder), known)
+        except FixConfig:
+            return None
 
 
 def in_zone(definition: Definition, settings: Settings) -> Definition:

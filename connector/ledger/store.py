@@ -45,6 +45,7 @@ from connector.ports import (
     ProbeAnswer,
     Range,
     Request,
+    Reread,
     Review,
     RunInfo,
     StoryLine,
@@ -207,10 +208,18 @@ class SqlLedger:
         await self._db.write(store_admin.bind, crm, account, at)
 
     async def adopt_files(
-        self, files: Mapping[str, str], at: datetime, *, author: str = "", note: str = ""
+        self,
+        files: Mapping[str, str],
+        at: datetime,
+        *,
+        reread: Reread | None = None,
+        author: str = "",
+        note: str = "",
     ) -> int:
         """The definition now in force; a new version, all people due, when it differs from the last."""
-        return await self._db.write(store_admin.adopt_files, files, at, author=author, note=note)
+        return await self._db.write(
+            store_admin.adopt_files, files, at, reread=reread, author=author, note=note
+        )
 
     async def files(self, version: int | None = None) -> Mapping[str, str]:
         """The texts of a version of the definition, by name; the one in force unless told."""

@@ -27,7 +27,7 @@ from connector.ledger.tables import (
     WATERMARK,
 )
 from connector.ledger.types import EPOCH, time_to_db
-from connector.ports import Act, ProbeAnswer, RunInfo
+from connector.ports import Act, ProbeAnswer, Reread, RunInfo
 
 TARGETS = "targets"  # the name in LEARNED of what no probe tells
 
@@ -165,12 +165,19 @@ def _keep_learned(db: Connection, crm: str, answers: Sequence[ProbeAnswer], at: 
 
 
 def adopt_files(
-    db: Connection, files: Mapping[str, str], at: datetime, *, author: str = "", note: str = ""
+    db: Connection,
+    files: Mapping[str, str],
+    at: datetime,
+    *,
+    reread: Reread | None = None,
+    author: str = "",
+    note: str = "",
 ) -> int:
     """The definition now in force; a new version, and all people due, when it differs from the last.
 
-    A CRM whose mapping (`<crm>.yaml`) changed is read from the beginning again: what is stored was normalized by the
-    old one, and a field that is new in it was never fetched.
+    What `reread` names is read from the beginning again: what is stored was normalized by the old mapping, and a field
+    that is new in it was never fetched. Where it is not known what differs, that is all of each CRM whose mapping
+    (`<crm>.yaml`) has another text.
     """
     last = db.execute(select(FILE_VERSION).order_by(FILE_VERSION.c.version.desc()).limit(1)).first()
     text = codec.dumps(dict(files))
@@ -191,6 +198,11 @@ def adopt_files(
         if last is not None
         else set()
     )
+    if last is not None and reread is not None and reread.version == last.version:
+        stale = {crm for crm, streams in reread.streams.items() if streams is None}
+        for crm, streams in reread.streams.items():
+            these = (WATERMARK.c.crm == crm) & WATERMARK.c.stream.in_(streams or ())
+            db.execute(delete(WATERMARK).where(these))
     db.execute(delete(WATERMARK).where(WATERMARK.c.crm.in_(sorted(stale))))
     everybody = db.execute(select(RECORD.c.ref).where(RECORD.c.kind == "person"))
     moment = time_to_db(at, db.dialect.name)

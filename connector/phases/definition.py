@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from connector.core.criteria import Criteria
@@ -11,8 +11,10 @@ from connector.core.mapping import CrmMapping
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What all phases decide by. `texts` are the files as they are, for the versions kept in the ledger."""
+    """What all phases decide by. `texts` are the files as they are, for the versions kept in the ledger; `read` makes a
+    definition of those of an earlier version, or None where that cannot be done any more."""
 
     criteria: Criteria
     mappings: Mapping[str, CrmMapping]
     texts: Mapping[str, str] = field(default_factory=dict)
+    read: Callable[[Mapping[str, str]], Definition | None] | None = field(default=None, compare=False)

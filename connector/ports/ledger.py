@@ -33,6 +33,7 @@ from connector.ports.memory import (
     PlanInfo,
     PlanRow,
     Request,
+    Reread,
     Review,
     RunInfo,
     StoryLine,
@@ -147,9 +148,20 @@ class Ledger(Protocol):
         """Remember the account this ledger belongs to; FixConfig when it was another."""
         ...
 
-    async def adopt_files(self, files: Mapping[str, str], at: datetime) -> int:
+    async def adopt_files(
+        self, files: Mapping[str, str], at: datetime, *, reread: Reread | None = None
+    ) -> int:
         """The definition (name -> text) now in force. A new version, all people due, when it differs from the
-        last. Returns the version number."""
+        last; the streams named by `reread` then begin anew (without it, or where another version is in force than it
+        speaks of: all of every CRM whose mapping has another text). Returns the version number."""
+        ...
+
+    async def version(self) -> int | None:
+        """The number of the definition in force; None before the first."""
+        ...
+
+    async def files(self, version: int | None = None) -> Mapping[str, str]:
+        """The texts of a version of the definition, by name; the one in force unless told."""
         ...
 
     async def adopt_targets(self, crm: str, targets: Sequence[str], at: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,6 +24,14 @@ from connector.core.model import (
     VendorRecord,
 )
 from connector.ports.crm import Estimate, Range
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """What the definition that follows `version` has read again: streams by CRM; None: all of that CRM."""
+
+    version: int
+    streams: Mapping[str, Sequence[str] | None]
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,17 @@ def ask_about(plan: PlanSummary) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
+def _changed(told: Mapping[str, Any]) -> str:
+    """That this run is the first by another definition."""
+    whom = ", ".join(f"{crm} {records:,} records" for crm, records in told["concerned"].items())
+    read = ", ".join(f"{each['crm']} {each['stream'] or '(all)'}" for each in told["reread"])
+    again = f" Read again for it: {read}." if read else " Nothing had to be read again for it."
+    return (
+        f"The definition went from version {told['from']} to {told['to']}; the plans of this run say something to"
+        f" {whom or 'nobody'}.{again}"
+    )
+
+
 def exit_code(result: RunResult) -> int:
     """0 all accounted for, 1 failed, 3 somebody should look."""
     if result.status == "failed":
@@ -144,6 +156,9 @@ def report(result: RunResult) -> None:
         out.print(f"\n{told['title']}", markup=False)
         for line in told["lines"]:
             out.print(f"  {line}", markup=False)
+    changed = result.more.get("definition")
+    if changed:
+        out.print(_changed(changed), markup=False)
     for crm, plan in result.waits.items():
         out.print(f"{crm}: plan {plan} of an earlier run still waits. `connector plan show {plan}`.")
     for crm, counts in result.crms.items():

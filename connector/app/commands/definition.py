@@ -1,0 +1,128 @@
+"""`connector definition preview`: what the files, as they are now, would change. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from connector.app import exits
+from connector.app.definition import in_zone, load_definition, refuse_red
+from connector.app.log import configure
+from connector.app.output import out, print_json
+from connector.app.previewing import preview
+from connector.app.running import run
+from connector.app.settings import Settings, load_settings, variables_of
+from connector.app.wiring import SystemClock, holder, plugins, wired
+from connector.ledger import SqlLedger, open_ledger
+from connector.phases.definition import Definition
+from connector.ports import Adapter
+
+NEEDS = {
+    "nothing": "decides nothing",
+    "decide": "decided anew from what is known",
+    "read": "has to be read again",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    definition: Definition
+    adapters: Mapping[str, Adapter]
+    ledger: SqlLedger
+
+
+def definition_preview(*, mappings: Path | None, json: bool) -> int:
+    """What differs from the definition in force, whom it concerns, what has to be read again."""
+    settings = load_settings()
+    configure(settings)
+
+    async def go() -> dict[str, Any]:
+        async with _opened(settings, mappings) as parts:
+            return await preview(
+                parts.definition, parts.adapters, parts.ledger, settings.database_url, SystemClock(),
+                holder=holder(),
+            )  # fmt: skip
+
+    document = run(go())
+    if json:
+        print_json(document)
+    else:
+        _print(document)
+    return exits.OK
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, folder: Path | None) -> AsyncIterator[_Parts]:
+    """The files, the ledger and the CRMs that have credentials; none at all is fine here."""
+    if any(plugin.connected(variables_of(plugin.variables)) for plugin in plugins().values()):
+        async with wired(settings, mappings_dir=folder) as parts:
+            yield _Parts(parts.definition, parts.adapters, parts.ledger)
+        return
+    definition = in_zone(load_definition(folder or settings.mappings_dir, plugins()), settings)
+    refuse_red(definition.criteria)
+    ledger = open_ledger(settings.database_url)
+    try:
+        yield _Parts(definition, {}, ledger)
+    finally:
+        await ledger.close()
+
+
+def _print(document: Mapping[str, Any]) -> None:
+    def say(line: str) -> None:
+        out.print(line, markup=False)
+
+    if document["from"] is None:
+        say(
+            "No definition is in force yet: the first `connector sync` takes these files and reads everything."
+        )
+        return
+    if not document["changed"]:
+        say(f"Nothing has changed: version {document['from']} in force is these files.")
+        return
+    say(f"From version {document['from']} to {document['to']}:")
+    if document["changes"] is None:
+        say("  The files of the version in force cannot be read any more: it is not told what differs.")
+    elif not document["changes"]:
+        say("  Only the wording or order of the files: it means the same.")
+    for each in document["changes"] or ():
+        say(f"  {each['what']}: {NEEDS[each['needs']]}")
+    say("Whom it concerns, by what is known of them:")
+    mql = document["mql"]
+    say(
+        f"  {document['people']:,} people decided; MQL: {mql['entered']:,} would enter, {mql['left']:,} leave"
+    )
+    for crm, counts in document["crms"].items():
+        bands = counts["bands"]
+        say(
+            f"  {crm}: {counts['concerned']:,} records; {counts['promoted']:,} people promoted, {counts['demoted']:,}"
+            f" demoted; bands: {bands['up']:,} up, {bands['down']:,} down, {bands['new']:,} first or cleared"
+        )
+    for row in document["examples"]:
+        fields = ", ".join(
+            f"{write['field']} {_blank(write['before'])} -> {_blank(write['after'])}"
+            for write in row["writes"]
+        )
+        say(f"    {row['record']} ({row['kind']}): {fields}")
+    if not document["reread"]:
+        say("Nothing has to be read again: the next sync decides everybody anew.")
+        return
+    say("To be read again, since the ledger does not hold it (the numbers above are without it):")
+    for each in document["reread"]:
+        say(f"  {each['command']}   {_estimated(each)}")
+    say("With --dry-run it shows its plan and writes nothing. Else the next sync reads the same by itself.")
+
+
+def _blank(value: object) -> str:
+    return "blank" if value is None else str(value)
+
+
+def _estimated(offer: Mapping[str, Any]) -> str:
+    told = offer["estimate"]
+    if told is None:
+        return f"({offer['not_estimated']})"
+    counted = len(told["uncounted"]) < len(told["streams"])
+    records = f"{told['records']:,} records" if counted else "records not counted"
+    return f"({records}, {told['calls']:,} calls, {told['minutes']:.1f} minutes)"

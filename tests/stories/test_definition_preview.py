@@ -1,0 +1,250 @@
+"""An edited definition: what it changes is told before anything is written, and what the sync then does is that."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from connector.app.commands.init import shipped
+from connector.app.definition import load_definition
+from connector.app.previewing import preview
+from connector.app.wiring import plugins
+from connector.ledger import open_ledger
+from connector.phases.definition import Definition
+from tests.stories.world import World, world
+
+THRESHOLD = (
+    "enter: {any: [{score: {gte: 60}, fit: {gte: 25}}",
+    "enter: {any: [{score: {gte: 30}, fit: {gte: 25}}",
+)
+NEW_FIELD = ("      country: country\n", "      country: country\n      campaign: state\n")
+NEW_RULE = (
+    "fit:\n",
+    "fit:\n  - {id: home-market, name: Home market, when: {field: campaign, is: bavaria}, points: 40}\n",
+)
+
+
+def edited(folder: Path, **changes: tuple[str, str]) -> Definition:
+    """The shipped files with these texts replaced, by the file's name without its ending."""
+    shutil.copytree(shipped(), folder)
+    for name, (old, new) in changes.items():
+        file = folder / f"{name}.yaml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new, 1))
+    return load_definition(folder, plugins())
+
+
+async def previewed(made: World, new: Definition, **more: Any) -> dict[str, Any]:
+    return await preview(
+        new, more.get("adapters", made.adapters), made.ledger, made.ledger_url, made.clock, holder="preview"
+    )
+
+
+async def state_of(made: World) -> tuple[Any, ...]:
+    """All that a preview must leave as it is."""
+    return (
+        await made.ledger.version(),
+        await made.ledger.runs(100),
+        await made.ledger.plans(100),
+        await made.ledger.stage_counts(),
+        [
+            await made.ledger.cursor(crm, s.name)
+            for crm, each in made.adapters.items()
+            for s in each.streams()
+        ],
+        await made.ledger.due(list(made.adapters), made.clock.now(), 10_000),
+    )
+
+
+def bavarian(made: World, many: int = 40) -> None:
+    for each in made.hubspot.sandbox.store.table("contacts").live[:many]:
+        made.hubspot.edit("contacts", str(each), {"state": "Bavaria"})
+
+
+async def test_a_lowered_threshold_promotes_exactly_whom_the_preview_named(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with world(database_url, people=120) as made:
+        await made.sync()
+        new = edited(tmp_path / "new", criteria=THRESHOLD)
+        before, calls = await state_of(made), {crm: len(made.writes(crm)) for crm in made.adapters}
+
+        told = await previewed(made, new)
+
+        assert await state_of(made) == before
+        assert {crm: len(made.writes(crm)) for crm in made.adapters} == calls
+        assert [each["what"] for each in told["changes"]] == ["stages.mql.enter score gte: 60 -> 30"]
+        assert told["reread"] == []
+        assert told["mql"]["entered"] > 0
+
+        made.definition = new
+        run = await made.sync()
+
+        assert (run.entered, run.left) == (told["mql"]["entered"], told["mql"]["left"])
+        for crm, counts in run.crms.items():
+            said = told["crms"][crm]
+            assert (said["planned"], said["promoted"], said["demoted"]) == (
+                counts.planned, counts.promoted, counts.demoted
+            )  # fmt: skip
+            assert said["concerned"] == counts.planned
+            assert {each["record"].partition(":")[0] for each in told["examples"]} == {*run.crms}
+            rows = await made.ledger.plan_rows(run.plans[crm])
+            planned = {str(row.ref): {w.field: w.after for w in row.writes} for row in rows}
+            for row in told["examples"]:
+                if row["record"].startswith(crm):
+                    assert {w["field"]: w["after"] for w in row["writes"]} == planned[row["record"]]
+
+
+async def test_a_sync_says_that_it_is_the_first_by_another_definition(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with world(database_url, people=60) as made:
+        first = await made.sync()
+        made.definition = edited(tmp_path / "new", criteria=THRESHOLD)
+
+        run, after = await made.sync(), await made.sync()
+
+        told = run.document()["definition"]
+        assert (told["from"], told["to"], told["reread"]) == (1, 2, [])
+        assert told["concerned"] == {crm: counts.planned for crm, counts in run.crms.items()}
+        for plan in run.plans.values():
+            info = await made.ledger.plan(plan)
+            assert info is not None
+            assert info.summary["definition"]["lines"] == [
+                "Version 1 was followed by version 2.",
+                "stages.mql.enter score gte: 60 -> 30",
+            ]
+        assert "definition" not in first.document()
+        assert "definition" not in after.document()
+
+
+async def test_a_new_field_and_its_rule_are_told_rehearsed_and_backfilled(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with world(database_url, people=80) as made:
+        bavarian(made)
+        await made.sync()
+        new = edited(tmp_path / "new", hubspot=NEW_FIELD, criteria=NEW_RULE)
+        before = await state_of(made)
+
+        told = await previewed(made, new)
+
+        assert await state_of(made) == before
+        assert [(each["what"], each["needs"]) for each in told["changes"]] == [
+            ("fit rule `home-market` is new", "decide"),
+            ("hubspot contact: field `campaign` is new", "read"),
+        ]
+        assert [each["command"] for each in told["reread"]] == [
+            "connector backfill hubspot --object contacts"
+        ]
+        assert told["reread"][0]["estimate"]["records"] >= 40
+
+        made.definition = new
+        run = await made.backfill(await made.ask_backfill(object="contacts"))
+        assert run.crms["hubspot"].written > 0
+        await made.sync()
+
+        fresh = open_ledger(f"sqlite:///{tmp_path / 'fresh.db'}")
+        kept, made.ledger = made.ledger, fresh
+        try:
+            await made.sync(plan_only=True)
+            assert await scores(fresh) == await scores(kept)
+            assert await with_campaign(kept) >= 40
+        finally:
+            made.ledger = kept
+            await fresh.close()
+
+
+async def scores(ledger: Any) -> dict[Any, Any]:
+    people = await ledger.people(limit=10_000)
+    return {tuple(sorted(map(str, each.refs))): (each.score.fit, each.score.band) for each in people}
+
+
+async def with_campaign(ledger: Any) -> int:
+    return sum(each.fields.get("campaign") == "Bavaria" for each in await ledger.people(limit=10_000))
+
+
+async def test_only_what_a_change_needs_is_read_again(database_url: str, tmp_path: Path) -> None:
+    async with world(database_url, people=60) as made:
+        await made.sync()
+        made.later(hours=2)
+        await made.sync()
+        made.definition = edited(tmp_path / "limits", hubspot=("  mqls: 3 ", "  mqls: 4 "))
+
+        cheap = await made.sync()
+
+        assert cheap.document()["definition"]["reread"] == []
+        assert cheap.crms["hubspot"].fetched["contacts"].rows < 60
+
+        bavarian(made, 60)
+        made.later(hours=2)
+        await made.sync()
+        made.later(hours=2)
+        made.definition = edited(tmp_path / "field", hubspot=NEW_FIELD)
+
+        dear = await made.sync()
+
+        assert dear.document()["definition"]["reread"] == [{"crm": "hubspot", "stream": "contacts"}]
+        assert dear.crms["hubspot"].fetched["contacts"].rows >= 60
+        assert dear.crms["salesforce"].fetched["Lead"].rows < 30
+        assert await with_campaign(made.ledger) >= 40
+
+
+async def test_a_crm_that_is_not_asked_when_its_mapping_changes_is_read_again_in_its_turn(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with world(database_url, people=60) as made:
+        bavarian(made)
+        await made.sync()
+        made.definition = edited(tmp_path / "field", hubspot=NEW_FIELD)
+
+        await made.sync("salesforce")
+        assert await made.ledger.cursor("hubspot", "contacts") is None
+        await made.sync("hubspot")
+
+        assert await with_campaign(made.ledger) >= 30
+
+
+async def test_a_preview_without_credentials_says_so_and_goes_on(database_url: str, tmp_path: Path) -> None:
+    async with world(database_url, people=60) as made:
+        await made.sync()
+        new = edited(tmp_path / "new", hubspot=NEW_FIELD, criteria=THRESHOLD)
+
+        told = await previewed(made, new, adapters={})
+
+        assert told["not_connected"] == ["hubspot", "salesforce"]
+        assert told["mql"]["entered"] > 0
+        [offer] = told["reread"]
+        assert offer["command"] == "connector backfill hubspot --object contact"
+        assert offer["estimate"] is None
+        assert "not connected" in offer["not_estimated"]
+
+
+async def test_nothing_changed_and_nothing_in_force_are_said(database_url: str) -> None:
+    async with world(database_url, people=20) as made:
+        empty = await previewed(made, made.definition)
+        await made.sync()
+        same = await previewed(made, made.definition)
+
+    assert (empty["from"], empty["changed"]) == (None, True)
+    assert (same["from"], same["to"], same["changed"]) == (1, 1, False)
+
+
+async def test_files_that_cannot_be_read_any_more_have_their_crm_read_again(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with world(database_url, people=30) as made:
+        texts = {**made.definition.texts, "hubspot.yaml": "version: 0\nof: old\n"}
+        good, made.definition = made.definition, replace(made.definition, texts=texts)
+        await made.sync()
+
+        told = await previewed(made, good)
+        made.definition = good
+        run = await made.sync()
+
+    assert told["changes"] is None
+    assert [each["command"] for each in told["reread"]] == ["connector backfill hubspot"]
+    assert run.crms["hubspot"].fetched["contacts"].rows >= 30
