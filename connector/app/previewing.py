@@ -27,7 +27,7 @@ from connector.pipeline import live_schemas
 from connector.ports import Adapter, Clock, PlanRow, Range
 from connector.preflight import estimate, told
 
-EXAMPLES = 10
+EXAMPLES = 5  # of each CRM and kind
 PAGE = 1_000
 
 
@@ -106,14 +106,14 @@ async def _concerned(
                 async for row in _rows(ledger, plan):
                     today[str(row.ref)] = _said(row)
     counts = {crm: _Concerned() for crm in crms}
-    examples: dict[str, list[dict[str, object]]] = {}
+    examples: dict[tuple[str, str], list[dict[str, object]]] = {}
     async with _decided(new, adapters, crms, url, clock, holder) as (ledger, done):
         for crm, plan in done.plans.items():
             async for row in _rows(ledger, plan):
                 if today.pop(str(row.ref), None) == _said(row):
                     continue
                 counts[crm].add(row)
-                some = examples.setdefault(row.kind, [])
+                some = examples.setdefault((crm, row.kind), [])
                 if len(some) < EXAMPLES:
                     some.append(row_document(row))
     for ref in today:  # what would be written today, and is not wanted any more

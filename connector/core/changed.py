@@ -200,7 +200,7 @@ def _leaves(path: str, old: Any, new: Any) -> Iterator[tuple[str, object, object
     named = hasattr(old, "_fields")
     if type(old) is type(new) and is_dataclass(old):
         for each in fields(old):
-            name = each.name if each.name != "parts" else ""
+            name = each.name if each.name not in ("parts", "tests") else ""
             inner = ".".join(part for part in (path, name) if part)
             yield from _leaves(inner, getattr(old, each.name), getattr(new, each.name))
     elif type(old) is type(new) and named and (old[0], old[1]) == (new[0], new[1]):  # one test of a stage

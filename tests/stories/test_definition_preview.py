@@ -11,7 +11,6 @@ from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.previewing import preview
 from connector.app.wiring import plugins
-from connector.ledger import open_ledger
 from connector.phases.definition import Definition
 from tests.stories.world import World, world
 
@@ -147,15 +146,12 @@ async def test_a_new_field_and_its_rule_are_told_rehearsed_and_backfilled(
         assert run.crms["hubspot"].written > 0
         await made.sync()
 
-        fresh = open_ledger(f"sqlite:///{tmp_path / 'fresh.db'}")
-        kept, made.ledger = made.ledger, fresh
-        try:
-            await made.sync(plan_only=True)
-            assert await scores(fresh) == await scores(kept)
-            assert await with_campaign(kept) >= 40
-        finally:
-            made.ledger = kept
-            await fresh.close()
+        assert await with_campaign(made.ledger) >= 40
+        async with world(f"sqlite:///{tmp_path / 'fresh.db'}", people=80) as other:
+            bavarian(other)
+            other.definition = new
+            await other.sync()
+            assert await scores(made.ledger) == await scores(other.ledger)
 
 
 async def scores(ledger: Any) -> dict[Any, Any]:
