@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from connector.app.commands.definition import definition_preview
 from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.previewing import preview
@@ -250,3 +255,39 @@ async def test_files_that_cannot_be_read_any_more_have_their_crm_read_again(
     assert told["changes"] is None
     assert [each["command"] for each in told["reread"]] == ["connector backfill hubspot"]
     assert run.crms["hubspot"].fetched["contacts"].rows >= 30
+
+
+async def test_what_would_be_written_today_anyway_is_not_of_the_change(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with world(database_url, people=60) as made:
+        await made.sync(plan_only=True)
+
+        told = await previewed(made, edited(tmp_path / "new", criteria=THRESHOLD))
+
+    for counts in told["crms"].values():
+        assert 0 < counts["concerned"] < counts["planned"]
+
+
+async def test_the_command_tells_it_in_words_and_as_a_document(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with world(database_url, people=60) as made:
+        await made.sync()
+    edited(
+        tmp_path / "new",
+        hubspot=NEW_FIELD,
+        criteria=("{score: {gte: 60}, fit: {gte: 25}}", "{score: {gte: 58}, fit: {gte: 25}}"),
+    )
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", database_url)
+
+    words = await asyncio.to_thread(definition_preview, mappings=tmp_path / "new", json=False)
+    said = capsys.readouterr().out
+    document = await asyncio.to_thread(definition_preview, mappings=tmp_path / "new", json=True)
+    told = json.loads(capsys.readouterr().out)
+
+    assert (words, document) == (0, 0)
+    assert (told["from"], told["to"]) == (1, 2)
+    assert "stages.mql.enter score gte: 60 -> 58: decided anew" in said
+    assert "connector backfill hubspot --object contact" in said
+    assert "@" not in said
