@@ -14,9 +14,33 @@ from connector.pipeline import Watching
 from connector.ports import Backfill, BackfillStream
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.progress import Progress, TaskID
 
 EVERY = 10.0  # seconds between two plain lines
+
+_bars_up: list[Progress] = []
+
+
+@contextmanager
+def out_of_the_way() -> Iterator[None]:
+    """No bar while somebody is asked: it would hold the question back until its line ends, and draw over it."""
+    for bars in _bars_up:
+        bars.stop()
+    try:
+        yield
+    finally:
+        for bars in _bars_up:
+            bars.start()
+
+
+@contextmanager
+def _up(bars: Progress) -> Iterator[Progress]:
+    with bars:
+        _bars_up.append(bars)
+        try:
+            yield bars
+        finally:
+            _bars_up.remove(bars)
 
 
 @contextmanager
@@ -37,10 +61,13 @@ def _bars() -> Iterator[Watching]:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,.0f}"), TimeElapsedColumn(),
-        console=console, transient=True,
-    ) as bars:  # fmt: skip
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,.0f}"),
+        TimeElapsedColumn(),
+    )
+    with _up(Progress(*columns, console=console, transient=True)) as bars:
         tasks: dict[str, object] = {}
 
         def set_to(name: str, done: int) -> None:
@@ -163,10 +190,8 @@ def _bar(
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"),
-        console=Console(stderr=True), transient=True,
-    ) as bars:  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"))
+    with _up(Progress(*columns, console=Console(stderr=True), transient=True)) as bars:
         reading = bars.add_task(f"{crm}: reading", total=1.0, told="")
         bars.update(reading, completed=share)
         more: dict[str, TaskID] = {}

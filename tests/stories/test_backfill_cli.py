@@ -274,15 +274,22 @@ def test_at_a_terminal_it_asks_and_shows_a_bar_with_rate_and_time_left(
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
-    said = ""
+    said, answered = "", 0
     with suppress(OSError):  # the terminal is gone with the last of its programs
         while chunk := os.read(ours, 4096).decode(errors="replace"):
             said += chunk
-            if said.endswith("[y/N] "):
+            if said.count("[y/N] ") > answered:
+                answered += 1
                 os.write(ours, b"y\n")
     os.close(ours)
 
     assert process.wait(timeout=30) == 0, said
+    assert answered == 2, "whether to begin, and whether the first plan for this CRM may leave"
+    assert "it is the first plan for this CRM. Apply it? [y/N]" in said
+    assert "How hubspot and the definition agree" not in said.split("Apply it?")[1], (
+        "told before the question"
+    )
+    assert "records are in scope" in said.split("Apply it?")[0]
     assert "Estimate for the backfill of hubspot" in said
     assert re.search(r"\d+ rows \(\d+%\), \d+ a second, about \d+ s left", said)
     assert "The backfill: succeeded, 330 rows kept of 330 expected." in said

@@ -12,7 +12,7 @@ from connector.app import exits
 from connector.app.asking import ask_ledger
 from connector.app.log import configure
 from connector.app.output import out, print_json
-from connector.app.progress import watching
+from connector.app.progress import out_of_the_way, watching
 from connector.app.requests import carried_out
 from connector.app.running import run
 from connector.app.settings import load_settings
@@ -95,14 +95,15 @@ async def run_once(
 
 def ask_about(plan: PlanSummary) -> bool:
     """A question at the terminal: may this plan be applied although it is beyond the limits?"""
-    sys.stderr.writelines(f"{line}\n" for line in plan.opens_with)
-    sys.stderr.write(
-        f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
-        f"already there; it promotes {plan.promoted} people and demotes {plan.demoted}. It waits because: "
-        f"{plan.limit}. Apply it? [y/N] "
-    )
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    with out_of_the_way():
+        sys.stderr.writelines(f"{line}\n" for line in plan.opens_with)
+        sys.stderr.write(
+            f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
+            f"already there; it promotes {plan.promoted} people and demotes {plan.demoted}. It waits because: "
+            f"{plan.limit}. Apply it? [y/N] "
+        )
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _changed(told: Mapping[str, Any]) -> str:
