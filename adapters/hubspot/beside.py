@@ -17,7 +17,7 @@ from adapters.hubspot.changes import last_changes
 from adapters.hubspot.errors import BadRequest
 from adapters.hubspot.payload import CRM
 from adapters.hubspot.rows import id_of, search_result
-from connector.core.mapping import CrmMapping
+from connector.core.mapping import BOTH, CrmMapping
 from connector.core.model import Ref
 from connector.ports import Finding
 
@@ -72,9 +72,20 @@ async def _fields(api: Api, mapping: CrmMapping, ids: list[str]) -> list[Finding
     stage = next((line.to for line in lines if line.result == "stage"), None)
     how = CLICKS
     if stage:
-        how += f" `{stage}` may stay there only where one CRM alone is written by us and the other follows."
+        how += f" {_stage_rule(stage, mapping.master)}"
     what = f"{said} None of these may be in them, or the two write against each other: {', '.join(names)}."
     return [Finding("warning", WHERE, what, how)]
+
+
+def _stage_rule(stage: str, master: str | None) -> str:
+    """What the declared master of the stage lets the integration do with it."""
+    if master in (None, BOTH):
+        return (
+            f"If `{stage}` is to stay there, say `master: salesforce` or `master: {CRM}` in a mapping file: then one"
+            " CRM alone is written, and the other follows."
+        )
+    rule = "Two-way" if master == CRM else "Always use Salesforce"
+    return f"`{stage}` may stay there with the sync rule `{rule}`, since the mapping says `master: {master}`."
 
 
 async def _seen(api: Api, ids: list[str], names: list[str]) -> Mapping[str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 from adapters.salesforce import record_types, soql
 from adapters.salesforce.checks import fields_by_name
 from adapters.salesforce.rest import OPTIONAL_UP_TO, Rest
-from connector.core.mapping import CrmMapping, wanted_fields
+from connector.core.mapping import BOTH, CrmMapping, wanted_fields
 from connector.core.targets import targets_of
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.ports import Finding
@@ -40,7 +40,7 @@ async def inspect(rest: Rest, user: str, mapping: CrmMapping, *, source: str) ->
     findings += _hidden(mapping, described)
     findings += await _record_types(rest, mapping, described, source)
     findings += await _rights(rest, user)
-    findings += await _hubspot(rest, described)
+    findings += await _hubspot(rest, described, mapping)
     if "IsPersonAccount" in {each["name"] for each in described.get("Account", {}).get("fields", ())}:
         what = "The org uses person accounts: each is scored and written as its Contact, and is no company."
         findings.append(Finding("note", "Account", what))
@@ -145,7 +145,9 @@ async def _rights(rest: Rest, user: str) -> list[Finding]:
     ]
 
 
-async def _hubspot(rest: Rest, described: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+async def _hubspot(
+    rest: Rest, described: Mapping[str, Mapping[str, Any]], mapping: CrmMapping
+) -> list[Finding]:
     """HubSpot's own integration: a package of fields, or the user by whom it copies."""
     package = any(
         "hubspot" in str(field["name"]).lower() and field.get("custom")
@@ -166,9 +168,18 @@ async def _hubspot(rest: Rest, described: Mapping[str, Mapping[str, Any]]) -> li
             "integration",
             f"HubSpot's own Salesforce integration is at work here ({how}). Activities that it copied are ignored by "
             "default, so that nothing counts twice.",
-            "Where it syncs the lifecycle stage too, let one of the two write it.",
+            _stage_rule(mapping),
         )
     ]
+
+
+def _stage_rule(mapping: CrmMapping) -> str:
+    if mapping.master in (None, BOTH):
+        return (
+            "Where it syncs the lifecycle stage too, say `master: hubspot` or `master: salesforce` in a mapping file: "
+            "then one CRM alone is written, and the other follows."
+        )
+    return f"The mapping says `master: {mapping.master}`: the lifecycle stage is written there alone, and follows here."
 
 
 def _allowance(rest: Rest) -> list[Finding]:

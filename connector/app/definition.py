@@ -12,7 +12,7 @@ from connector.app.files import Beside, load_criteria, load_mapping, write_texts
 from connector.app.settings import Settings
 from connector.core.criteria import Criteria
 from connector.core.examples import run_examples
-from connector.core.mapping import CrmMapping
+from connector.core.mapping import BOTH, CrmMapping
 from connector.errors import FixConfig, Problem
 from connector.phases.definition import Definition
 from connector.ports import Plugin
@@ -70,7 +70,8 @@ def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
             next_step="Correct them; nothing was read or written, and the last good version stays in force.",
             problems=files.problems,
         )
-    return Definition(files.criteria, files.mappings, files.texts, lambda texts: read_texts(texts, known))
+    mappings = with_one_master(files.mappings)
+    return Definition(files.criteria, mappings, files.texts, lambda texts: read_texts(texts, known))
 
 
 def read_texts(texts: Mapping[str, str], known: Mapping[str, Plugin]) -> Definition | None:
@@ -81,6 +82,27 @@ def read_texts(texts: Mapping[str, str], known: Mapping[str, Plugin]) -> Definit
             return load_definition(Path(folder), known)
         except FixConfig:
             return None
+
+
+def with_one_master(mappings: Mapping[str, CrmMapping]) -> dict[str, CrmMapping]:
+    """Every mapping with the master of the lifecycle stage that one of them declares. Raises FixConfig where they name
+    different ones, or one that has no mapping."""
+    said = {crm: each.master for crm, each in mappings.items() if each.master}
+    told = ", ".join(f"{crm}.yaml says `{master}`" for crm, master in said.items())
+    if len(set(said.values())) > 1:
+        raise FixConfig(
+            f"The lifecycle stage has one master, but {told}.",
+            next_step="Say the same in both files, or leave it out of one.",
+            where="master",
+        )
+    for master in said.values():
+        if master != BOTH and master not in mappings:
+            raise FixConfig(
+                f"{told}, which has no mapping file.",
+                next_step=f"Known: {', '.join([*mappings, BOTH])}.",
+                where="master",
+            )
+    return {crm: replace(each, master=next(iter(said.values()), None)) for crm, each in mappings.items()}
 
 
 def in_zone(definition: Definition, settings: Settings) -> Definition:

@@ -5,7 +5,7 @@ reads no document (`connector.core.mapping_file` does) and applies nothing (`con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, timedelta, tzinfo
 
@@ -20,6 +20,7 @@ LADDER = ("subscriber", "lead", "mql", "sql", "opportunity", "customer", "evange
 WRITE_RULES = ("always", "if_blank", "if_ours", "only_raise", "never")
 ANYONE, SECOND_PERSON = "anyone", "second_person"
 APPROVALS = (ANYONE, SECOND_PERSON)
+BOTH = "both"  # nobody else copies the lifecycle stage, so it is written to every CRM
 RESULTS = (
     "score",
     "fit",
@@ -195,7 +196,8 @@ class CrmMapping:
     """A whole mapping file. `precedence` names, per field of ours, CRMs in the order in which they are believed.
 
     `approval`: who may let a plan leave that waits for a human (`anyone`, `second_person`). `zone`: of the days of
-    `freeze`; a setting that stands in no file.
+    `freeze`; a setting that stands in no file. `master`: the CRM to which the lifecycle stage is written where a person
+    has records in several, because something else copies it from there; `both`, or None where the file does not say.
     """
 
     crm: str
@@ -206,6 +208,7 @@ class CrmMapping:
     freeze: tuple[Freeze, ...] = ()
     zone: tzinfo = UTC
     approval: str = ANYONE
+    master: str | None = None
     extra_fields: Mapping[str, OurField] = field(default_factory=dict)
     extra_types: Mapping[str, str] = field(default_factory=dict)
     titles: tuple[TitleRow, ...] = ()
@@ -227,6 +230,11 @@ class CrmMapping:
     def source_of(self, type: str) -> str | None:
         """The stream that is this CRM's source of record for a type; None: every stream counts."""
         return next((each.stream for each in self.engagement.values() if type in each.source_of), None)
+
+
+def master_of(mappings: Iterable[CrmMapping]) -> str:
+    """The declared master of the lifecycle stage, `both` where no file declares one."""
+    return next((each.master for each in mappings if each.master), BOTH)
 
 
 def wanted_fields(mapping: CrmMapping) -> dict[str, frozenset[str]]:

@@ -58,6 +58,7 @@ TOP_KEYS = (
     "limits",
     "freeze",
     "approval",
+    "master",
     "extra_fields",
     "extra_types",
     "titles",
@@ -150,6 +151,7 @@ def _parse(
         engagement=streams,
         limits=_limits(doc.get("limits"), problems),
         freeze=_freezes(doc.get("freeze"), problems),
+        master=_text(doc.get("master"), ("master",), problems) or None,
         approval=_choice(doc.get("approval", ANYONE), APPROVALS, "approval", ("approval",), problems)
         or ANYONE,
         extra_fields=extra_fields,

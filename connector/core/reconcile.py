@@ -110,7 +110,7 @@ class Reconciliation:
 
     def bar(self, share: float) -> int | None:
         """The lowest whole score as bar at which at most this share would qualify, the other conditions kept. None:
-        more than that qualify at any bar, by a hand raised or by fit alone."""
+        more than that qualify at the highest bar, by a hand raised, by fit alone or with a score of 100."""
         let_in, found = self.at_any_bar, None
         for bar in range(100, -1, -1):
             let_in += self.at_bar[bar]
@@ -227,7 +227,7 @@ def _bar_line(found: Reconciliation, share: float) -> str:
     if bar is None:
         return (
             f"No bar lets in only {share:.0%}: {found.at_any_bar:,} qualify whatever their score (hands raised, or "
-            "conditions without a score)."
+            f"conditions without a score), and {found.at_bar[100]:,} have a score of 100."
         )
     return f"At most {share:.0%} would qualify with a score of {bar} as the bar, everything else as it is."
 

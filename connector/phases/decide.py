@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from connector.core.kinds import DEMOTION, PROMOTION, kind_of, responsible
-from connector.core.mapping import CrmMapping, ObjectMapping
+from connector.core.mapping import CrmMapping, ObjectMapping, master_of
 from connector.core.model import (
     Engagement,
     JsonValue,
@@ -293,6 +293,7 @@ def _decide_one(
         ladder=ladder,
     )
     wanted = results(score, decision, version)
+    master = master_here(candidate.records, definition.mappings)
     planned: list[PlannedWrite] = []
     pending: set[str] = set()
     kinds: set[tuple[str, str]] = set()
@@ -303,8 +304,9 @@ def _decide_one(
         if mapping is None:
             continue
         write = plan_for(
-            record, mapping, wanted, facts, schemas, criteria.min_change, as_of, candidate.fields
-        )
+            record, mapping, wanted, facts, schemas, criteria.min_change, as_of, candidate.fields,
+            follows="" if record.ref.crm == master else master,
+        )  # fmt: skip
         pulled = _tugs(write, facts)
         tugged += [hold for hold in pulled if hold not in facts.holds.values()]
         if record.ref.crm in crms:
@@ -373,9 +375,11 @@ def plan_for(
     min_change: float,
     as_of: datetime,
     person: Mapping[str, Value],
+    *,
+    follows: str = "",
 ) -> PlannedWrite:
     """The write plan of one target record, by its mapping's lines and what the live schema knows. `person`: the fields
-    of whom it is a record, as settled."""
+    of whom it is a record, as settled; `follows`: the CRM from which something else copies the stage to this record."""
     target = mapping.objects[record.ref.object]
     schema = schemas.get(record.ref.crm, {}).get(record.ref.object)
     closed = (
@@ -383,6 +387,9 @@ def plan_for(
         if schema is not None
         else {}
     )
+    if follows:
+        why = f"the stage is written to {follows} (`master`), and follows from there"
+        closed |= {line.to: why for line in target.write if line.result == "stage"}
     order, values = stage_order(target, schema), target.stage.theirs() if target.stage else {}
     planned = plan_record(
         record,
@@ -420,6 +427,19 @@ def _outlived(
         record, target.write, wanted, holds, stage_order=order, stage_values=values, min_change=min_change
     )
     return [(record.ref, name) for name in ended]
+
+
+def master_here(records: Sequence[PersonRecord], mappings: Mapping[str, CrmMapping]) -> str:
+    """The CRM alone to which this person's stage is written; empty where it is written to all: no master is declared,
+    or the person has no record there to which it is."""
+    master = master_of(mappings.values())
+    if master not in mappings:
+        return ""
+    for record in records:
+        target = mappings[master].objects.get(record.ref.object) if record.ref.crm == master else None
+        if target is not None and record.in_scope and any(line.result == "stage" for line in target.write):
+            return master
+    return ""
 
 
 def why_no_target(info: FieldInfo | None) -> str:
@@ -468,23 +488,30 @@ def ladder_of(definition: Definition, schemas: Schemas) -> tuple[str, ...]:
 
 
 def _evidence(candidate: _Candidate, definition: Definition) -> list[StageEvidence]:
-    """What the CRMs say of the stage. Equal to what we last wrote there is our own echo."""
+    """What the CRMs say of the stage. Equal to what we last wrote there is our own echo; equal to what its master says
+    is a copy, and no second voice."""
     found: list[StageEvidence] = []
+    master = master_here(candidate.records, definition.mappings)
+    there = {record.stage for record in candidate.records if record.ref.crm == master}
     for record in candidate.records:
         if record.stage is None:
             continue
         mapping = definition.mappings.get(record.ref.crm)
         stage = mapping.objects[record.ref.object].stage if mapping else None
         last = candidate.facts.written.get((record.ref, stage.source)) if stage else None
+        copied = bool(master) and record.ref.crm != master and record.stage in there
         found.append(
             StageEvidence(
                 crm=record.ref.crm,
                 ref=record.ref,
                 stage=record.stage,
                 at=record.stage_at or _noticed(record, candidate.facts),
-                ours=last is not None
-                and stage is not None
-                and same_value(last.value, record.held.get(stage.source)),
+                ours=copied
+                or (
+                    last is not None
+                    and stage is not None
+                    and same_value(last.value, record.held.get(stage.source))
+                ),
                 wrote_at=last.at if last is not None else None,
             )
         )

@@ -169,7 +169,15 @@ async def test_with_that_integration_on_each_of_our_fields_is_named_with_the_cli
         assert "not shown by the API" in told.what
         assert all(name in told.what for name in written)
         assert "Connected Apps > Salesforce > Contacts > Contact property mappings" in told.next_step
-        assert "`lifecyclestage` may stay" in told.next_step
+        assert "If `lifecyclestage` is to stay there, say `master: salesforce`" in told.next_step
+        [declared] = [
+            each
+            for each in await made.adapter.inspect(replace(MAPPING, master="salesforce"))
+            if (each.level, each.where) == ("warning", "integration")
+        ]
+        assert (
+            "`lifecyclestage` may stay there with the sync rule `Always use Salesforce`" in declared.next_step
+        )
 
 
 async def test_fields_that_it_was_seen_to_write_are_told_by_name_and_those_of_rule_never_are_not():

@@ -116,7 +116,7 @@ async def test_a_bar_it_names_lets_in_what_it_says(database_url: str) -> None:
                     assert let_in(made, live, bar) <= at_most * len(live)
                     assert bar == 0 or let_in(made, live, bar - 1) > at_most * len(live), "it is the lowest"
                 else:
-                    assert let_in(made, live, 101) > at_most * len(live)
+                    assert let_in(made, live, 100) > at_most * len(live)
 
 
 async def everybody(made: World, crm: str) -> list[Standing]:

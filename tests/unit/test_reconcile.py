@@ -97,6 +97,15 @@ def test_the_bar_is_the_lowest_at_which_no_more_than_that_share_would_qualify(pe
     assert counted(*people).bar(share) == bar
 
 
+def test_where_no_bar_lets_in_so_few_it_says_who_passes_any_bar():
+    people = [standing(n, 100.0 if n < 10 else 0.0, hand="demo" if n == 50 else None) for n in range(100)]
+    lines = told(counted(*people), "hubspot")["lines"]
+    assert (
+        "No bar lets in only 5%: 1 qualify whatever their score (hands raised, or conditions without a score), and 10 "
+        "have a score of 100." in lines
+    )
+
+
 def test_a_band_counts_as_the_score_it_is_made_of_and_all_must_hold_where_the_rule_says_all():
     band = StageEntry((StageTest("band", "gte", 4.0),))
     fit = StageEntry((StageTest("fit", "gte", 60.0),))
