@@ -105,7 +105,7 @@ def _mapping(crm: str, old: CrmMapping | None, new: CrmMapping | None) -> Iterat
         if old.titles != new.titles:
             for each in new.of_kind("person"):
                 yield Difference(f"{crm}: the table of titles has changed", READ, crm, each.object)
-        for name in ("precedence", "extra_fields"):
+        for name in ("precedence", "extra_fields", "master"):
             if getattr(old, name) != getattr(new, name):
                 yield Difference(f"{crm}: {name.replace('_', ' ')} changed", DECIDE, crm)
         for path, was, now in _leaves("limits", old.limits, new.limits):

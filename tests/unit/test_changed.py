@@ -69,3 +69,8 @@ def test_all_of_a_crm_takes_in_its_parts() -> None:
 
     assert to_read([part]) == {"hubspot": frozenset({"contact"})}
     assert to_read([part, whole]) == to_read([whole, part]) == {"hubspot": None}
+
+
+def test_another_master_of_the_stage_concerns_both_crms_and_has_nothing_read_again(tmp_path: Path) -> None:
+    found = compared(tmp_path, "hubspot.yaml", "# master: salesforce", "master: salesforce")
+    assert {(each.crm, each.needs) for each in found} == {("hubspot", DECIDE), ("salesforce", DECIDE)}
