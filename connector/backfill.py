@@ -21,7 +21,7 @@ from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.definition import Definition
 from connector.phases.first import FIRST, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
-from connector.phases.gather import Gathered
+from connector.phases.intake import Gathered
 from connector.phases.lease import Heartbeat
 from connector.phases.others import others_plans_gone
 from connector.phases.push import Terms, push

@@ -24,7 +24,8 @@ from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
 from connector.phases.definition import Definition
 from connector.phases.first import FIRST, RECONCILIATION, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
-from connector.phases.gather import Gathered, gather
+from connector.phases.gather import gather
+from connector.phases.intake import Gathered
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push
 from connector.phases.read_back import told_tugs

@@ -12,7 +12,6 @@ from datetime import UTC, timedelta, tzinfo
 from connector.core.conditions import Condition, fields_of
 from connector.core.fields import ENGAGEMENT_TYPES, PERSON_FIELDS, OurField
 from connector.core.limits import Freeze, PlanLimits
-from connector.core.model import WriteLine
 from connector.core.titles import TitleRow
 
 KINDS = ("person", "company", "opportunity")
@@ -123,6 +122,23 @@ class Counter:
     name: str | None = None
     url: str | None = None
     optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLine:
+    """One line of a mapping's `write`: which result goes to which vendor field, under which write rule.
+
+    `result`: score, fit, engagement, band, grade, status, reason, since, criteria_version or stage.
+    `rule`: always, if_blank, if_ours, only_raise or never. `clear`: a blank may overwrite. `write_only`: whose records
+    alone are written to; None: everybody's.
+    """
+
+    object: str
+    result: str
+    to: str
+    rule: str
+    clear: bool = False
+    write_only: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,11 @@ from connector.core.mapping import (
     StatusMap,
     StreamMapping,
     TypeRule,
+    WriteLine,
     fold,
     object_wants,
     stream_wants,
 )
-from connector.core.model import WriteLine
 from connector.core.names import nearest
 from connector.core.titles import TitleRow, parse_titles
 from connector.errors import FixConfig, Problem

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # conditions are on our values, so they import this module
-    from connector.core.conditions import Condition
+    pass
 
 JsonValue = Any  # str | int | float | bool | None | list | dict, as JSON has it
 Value = str | int | float | bool | datetime | None
@@ -396,20 +396,3 @@ class Receipt:
     moved_to: Ref | None = None
     parked: bool = False
     arrived: frozenset[str] = frozenset()  # of a rejected one: fields that were written all the same
-
-
-@dataclass(frozen=True, slots=True)
-class WriteLine:
-    """One line of a mapping's `write`: which result goes to which vendor field, under which write rule.
-
-    `result`: score, fit, engagement, band, grade, status, reason, since, criteria_version or stage.
-    `rule`: always, if_blank, if_ours, only_raise or never. `clear`: a blank may overwrite. `write_only`: whose records
-    alone are written to; None: everybody's.
-    """
-
-    object: str
-    result: str
-    to: str
-    rule: str
-    clear: bool = False
-    write_only: Condition | None = None

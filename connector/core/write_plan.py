@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from connector.core.mapping import WriteLine
 from connector.core.model import (
     FieldWrite,
     HeldBack,
@@ -23,7 +24,6 @@ from connector.core.model import (
     Score,
     StageDecision,
     VendorRecord,
-    WriteLine,
 )
 from connector.core.values import as_number, is_blank, same_value
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page
 from connector.errors import ConnectorError, LeaseBusy, RetryLater, StopRun
-from connector.phases.conserve import YOUNG, conserve
-from connector.phases.gather import Gathered, Intake, Progress, ended
+from connector.phases.claim import YOUNG
+from connector.phases.conserve import conserve
+from connector.phases.gather import ended
+from connector.phases.intake import Gathered, Intake, Progress
 from connector.phases.lease import Heartbeat, in_turn
 from connector.ports import (
     Adapter,

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from connector.core.conditions import Condition, parse_condition
-from connector.core.mapping import ObjectMapping
-from connector.core.model import FieldWrite, PersonRecord, PlannedWrite, Ref, WriteLine
+from connector.core.mapping import ObjectMapping, WriteLine
+from connector.core.model import FieldWrite, PersonRecord, PlannedWrite, Ref
 from connector.core.write_only import WHY, keep_inside, outside
 
 ADA = Ref("hubspot", "contact", "1")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connector.core.mapping import WriteLine
 from connector.core.model import (
     MqlStatus,
     PersonRecord,
@@ -14,7 +15,6 @@ from connector.core.model import (
     Score,
     StageDecision,
     StageState,
-    WriteLine,
 )
 from connector.core.write_plan import judge_again, plan_record, results, whole
 
