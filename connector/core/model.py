@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # conditions are on our values, so they import this module
-    pass
+from typing import Any
 
 JsonValue = Any  # str | int | float | bool | None | list | dict, as JSON has it
 Value = str | int | float | bool | datetime | None
