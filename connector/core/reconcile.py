@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from connector.core.criteria import Criteria, StageAll, StageAny, StageEntry, StageRule, stage_holds
-from connector.core.model import JsonValue, PersonRecord, Ref, Score
+from connector.core.model import JsonValue, MqlStatus, PersonRecord, Ref, Score
 
 EXAMPLES = 5  # each way
 SHARES = (0.02, 0.05)  # so many of the people are what sales can usually work on
+_RESTING = (MqlStatus.REJECTED, MqlStatus.RECYCLED)  # sales said no: only newer engagement qualifies again
 _QUALIFIED = ("mql", "sql", "opportunity", "customer", "evangelist")
 _BLANK = "(blank)"
 _NEVER = StageAny(())
@@ -23,11 +24,12 @@ _NEVER = StageAny(())
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A live record that is in scope, as its CRM has it, and the score of its person."""
+    """A live record that is in scope, as its CRM has it, and the score and MQL status of its person."""
 
     record: PersonRecord
     person: int
     score: Score
+    status: MqlStatus = MqlStatus.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Reconciliation:
     records: int = 0
     qualified: int = 0  # by the rules
     beyond: int = 0  # by the rules, and the CRM has them below MQL
+    resting: int = 0  # by their score, and sales has said no
     disqualified: int = 0
     stages: dict[str, _Part] = field(default_factory=dict)
     by: dict[str, dict[tuple[str, str], _Part]] = field(default_factory=dict)  # source | record type
@@ -83,7 +86,9 @@ class Reconciliation:
                 _add(parts.setdefault((value, stage), _Part()), ours)
             elif ours:
                 _add(parts.setdefault((value, "below mql"), _Part()), ours)
-        if ours and not theirs and record.stage != "other":
+        if ours and not theirs and standing.status in _RESTING:
+            self.resting += 1
+        elif ours and not theirs and record.stage != "other":
             self.beyond += 1
             self._keep(self.only_we, score.score, standing, stage)
         elif stage == "mql" and not ours:
@@ -179,6 +184,11 @@ def told(found: Reconciliation, crm: str) -> dict[str, JsonValue]:
         f"The definition calls {found.qualified:,} ({_share(found.qualified, found.records)}) qualified; "
         f"{found.beyond:,} of them stand below MQL in {crm}. {crm} calls {_share(mql.said, found.records)} MQL."
     )
+    if found.resting:
+        lines.append(
+            f"{found.resting:,} more have the score and stay below MQL, since sales rejected them or gave them back: "
+            "only newer engagement qualifies them again."
+        )
     for name, parts in sorted(found.by.items()):
         lines += _lines_by(name, parts)
     lines += [_bar_line(found, share) for share in SHARES]
@@ -188,6 +198,7 @@ def told(found: Reconciliation, crm: str) -> dict[str, JsonValue]:
         "records": found.records,
         "qualified": found.qualified,
         "below_mql": found.beyond,
+        "resting": found.resting,
         "disqualified": found.disqualified,
         "stages": {name: _numbers(part) for name, part in found.stages.items()},
         "by": {

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from connector.core.model import Engagement, Ref, Value
+from connector.core.model import Engagement, MqlStatus, Ref, Value
 from connector.core.reconcile import Standing
 from connector.errors import StopRun
 from connector.ledger import codec
@@ -83,7 +83,7 @@ def standings(db: Connection, crm: str, limit: int, *, after: str = "") -> list[
         .limit(limit)
     )
     return [
-        Standing(codec.load_person(row.body), row.id, codec.load_score(row._asdict()))
+        Standing(codec.load_person(row.body), row.id, codec.load_score(row._asdict()), MqlStatus(row.status))
         for row in db.execute(query)
     ]
 

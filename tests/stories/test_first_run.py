@@ -95,7 +95,9 @@ async def test_the_first_plan_opens_with_how_far_both_agree(database_url: str) -
             assert told["qualified"] == len(mine)
             called = [each for each in live if each.record.stage == "mql"]
             assert told["stages"].get("mql", {"records": 0})["records"] == len(called)
-            below = [each for each in mine if (each.record.stage or "lead") in ("subscriber", "lead")]
+            lower = [each for each in mine if (each.record.stage or "lead") in ("subscriber", "lead")]
+            below = [each for each in lower if each.status.value not in ("rejected", "recycled")]
+            assert told["resting"] == len(lower) - len(below)
             assert told["below_mql"] == len(below)
             shown = told["examples"]["mql_only_by_the_definition"]
             assert len(shown) == min(5, len(below))

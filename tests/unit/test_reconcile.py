@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from connector.core.criteria import Criteria, MqlStage, StageAll, StageAny, StageEntry, Stages, StageTest
-from connector.core.model import Contribution, PersonRecord, Ref, Score
+from connector.core.model import Contribution, MqlStatus, PersonRecord, Ref, Score
 from connector.core.reconcile import Reconciliation, Standing, qualifies, told
 
 SIXTY = StageEntry((StageTest("score", "gte", 60.0), StageTest("fit", "gte", 25.0)))
@@ -104,6 +105,16 @@ def test_where_no_bar_lets_in_so_few_it_says_who_passes_any_bar():
         "No bar lets in only 5%: 1 qualify whatever their score (hands raised, or conditions without a score), and 10 "
         "have a score of 100." in lines
     )
+
+
+def test_whom_sales_rejected_or_gave_back_is_told_apart_from_those_who_would_qualify():
+    rejected = replace(standing(1, 90), status=MqlStatus.REJECTED)
+    recycled = replace(standing(2, 90), status=MqlStatus.RECYCLED)
+    told_of = told(counted(rejected, recycled, standing(3, 90)), "hubspot")
+    assert (told_of["below_mql"], told_of["resting"]) == (1, 2)
+    assert [each["record"] for each in told_of["examples"]["mql_only_by_the_definition"]] == [
+        "hubspot:contact:3"
+    ]
 
 
 def test_a_band_counts_as_the_score_it_is_made_of_and_all_must_hold_where_the_rule_says_all():
