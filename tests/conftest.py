@@ -32,3 +32,9 @@ async def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     opened = open_ledger(ledger_url(request.param, tmp_path))
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """For many combinations in which the database plays no part: one of them runs on both."""
+    return ledger_url("sqlite", tmp_path)

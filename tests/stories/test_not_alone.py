@@ -5,7 +5,6 @@ no third write, and what a human changes still arrives.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from connector.app.definition import with_one_master
 from connector.core.mapping import CrmMapping
 from connector.core.values import is_blank, same_value
 from connector.errors import FixConfig
-from tests.databases import ledger_url
 from tests.stories.world import Somebody, World, look, somebody, world
 
 # HubSpot's property and Salesforce's field, with what the same value is called there
@@ -98,12 +96,6 @@ def with_master(made: World, master: str | None) -> None:
 def raise_hand(made: World, who: Somebody) -> None:
     """Somebody asks for a demo: an MQL at once."""
     made.hubspot.create("form_submissions", {"form": "Request a demo", "email": who.email})
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """Many combinations, in which the database plays no part."""
-    return ledger_url("sqlite", tmp_path)
 
 
 async def leads(made: World, many: int = 3) -> list[Somebody]:

@@ -177,10 +177,10 @@ async def test_what_somebody_does_before_a_waiting_plan_is_applied_stands(
 
 @pytest.mark.parametrize("name", CASES)
 async def test_what_somebody_does_between_the_decision_and_the_batch_stands(
-    database_url: str, name: str
+    sqlite_url: str, name: str
 ) -> None:
     case = CASES[name]
-    async with world(database_url, people=60) as made:
+    async with world(sqlite_url, people=60) as made:
         who = await qualifying(made)
         done: list[str] = []
         ledger = made.ledger
@@ -210,9 +210,9 @@ async def test_what_somebody_does_between_the_decision_and_the_batch_stands(
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_what_somebody_does_between_two_batches_of_a_push_stands(database_url: str, name: str) -> None:
+async def test_what_somebody_does_between_two_batches_of_a_push_stands(sqlite_url: str, name: str) -> None:
     case = CASES[name]
-    async with world(database_url, people=60) as made:
+    async with world(sqlite_url, people=60) as made:
         await made.sync()
         who = await somebody(made, where=lambda view: view.score.fit >= 25 and view.state.rejected_at is None)
         made.later(minutes=30)
@@ -255,9 +255,9 @@ async def test_what_somebody_does_between_two_batches_of_a_push_stands(database_
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("salesforce")])
-async def test_what_somebody_does_before_a_job_of_very_many_rows_stands(database_url: str, name: str) -> None:
+async def test_what_somebody_does_before_a_job_of_very_many_rows_stands(sqlite_url: str, name: str) -> None:
     case = CASES[name]
-    async with org_of_jobs(database_url, people=60) as made:
+    async with org_of_jobs(sqlite_url, people=60) as made:
         who = await qualifying(made)
         for view in await made.ledger.people(limit=60):
             for ref in view.refs:
