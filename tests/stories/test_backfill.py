@@ -300,9 +300,9 @@ async def test_killed_at_any_commit_it_goes_on_and_reads_a_page_a_stream_again_a
 
 
 async def test_a_sync_gets_its_turn_in_the_middle_and_judges_nobody_on_half_of_the_facts(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with world(database_url, people=230, clock=PollingClock(START)) as made:
+    async with world(sqlite_url, people=230, clock=PollingClock(START)) as made:
         syncs: list[asyncio.Task[RunResult]] = []
         pages_then: list[int] = []
 
@@ -323,14 +323,14 @@ async def test_a_sync_gets_its_turn_in_the_middle_and_judges_nobody_on_half_of_t
         assert pages_then[0] < told.pages, "the sync was over before the backfill was"
         adds_up(result)
         assert all(counts.adds_up() for counts in between.crms.values())
-        assert not asked_of(database_url, "SELECT * FROM due WHERE crm LIKE 'backfill%'")
+        assert not asked_of(sqlite_url, "SELECT * FROM due WHERE crm LIKE 'backfill%'")
         made.later(minutes=15)
         calm = await made.sync()
         assert all(counts.written == 0 for counts in calm.crms.values())
 
 
-async def test_people_are_held_until_all_is_read(database_url: str) -> None:
-    async with world(database_url, people=130) as made:
+async def test_people_are_held_until_all_is_read(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=130) as made:
         held: list[int] = []
 
         async def before(page: int) -> None:
@@ -344,8 +344,8 @@ async def test_people_are_held_until_all_is_read(database_url: str) -> None:
         assert result.people == 130
 
 
-async def test_trap_a_backfill_cancelled_half_way_while_the_schedule_goes_on(database_url: str) -> None:
-    async with world(database_url, people=230, clock=PollingClock(START)) as made:
+async def test_trap_a_backfill_cancelled_half_way_while_the_schedule_goes_on(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=230, clock=PollingClock(START)) as made:
         asked = await made.ask_backfill()
         wished: list[str] = []
 
@@ -366,15 +366,13 @@ async def test_trap_a_backfill_cancelled_half_way_while_the_schedule_goes_on(dat
         assert result.more["backfill"]["status"] == "cancelled"
         assert await made.ledger.unfinished_backfills() == []
         assert scheduled.status == "succeeded"
-        assert not asked_of(database_url, "SELECT * FROM due WHERE crm LIKE 'backfill%'")
-        undecided = asked_of(
-            database_url, "SELECT ref FROM record WHERE kind = 'person' AND person_id IS NULL"
-        )
+        assert not asked_of(sqlite_url, "SELECT * FROM due WHERE crm LIKE 'backfill%'")
+        undecided = asked_of(sqlite_url, "SELECT ref FROM record WHERE kind = 'person' AND person_id IS NULL")
         assert undecided == [], "whom it had touched is decided by the schedule"
 
 
-async def test_a_paused_backfill_goes_on_where_it_was(database_url: str) -> None:
-    async with world(database_url, people=230) as made:
+async def test_a_paused_backfill_goes_on_where_it_was(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=230) as made:
         asked = await made.ask_backfill(object="contacts")
 
         async def before(page: int) -> None:
@@ -395,8 +393,8 @@ async def test_a_paused_backfill_goes_on_where_it_was(database_url: str) -> None
         assert first.run != second.run
 
 
-async def test_a_backfill_that_nobody_runs_is_cancelled_at_once(database_url: str) -> None:
-    async with world(database_url, people=10) as made:
+async def test_a_backfill_that_nobody_runs_is_cancelled_at_once(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=10) as made:
         asked = await made.ask_backfill()
 
         ended = await made.ledger.wish_backfill(asked.id, "cancel", made.clock.now())
@@ -411,8 +409,8 @@ async def test_a_backfill_that_nobody_runs_is_cancelled_at_once(database_url: st
             await made.ledger.wish_backfill(asked.id, "pause", made.clock.now())
 
 
-async def test_two_backfills_of_one_crm_do_not_run_at_once(database_url: str) -> None:
-    async with world(database_url, people=130) as made:
+async def test_two_backfills_of_one_crm_do_not_run_at_once(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=130) as made:
         asked = await made.ask_backfill()
         refused: list[BaseException] = []
 
@@ -432,9 +430,9 @@ async def test_two_backfills_of_one_crm_do_not_run_at_once(database_url: str) ->
 
 
 async def test_trap_an_allowance_used_up_half_way_in_a_backfill_is_gone_on_with_the_next_day(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with world(database_url, people=330) as made:
+    async with world(sqlite_url, people=330) as made:
         today = made.clock.now()
 
         def allowance() -> Allowance:
@@ -461,8 +459,8 @@ async def test_trap_an_allowance_used_up_half_way_in_a_backfill_is_gone_on_with_
         assert second.people == 330
 
 
-async def test_a_crm_that_goes_away_makes_it_wait_and_nothing_is_lost(database_url: str) -> None:
-    async with world(database_url, people=230, clock=QuickClock(START)) as made:
+async def test_a_crm_that_goes_away_makes_it_wait_and_nothing_is_lost(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=230, clock=QuickClock(START)) as made:
         asked = await made.ask_backfill(object="contacts")
         made.hubspot.faults.add(
             Fault(method="GET", path="*/objects/*/contacts*", status=503, times=None, skip=1)
@@ -482,8 +480,8 @@ async def test_a_crm_that_goes_away_makes_it_wait_and_nothing_is_lost(database_u
 # --------------------------------------------------------------------------------------- deciding and plans
 
 
-async def test_people_are_decided_and_written_a_plan_at_a_time(database_url: str) -> None:
-    async with world(database_url, people=130) as made:
+async def test_people_are_decided_and_written_a_plan_at_a_time(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=130) as made:
         result = await made.backfill(await made.ask_backfill(), people_a_plan=40)
 
         adds_up(result)
@@ -494,8 +492,8 @@ async def test_people_are_decided_and_written_a_plan_at_a_time(database_url: str
         assert {plan.status for plan in plans} == {"applied"}
 
 
-async def test_once_a_plan_is_not_approved_all_the_rest_waits_in_one(database_url: str) -> None:
-    async with world(database_url, people=130) as made:
+async def test_once_a_plan_is_not_approved_all_the_rest_waits_in_one(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=130) as made:
 
         async def refuse(plan: Any) -> bool:
             return False
@@ -511,8 +509,8 @@ async def test_once_a_plan_is_not_approved_all_the_rest_waits_in_one(database_ur
         assert applied.written == 130
 
 
-async def test_a_sync_that_plans_in_the_middle_takes_over_what_was_not_sent(database_url: str) -> None:
-    async with world(database_url, people=130) as made:
+async def test_a_sync_that_plans_in_the_middle_takes_over_what_was_not_sent(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=130) as made:
         syncs: list[RunResult] = []
 
         async def approve(plan: Any) -> bool:
@@ -530,14 +528,14 @@ async def test_a_sync_that_plans_in_the_middle_takes_over_what_was_not_sent(data
         assert syncs[0].crms["hubspot"].written >= 40
 
 
-async def test_what_a_stage_was_is_adopted_and_enters_nothing(database_url: str) -> None:
-    async with world(database_url, people=60) as made:
+async def test_what_a_stage_was_is_adopted_and_enters_nothing(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=60) as made:
         asked = await made.ask_backfill()
         await made.backfill(asked)
 
         who = (await made.ledger.people(stage="customer", limit=1))[0].id
 
         assert asked_of(
-            database_url,
+            sqlite_url,
             f"SELECT adopted, entered_mql FROM stage_history WHERE person = {who} ORDER BY id LIMIT 1",
         ) in ([(1, 0)], [(True, False)])

@@ -169,8 +169,8 @@ def test_the_sidecar_shows_the_brake_and_logs_it_once(environment: dict[str, str
     assert errors.count("pushing goes on") == 1
 
 
-async def test_a_stage_that_was_cleared_is_set_although_the_brake_is_on(database_url: str) -> None:
-    async with an_mql(database_url) as (made, who):
+async def test_a_stage_that_was_cleared_is_set_although_the_brake_is_on(sqlite_url: str) -> None:
+    async with an_mql(sqlite_url) as (made, who):
         await killed(made, SETS)
         assert stage(made, who) == ""
         await stop(made)
@@ -181,8 +181,8 @@ async def test_a_stage_that_was_cleared_is_set_although_the_brake_is_on(database
         assert result.crms["hubspot"].written == 0
 
 
-async def test_a_job_goes_on_and_no_other_begins(database_url: str) -> None:
-    async with org_of_jobs(database_url) as made:
+async def test_a_job_goes_on_and_no_other_begins(sqlite_url: str) -> None:
+    async with org_of_jobs(sqlite_url) as made:
         bulk: Any = made.adapters["salesforce"].bulk
         real = bulk.push
 

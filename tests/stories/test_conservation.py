@@ -113,9 +113,9 @@ async def test_a_search_whose_last_page_comes_empty_is_found_out(database_url: s
         assert result.crms["hubspot"].adds_up()
 
 
-async def test_nothing_read_all_day_is_asked_about_with_the_first_run_of_the_next(database_url: str) -> None:
+async def test_nothing_read_all_day_is_asked_about_with_the_first_run_of_the_next(sqlite_url: str) -> None:
     """A filter that finds nothing any more looks like a quiet day, and a quiet run asks for no count."""
-    async with world(database_url) as made:
+    async with world(sqlite_url) as made:
         await made.sync()
         made.later(hours=2)
         await made.sync()
@@ -136,8 +136,8 @@ async def test_nothing_read_all_day_is_asked_about_with_the_first_run_of_the_nex
         assert "gives 0 where it is asked" in (next_day.crms["hubspot"].error or "")
 
 
-async def test_rows_that_cannot_be_read_as_records_are_no_gap(database_url: str) -> None:
-    async with world(database_url) as made:
+async def test_rows_that_cannot_be_read_as_records_are_no_gap(sqlite_url: str) -> None:
+    async with world(sqlite_url) as made:
         await made.sync()
         made.later(hours=2)
         [one, *_] = edit_some(made, "hubspot")
@@ -160,9 +160,9 @@ async def test_rows_that_cannot_be_read_as_records_are_no_gap(database_url: str)
     ("crm", "object_", "fault"), [("hubspot", "contact", LISTS), ("salesforce", "Lead", LEADS)]
 )
 async def test_a_backfill_that_loses_rows_says_so_and_gets_them(
-    database_url: str, crm: str, object_: str, fault: Fault
+    sqlite_url: str, crm: str, object_: str, fault: Fault
 ) -> None:
-    async with world(database_url) as made:
+    async with world(sqlite_url) as made:
         made.later(hours=1)
         asked = await made.ask_backfill(crm, object=object_)
         made.running[crm].faults.add(fault)
@@ -175,8 +175,8 @@ async def test_a_backfill_that_loses_rows_says_so_and_gets_them(
         assert stored == (await made.adapters[crm].estimate(asked.streams[0].name, Range())).rows
 
 
-async def test_the_count_is_taken_of_the_range_alone(database_url: str) -> None:
-    async with world(database_url) as made:
+async def test_the_count_is_taken_of_the_range_alone(sqlite_url: str) -> None:
+    async with world(sqlite_url) as made:
         await made.sync()
         ids = made.hubspot.sandbox.store.table("contacts").live
         stamps = await made.ledger.stamps([Ref("hubspot", "contact", str(each)) for each in ids])

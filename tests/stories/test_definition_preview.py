@@ -174,8 +174,8 @@ async def with_campaign(ledger: Any) -> int:
     return sum(each.fields.get("campaign") == "Bavaria" for each in await ledger.people(limit=10_000))
 
 
-async def test_only_what_a_change_needs_is_read_again(database_url: str, tmp_path: Path) -> None:
-    async with world(database_url, people=60) as made:
+async def test_only_what_a_change_needs_is_read_again(sqlite_url: str, tmp_path: Path) -> None:
+    async with world(sqlite_url, people=60) as made:
         await made.sync()
         made.later(hours=2)
         await made.sync()
@@ -201,9 +201,9 @@ async def test_only_what_a_change_needs_is_read_again(database_url: str, tmp_pat
 
 
 async def test_a_crm_that_is_not_asked_when_its_mapping_changes_is_read_again_in_its_turn(
-    database_url: str, tmp_path: Path
+    sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with world(database_url, people=60) as made:
+    async with world(sqlite_url, people=60) as made:
         bavarian(made)
         await made.sync()
         made.definition = edited(tmp_path / "field", hubspot=NEW_FIELD)
@@ -215,8 +215,8 @@ async def test_a_crm_that_is_not_asked_when_its_mapping_changes_is_read_again_in
         assert await with_campaign(made.ledger) >= 30
 
 
-async def test_a_preview_without_credentials_says_so_and_goes_on(database_url: str, tmp_path: Path) -> None:
-    async with world(database_url, people=60) as made:
+async def test_a_preview_without_credentials_says_so_and_goes_on(sqlite_url: str, tmp_path: Path) -> None:
+    async with world(sqlite_url, people=60) as made:
         await made.sync()
         new = edited(tmp_path / "new", hubspot=NEW_FIELD, criteria=THRESHOLD)
 
@@ -230,8 +230,8 @@ async def test_a_preview_without_credentials_says_so_and_goes_on(database_url: s
         assert "not connected" in offer["not_estimated"]
 
 
-async def test_nothing_changed_and_nothing_in_force_are_said(database_url: str) -> None:
-    async with world(database_url, people=20) as made:
+async def test_nothing_changed_and_nothing_in_force_are_said(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=20) as made:
         empty = await previewed(made, made.definition)
         await made.sync()
         same = await previewed(made, made.definition)
@@ -241,9 +241,9 @@ async def test_nothing_changed_and_nothing_in_force_are_said(database_url: str) 
 
 
 async def test_files_that_cannot_be_read_any_more_have_their_crm_read_again(
-    database_url: str, tmp_path: Path
+    sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with world(database_url, people=30) as made:
+    async with world(sqlite_url, people=30) as made:
         texts = {**made.definition.texts, "hubspot.yaml": "version: 0\nof: old\n"}
         good, made.definition = made.definition, replace(made.definition, texts=texts)
         await made.sync()
@@ -258,9 +258,9 @@ async def test_files_that_cannot_be_read_any_more_have_their_crm_read_again(
 
 
 async def test_what_would_be_written_today_anyway_is_not_of_the_change(
-    database_url: str, tmp_path: Path
+    sqlite_url: str, tmp_path: Path
 ) -> None:
-    async with world(database_url, people=60) as made:
+    async with world(sqlite_url, people=60) as made:
         await made.sync(plan_only=True)
 
         told = await previewed(made, edited(tmp_path / "new", criteria=THRESHOLD))
@@ -270,16 +270,16 @@ async def test_what_would_be_written_today_anyway_is_not_of_the_change(
 
 
 async def test_the_command_tells_it_in_words_and_as_a_document(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with world(database_url, people=60) as made:
+    async with world(sqlite_url, people=60) as made:
         await made.sync()
     edited(
         tmp_path / "new",
         hubspot=NEW_FIELD,
         criteria=("{score: {gte: 60}, fit: {gte: 25}}", "{score: {gte: 58}, fit: {gte: 25}}"),
     )
-    monkeypatch.setenv("CONNECTOR_DATABASE_URL", database_url)
+    monkeypatch.setenv("CONNECTOR_DATABASE_URL", sqlite_url)
 
     words = await asyncio.to_thread(definition_preview, mappings=tmp_path / "new", json=False)
     said = capsys.readouterr().out

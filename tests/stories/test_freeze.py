@@ -45,9 +45,9 @@ async def test_a_plan_is_applied_in_a_freeze_only_where_that_is_said(database_ur
         assert sent["written"] > 0
 
 
-async def test_the_days_of_a_freeze_are_those_of_the_settings_time_zone(database_url: str) -> None:
+async def test_the_days_of_a_freeze_are_those_of_the_settings_time_zone(sqlite_url: str) -> None:
     tomorrow = Freeze(date(2026, 11, 23), date(2026, 11, 23))
-    async with world(database_url, people=40) as made:
+    async with world(sqlite_url, people=40) as made:
         made.later(hours=6)  # 16:00 in London, one o'clock of the next day in Tokyo
         made.remap("hubspot", freeze=(tomorrow,), zone=ZoneInfo("Europe/London"))
         made.remap("salesforce", freeze=(tomorrow,), zone=ZoneInfo("Asia/Tokyo"))

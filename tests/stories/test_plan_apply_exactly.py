@@ -167,8 +167,8 @@ async def test_a_plan_of_another_definition_is_refused_with_what_changed(databas
         assert {row.status for row in await made.ledger.plan_rows(plan) if row.writes} == {"waiting"}
 
 
-async def test_a_job_of_very_many_rows_obeys_the_same(database_url: str) -> None:
-    async with org_of_jobs(database_url) as made:
+async def test_a_job_of_very_many_rows_obeys_the_same(sqlite_url: str) -> None:
+    async with org_of_jobs(sqlite_url) as made:
         plan, (changed, gone, *others) = await rehearsed(made, "salesforce")
         score = field_of(changed, "score")
         edit(made, changed, score.field, 5)
@@ -185,8 +185,8 @@ async def test_a_job_of_very_many_rows_obeys_the_same(database_url: str) -> None
         assert (await now(made, others[0])).status == "written"
 
 
-async def test_the_automatic_push_of_a_run_keeps_its_lenient_rule(database_url: str) -> None:
-    async with world(database_url, people=PEOPLE) as made:
+async def test_the_automatic_push_of_a_run_keeps_its_lenient_rule(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=PEOPLE) as made:
         _, (row, *_) = await rehearsed(made, "hubspot")
         score = field_of(row, "score")
         edit(made, row, score.field, score.after)
@@ -200,10 +200,10 @@ async def test_the_automatic_push_of_a_run_keeps_its_lenient_rule(database_url: 
 @pytest.mark.parametrize("crm", CRMS)
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_people_do_meanwhile_no_write_is_outside_of_the_plan(
-    database_url: str, crm: str, seed: int
+    sqlite_url: str, crm: str, seed: int
 ) -> None:
     chance = random.Random(seed)
-    async with world(database_url, people=PEOPLE, seed=seed) as made:
+    async with world(sqlite_url, people=PEOPLE, seed=seed) as made:
         plan, _ = await rehearsed(made, crm)
         rows = await made.ledger.plan_rows(plan, status="waiting")
         planned = {(row.ref.id, write.field): write.after for row in rows for write in row.writes}
@@ -236,8 +236,8 @@ async def test_whatever_people_do_meanwhile_no_write_is_outside_of_the_plan(
         assert told["written"] + told["set_aside"] + told["rejected"] == len(rows)
 
 
-async def test_a_plan_that_was_cut_goes_on_exactly_where_it_was(database_url: str) -> None:
-    async with world(database_url, people=PEOPLE) as made:
+async def test_a_plan_that_was_cut_goes_on_exactly_where_it_was(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=PEOPLE) as made:
         made.remap("hubspot", limits=PlanLimits(people=0))
         plan = (await made.sync("hubspot", yes=False)).plans["hubspot"]
         rows = await made.ledger.plan_rows(plan, status="waiting")

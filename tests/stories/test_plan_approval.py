@@ -7,7 +7,7 @@ import pytest
 from connector.core.limits import PlanLimits
 from connector.core.mapping import SECOND_PERSON
 from connector.errors import FixConfig
-from tests.stories.world import World, world
+from tests.stories.world import World, somebody, world
 
 PEOPLE = 40
 
@@ -81,16 +81,20 @@ async def test_where_anyone_may_whoever_applies_has_decided(database_url: str) -
         assert told["written"] > 0
 
 
-async def test_a_run_inside_the_limits_needs_nobody(database_url: str) -> None:
-    async with world(database_url, people=PEOPLE) as made:
+async def test_a_run_inside_the_limits_needs_nobody(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=PEOPLE) as made:
+        await made.sync()  # the first plan waits for a human in any case
         made.remap("hubspot", limits=PlanLimits(share=None, demoted=None), approval=SECOND_PERSON)
+        who = await somebody(made)
+        made.hubspot.act("contact", who.contact, "set", fields={"mql_score": "1"}, by="user 42")
+        made.later(minutes=20)
         result = await made.sync("hubspot", yes=False)
 
-        assert result.crms["hubspot"].written > 0
+        assert result.crms["hubspot"].written == 1
 
 
-async def test_an_approval_goes_on_to_a_plan_of_the_same_and_to_no_other(database_url: str) -> None:
-    async with world(database_url, people=PEOPLE) as made:
+async def test_an_approval_goes_on_to_a_plan_of_the_same_and_to_no_other(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=PEOPLE) as made:
         plan = await waiting(made, "hubspot")
         await made.plan_approve(plan, by="Grace", note="checked")
 
@@ -116,10 +120,10 @@ async def test_an_approval_goes_on_to_a_plan_of_the_same_and_to_no_other(databas
         assert (old.status, old.superseded_by) == ("superseded", same)
 
 
-async def test_a_discard_keeps_the_name_of_who_did_it(database_url: str) -> None:
+async def test_a_discard_keeps_the_name_of_who_did_it(sqlite_url: str) -> None:
     from connector.app.applying import discard
 
-    async with world(database_url, people=PEOPLE) as made:
+    async with world(sqlite_url, people=PEOPLE) as made:
         plan = await waiting(made, "hubspot")
         await discard(made.ledger, plan, by="Grace", holder="story", at=made.clock.now())
         with pytest.raises(FixConfig, match="is discarded, not open"):

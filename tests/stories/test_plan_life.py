@@ -82,8 +82,8 @@ async def test_news_about_one_person_plan_all_that_is_open_anew_and_approvals_of
         assert all(counts.adds_up() for counts in result.crms.values())
 
 
-async def test_yes_plans_anew_what_waits_and_sends_it(database_url: str) -> None:
-    async with world(database_url, people=PEOPLE) as made:
+async def test_yes_plans_anew_what_waits_and_sends_it(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=PEOPLE) as made:
         plans = await held(made)
 
         result = await made.sync(yes=True)
@@ -93,8 +93,8 @@ async def test_yes_plans_anew_what_waits_and_sends_it(database_url: str) -> None
         assert result.waits == {}
 
 
-async def test_a_plan_expires_after_a_day_and_its_people_are_decided_anew(database_url: str) -> None:
-    async with world(database_url, people=PEOPLE) as made:
+async def test_a_plan_expires_after_a_day_and_its_people_are_decided_anew(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=PEOPLE) as made:
         plans = await held(made)
         made.later(hours=24)
         told = await info(made, plans["hubspot"])
@@ -114,8 +114,8 @@ async def test_a_plan_expires_after_a_day_and_its_people_are_decided_anew(databa
         assert not made.writes("hubspot")
 
 
-async def test_a_plan_whose_run_is_still_at_work_is_neither_approved_nor_applied(database_url: str) -> None:
-    async with world(database_url, people=PEOPLE) as made:
+async def test_a_plan_whose_run_is_still_at_work_is_neither_approved_nor_applied(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=PEOPLE) as made:
         await made.ledger.adopt_files(made.definition.texts, made.clock.now())
         run = await made.ledger.start_run("sync", ["hubspot"], made.clock.now())
         lease = await made.ledger.acquire("decide", "another", made.clock.now())

@@ -117,8 +117,8 @@ async def test_rounds_of_a_backfill_slip_no_crowd_under_a_limit(database_url: st
         assert kinds["waiting"]
 
 
-async def test_a_crm_that_rejects_too_much_gets_no_more(database_url: str) -> None:
-    async with world(database_url, people=60, options={"salesforce": {"assignment_rule": False}}) as made:
+async def test_a_crm_that_rejects_too_much_gets_no_more(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=60, options={"salesforce": {"assignment_rule": False}}) as made:
         limit(made, rejected=0.02, few=3)
         adapter: Any = made.adapters["salesforce"]
         adapter.limits = replace(adapter.limits, write_batch=10, writes_at_once=1)
@@ -152,8 +152,8 @@ async def contacts_of(made: World) -> list[str]:
     return [str(id_) for id_ in made.hubspot.sandbox.store.tables["contacts"].live]  # type: ignore[attr-defined]
 
 
-async def test_a_quiet_weekend_holds_no_plan_and_hidden_records_do(database_url: str) -> None:
-    async with world(database_url, people=70, clock=QuickClock(START)) as made:
+async def test_a_quiet_weekend_holds_no_plan_and_hidden_records_do(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=70, clock=QuickClock(START)) as made:
         limit(made, reads=0.5)
         await settled(made)
         people = await contacts_of(made)
@@ -185,8 +185,8 @@ async def test_a_quiet_weekend_holds_no_plan_and_hidden_records_do(database_url:
         assert hidden.crms["hubspot"].written == 0
 
 
-async def test_another_attempt_at_a_backfill_counts_what_earlier_ones_have_sent(database_url: str) -> None:
-    async with world(database_url, people=120, clock=QuickClock(START)) as made:
+async def test_another_attempt_at_a_backfill_counts_what_earlier_ones_have_sent(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=120, clock=QuickClock(START)) as made:
         asked = await made.ask_backfill("hubspot")
         so_far = 0
 

@@ -220,9 +220,9 @@ async def test_when_nobody_comes_for_over_a_minute_a_sync_is_done_here_and_the_r
 
 
 async def test_whoever_stops_following_leaves_the_request_where_it_is(
-    database_url: str, capsys: pytest.CaptureFixture[str]
+    sqlite_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with world(database_url, people=1) as w:
+    async with world(sqlite_url, people=1) as w:
         await Served(parts_of(w, "sidecar")).look()
         command = asyncio.create_task(
             carried_out(parts_of(w, "command"), "sync", {}, asked_by="ada", here=nobody)
@@ -238,8 +238,8 @@ async def test_whoever_stops_following_leaves_the_request_where_it_is(
         assert f"Request {asked.id} stays with the sidecar" in capsys.readouterr().err
 
 
-async def test_crms_in_different_hands_are_asked_for_one_at_a_time(database_url: str) -> None:
-    async with world(database_url, people=1) as w:
+async def test_crms_in_different_hands_are_asked_for_one_at_a_time(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=1) as w:
         await Served(parts_of(w, "one", "hubspot")).look()
 
         with pytest.raises(FixConfig, match="hubspot by one, salesforce by nobody") as caught:
@@ -249,9 +249,9 @@ async def test_crms_in_different_hands_are_asked_for_one_at_a_time(database_url:
 
 
 async def test_of_two_sidecars_one_serves_all_and_the_other_takes_over_when_it_dies(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with world(database_url, people=1) as w:
+    async with world(sqlite_url, people=1) as w:
         first, second = Served(parts_of(w, "first")), Served(parts_of(w, "second"))
 
         await asyncio.gather(first.look(), second.look())
@@ -270,8 +270,8 @@ async def test_of_two_sidecars_one_serves_all_and_the_other_takes_over_when_it_d
         assert first.crms == frozenset()
 
 
-async def test_a_sidecar_leaves_to_another_the_rest_of_what_it_has_begun_to_take(database_url: str) -> None:
-    async with world(database_url, people=1) as w:
+async def test_a_sidecar_leaves_to_another_the_rest_of_what_it_has_begun_to_take(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=1) as w:
         await w.ledger.acquire(serving("hubspot"), "first", w.clock.now())
         second = Served(parts_of(w, "second"))
 
@@ -283,8 +283,8 @@ async def test_a_sidecar_leaves_to_another_the_rest_of_what_it_has_begun_to_take
         assert second.crms == {"salesforce"}, "which the first has no use for, else it would have taken it"
 
 
-async def test_a_sidecar_syncs_only_what_it_serves(database_url: str) -> None:
-    async with world(database_url, people=20) as w:
+async def test_a_sidecar_syncs_only_what_it_serves(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=20) as w:
         await Served(parts_of(w, "other", "salesforce")).look()
         side = Sidecar(parts_of(w, "sidecar"))
         for _ in range(2):
@@ -298,16 +298,14 @@ async def test_a_sidecar_syncs_only_what_it_serves(database_url: str) -> None:
         assert only.asked_by == "schedule"
 
 
-async def test_files_that_go_wrong_leave_the_last_good_ones_in_force(
-    database_url: str, tmp_path: Any
-) -> None:
+async def test_files_that_go_wrong_leave_the_last_good_ones_in_force(sqlite_url: str, tmp_path: Any) -> None:
     for path in shipped().rglob("*"):
         if path.is_file():
             (tmp_path / path.relative_to(shipped())).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path.relative_to(shipped())).write_bytes(path.read_bytes())
     criteria = tmp_path / "criteria.yaml"
     good = criteria.read_text()
-    async with world(database_url, people=1) as w:
+    async with world(sqlite_url, people=1) as w:
         current = Current(replace(parts_of(w, "sidecar"), load=lambda: load_definition(tmp_path, plugins())))
 
         criteria.write_text(good.replace("min_change: 3", "min_change: 4"))
@@ -320,9 +318,9 @@ async def test_files_that_go_wrong_leave_the_last_good_ones_in_force(
 
 @pytest.mark.parametrize("lease", ["pull:hubspot", "decide", "push:hubspot"])
 async def test_work_that_another_process_holds_for_over_a_minute_is_exit_1(
-    database_url: str, lease: str, capsys: pytest.CaptureFixture[str]
+    sqlite_url: str, lease: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with world(database_url, people=10, clock=QuickClock(START)) as w:
+    async with world(sqlite_url, people=10, clock=QuickClock(START)) as w:
         began = w.clock.now()
         held = await w.ledger.acquire(lease, "another process", began + timedelta(days=1))
         with pytest.raises(LeaseBusy) as caught:

@@ -123,8 +123,8 @@ async def test_on_an_object_nothing_at_all_is_written_outside_the_segment(databa
         assert result.crms["hubspot"].held_back > 0
 
 
-async def test_whoever_leaves_the_segment_before_the_push_keeps_their_stage(database_url: str) -> None:
-    async with world(database_url, people=60) as made:
+async def test_whoever_leaves_the_segment_before_the_push_keeps_their_stage(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=60) as made:
         stages(made, "never")
         await made.sync()
         who = await somebody(made, stage="mql", where=lambda view: view.fields.get("country") == "DE")

@@ -282,10 +282,10 @@ async def test_what_somebody_does_before_a_job_of_very_many_rows_stands(sqlite_u
 
 @pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
 async def test_an_edit_in_the_same_stamp_as_our_write_is_not_lost_and_our_write_is_no_news(
-    database_url: str, crm: str
+    sqlite_url: str, crm: str
 ) -> None:
     """The echo of our write and a human's edit come back as one change of the record."""
-    async with world(database_url, people=60) as made:
+    async with world(sqlite_url, people=60) as made:
         who = await qualifying(made)
         await made.sync()
         title = "Head of Purchasing"

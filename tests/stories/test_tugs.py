@@ -80,10 +80,10 @@ async def test_a_field_that_somebody_changes_back_three_times_is_left_alone_and_
 
 @pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
 async def test_an_automation_of_the_crms_own_wins_the_third_time_and_is_named(
-    database_url: str, crm: str
+    sqlite_url: str, crm: str
 ) -> None:
     """A workflow that sets the status back some minutes later, a flow that does so as it is saved."""
-    async with world(database_url) as made:
+    async with world(sqlite_url) as made:
         await made.sync()
         who = await somebody(made, stage="mql")
         _, name, theirs = FIELDS[crm]
@@ -134,8 +134,8 @@ def test_a_count_goes_on_for_the_same_value_alone() -> None:
     assert turn(4, "4", 4) is None, "nobody has changed it"
 
 
-async def test_a_value_that_we_want_to_be_another_by_now_ends_the_count(database_url: str) -> None:
-    async with world(database_url) as made:
+async def test_a_value_that_we_want_to_be_another_by_now_ends_the_count(sqlite_url: str) -> None:
+    async with world(sqlite_url) as made:
         await made.sync()
         who = await somebody(made, stage="mql")
         made.later(hours=1)
@@ -158,8 +158,8 @@ async def test_a_value_that_we_want_to_be_another_by_now_ends_the_count(database
 # ------------------------------------------------------------------------------------------------- read-back
 
 
-async def test_what_was_written_is_read_back_by_a_sample(database_url: str) -> None:
-    async with world(database_url) as made:
+async def test_what_was_written_is_read_back_by_a_sample(sqlite_url: str) -> None:
+    async with world(sqlite_url) as made:
         result = await made.sync()
 
         for counts in result.crms.values():
@@ -170,9 +170,9 @@ async def test_what_was_written_is_read_back_by_a_sample(database_url: str) -> N
 
 
 async def test_a_workflow_that_changes_a_write_at_once_makes_the_run_partial_and_is_named(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with world(database_url) as made:
+    async with world(sqlite_url) as made:
         await made.sync()
         who = await somebody(made)
         score = stands(made, who, "hubspot", "mql_score")

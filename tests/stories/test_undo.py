@@ -268,8 +268,8 @@ async def test_a_row_of_which_nothing_is_left_is_set_aside_with_the_reason(datab
         assert after.reason
 
 
-async def test_a_second_undo_finds_nothing_to_do(database_url: str) -> None:
-    async with synced(database_url) as (made, before, run):
+async def test_a_second_undo_finds_nothing_to_do(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, before, run):
         await made.undo(run.run)
         writes = len(made.writes("hubspot"))
         made.later(minutes=5)
@@ -282,8 +282,8 @@ async def test_a_second_undo_finds_nothing_to_do(database_url: str) -> None:
         assert changed(before, ours(made)) == set()
 
 
-async def test_an_undo_can_be_taken_back_as_well(database_url: str) -> None:
-    async with synced(database_url) as (made, before, run):
+async def test_an_undo_can_be_taken_back_as_well(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, before, run):
         who = await somebody(made, stage="mql", where=lambda view: view.state.status is MqlStatus.QUALIFIED)
         stood = ours(made)
         undo = await made.undo(run.run)
@@ -305,9 +305,9 @@ async def test_an_undo_can_be_taken_back_as_well(database_url: str) -> None:
 
 
 async def test_of_a_half_finished_run_only_what_was_written_goes_back_and_the_rest_ends(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with world(database_url, people=40, clock=QuickClock(START)) as made:
+    async with world(sqlite_url, people=40, clock=QuickClock(START)) as made:
         before = ours(made)
         await made.ledger.set_brake("salesforce", True, "Ada", "", made.clock.now())
         run = await made.sync()
@@ -325,8 +325,8 @@ async def test_of_a_half_finished_run_only_what_was_written_goes_back_and_the_re
         assert plan.status == "superseded"
 
 
-async def test_an_undo_that_the_crm_refuses_in_part_goes_on_with_what_is_left(database_url: str) -> None:
-    async with synced(database_url) as (made, before, run):
+async def test_an_undo_that_the_crm_refuses_in_part_goes_on_with_what_is_left(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, before, run):
         lead = ids(made, "salesforce", "Lead")[0]
         made.salesforce.act("Lead", lead, "refuse", code="FIELD_CUSTOM_VALIDATION_EXCEPTION", message="No.")
 
@@ -341,8 +341,8 @@ async def test_an_undo_that_the_crm_refuses_in_part_goes_on_with_what_is_left(da
         assert changed(before, ours(made)) == set()
 
 
-async def test_a_run_that_is_not_there_or_still_going_on_is_refused(database_url: str) -> None:
-    async with synced(database_url) as (made, _, _run):
+async def test_a_run_that_is_not_there_or_still_going_on_is_refused(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, _, _run):
         with pytest.raises(FixConfig, match="There is no run 99"):
             await made.undo(99)
         going = await made.ledger.start_run("sync", ["hubspot"], made.clock.now())
@@ -353,8 +353,8 @@ async def test_a_run_that_is_not_there_or_still_going_on_is_refused(database_url
         assert (await made.undo(going)).status == "succeeded", "its process is dead"
 
 
-async def test_a_discarded_undo_says_nothing_about_what_is_wanted_later(database_url: str) -> None:
-    async with synced(database_url) as (made, _, run):
+async def test_a_discarded_undo_says_nothing_about_what_is_wanted_later(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, _, run):
         asked = await made.undo(run.run, yes=False)
         for crm, plan in asked.plans.items():
             lease = await made.ledger.acquire(f"push:{crm}", "story", made.clock.now())
@@ -381,9 +381,9 @@ def ruled(made: World, crm: str, result: str, rule: str) -> None:
 
 
 async def test_a_value_put_back_for_somebody_else_is_theirs_and_if_ours_leaves_it_alone(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with world(database_url, people=40, clock=QuickClock(START)) as made:
+    async with world(sqlite_url, people=40, clock=QuickClock(START)) as made:
         by_hand, other = ids(made, "hubspot", "contact")[:2]
         made.hubspot.edit("contacts", by_hand, {"mql_grade": "C2"})
         run = await made.sync()
@@ -404,9 +404,9 @@ async def test_a_value_put_back_for_somebody_else_is_theirs_and_if_ours_leaves_i
 
 
 async def test_a_stage_that_stood_blank_is_blank_again_and_its_echo_changes_nothing(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with synced(database_url) as (made, before, run):
+    async with synced(sqlite_url) as (made, before, run):
         blank = [
             ref.id
             for (ref, name), value in before.items()
@@ -422,8 +422,8 @@ async def test_a_stage_that_stood_blank_is_blank_again_and_its_echo_changes_noth
         assert len(stages) == 1, "the clearing is all of it"
 
 
-async def test_what_sales_decided_is_no_step_of_ours_though_a_run_followed_it(database_url: str) -> None:
-    async with synced(database_url) as (made, _, _run):
+async def test_what_sales_decided_is_no_step_of_ours_though_a_run_followed_it(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, _, _run):
         who = await somebody(made, stage="mql", where=lambda view: view.state.status is MqlStatus.QUALIFIED)
         made.hubspot.edit("contacts", who.contact, {"hs_lead_status": "UNQUALIFIED"})
         made.later(minutes=15)
@@ -440,8 +440,8 @@ async def test_what_sales_decided_is_no_step_of_ours_though_a_run_followed_it(da
         assert (await made.sync()).crms["hubspot"].planned == 0
 
 
-async def test_with_later_steps_only_the_entry_is_marked(database_url: str) -> None:
-    async with synced(database_url) as (made, _, run):
+async def test_with_later_steps_only_the_entry_is_marked(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, _, run):
         who = await somebody(made, stage="mql", where=lambda view: view.state.status is MqlStatus.QUALIFIED)
         made.hubspot.edit("contacts", who.contact, {"hs_lead_status": "UNQUALIFIED"})
         made.later(minutes=15)
@@ -459,8 +459,8 @@ async def test_with_later_steps_only_the_entry_is_marked(database_url: str) -> N
         assert made.hubspot.raw("contacts", who.contact)["properties"]["lifecyclestage"] != MQL
 
 
-async def test_a_field_that_the_mapping_has_dropped_since_goes_back_as_well(database_url: str) -> None:
-    async with synced(database_url) as (made, before, run):
+async def test_a_field_that_the_mapping_has_dropped_since_goes_back_as_well(sqlite_url: str) -> None:
+    async with synced(sqlite_url) as (made, before, run):
         whole = made.definition
         for crm, mapping in whole.mappings.items():
             objects = {
@@ -477,8 +477,8 @@ async def test_a_field_that_the_mapping_has_dropped_since_goes_back_as_well(data
         assert changed(before, ours(made)) == set()
 
 
-async def test_a_backfill_is_taken_back_like_any_run(database_url: str) -> None:
-    async with world(database_url, people=30, clock=QuickClock(START)) as made:
+async def test_a_backfill_is_taken_back_like_any_run(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=30, clock=QuickClock(START)) as made:
         before = ours(made)
         run = await made.backfill(await made.ask_backfill("hubspot"))
         assert run.crms["hubspot"].written
@@ -491,9 +491,9 @@ async def test_a_backfill_is_taken_back_like_any_run(database_url: str) -> None:
 
 
 async def test_a_crm_that_cannot_be_read_leaves_no_half_plan_and_the_other_goes_back(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with synced(database_url) as (made, before, run):
+    async with synced(sqlite_url) as (made, before, run):
         made.salesforce.faults.add(Fault(path="*/composite/sobjects*", status=503, times=None))
         made.salesforce.faults.add(Fault(path="*/query*", status=503, times=None))
 
@@ -508,8 +508,8 @@ async def test_a_crm_that_cannot_be_read_leaves_no_half_plan_and_the_other_goes_
         assert changed(before, ours(made)) == set()
 
 
-async def test_what_was_taken_beside_a_stage_that_hubspot_kept_stays_undone(database_url: str) -> None:
-    async with synced(database_url, hubspot={"stage_workflow": "restore"}) as (made, before, run):
+async def test_what_was_taken_beside_a_stage_that_hubspot_kept_stays_undone(sqlite_url: str) -> None:
+    async with synced(sqlite_url, hubspot={"stage_workflow": "restore"}) as (made, before, run):
         first = await made.undo(run.run, "hubspot")
         assert first.crms["hubspot"].rejected
         kept = {place for place in changed(before, ours(made)) if place[0].crm == "hubspot"}
