@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from connector.core.kinds import DEMOTION, PROMOTION
 from connector.core.limits import crossed
-from connector.core.model import JsonValue
+from connector.core.model import OUTCOMES, JsonValue
 from connector.core.refs import RefSet
 from connector.errors import LeaseBusy, StopRun
 from connector.phases.adopt import adopt
@@ -287,13 +287,11 @@ async def _sum_up(attempt: _Attempt, stop: Stop | None) -> None:
     counts, gathered, done, result = attempt.counts, attempt.gathered, attempt.done, attempt.result
     rows = dict(await attempt.ledger.outcomes(attempt.backfill.run, attempt.crm))
     counts.held_back = rows.pop("held_back", 0)
-    for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
+    for name in OUTCOMES:
         setattr(counts, name, rows.pop(name, 0))
     counts.unknown += rows.pop("sending", 0)
     counts.waiting += sum(rows.values())
-    decided = counts.held_back + sum(
-        getattr(counts, name) for name in ("written", "rejected", "unknown", "set_aside", "waiting")
-    )
+    decided = counts.held_back + sum(getattr(counts, name) for name in OUTCOMES)
     seen = done.tallies[attempt.crm].seen if attempt.crm in done.tallies else RefSet()
     undecided = gathered.touched.beside(seen, crm=attempt.crm) if stop else 0
     only_read = gathered.records.beside(seen, *([gathered.touched] if stop else []))

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
-from connector.core.model import JsonValue
+from connector.core.model import OUTCOMES, JsonValue
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.adopt import Adopted, adopt
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
@@ -94,6 +94,13 @@ class RunResult:
             {name: told for name, told in document.items() if name not in SAID_OF_EVERY_RUN},
         )  # fmt: skip
 
+    def broke_off(self, error: BaseException) -> None:
+        """It ended by an error, or because it was told to stop; what stands is kept and the reason said."""
+        stopped = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
+        self.status = "cancelled" if stopped else "failed"
+        for counts in self.crms.values():
+            counts.error = counts.error or str(error) or type(error).__name__
+
     @property
     def needs_attention(self) -> bool:
         """Whether a human should look although the run finished: exit code 3."""
@@ -165,6 +172,7 @@ async def sync(
         _sum_up(result, gathered, decided)
         await _tell_of_change(result, adopted, decided, ledger, clock)
         pushed = await _push_all(
+            result,
             working,
             definition,
             schemas,
@@ -179,7 +187,7 @@ async def sync(
         )
         for crm, outcome in pushed.items():
             counts = result.crms[crm]
-            for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
+            for name in OUTCOMES:
                 setattr(counts, name, getattr(outcome, name))
             taken = "another run has taken over what was not sent yet" if outcome.superseded else None
             counts.error = joined(counts.error, outcome.error, outcome.differs, taken)
@@ -192,10 +200,6 @@ async def sync(
             for crm, plan in decided.plans.items()
             if result.crms[crm].planned or (plan_only and result.crms[crm].held_back)
         }
-        for crm, plan in result.plans.items():
-            kept = await ledger.plan(plan)
-            if kept is not None and RECONCILIATION in kept.summary:
-                result.more.setdefault(RECONCILIATION, {})[crm] = kept.summary[RECONCILIATION]
         result.waits = {
             plan.crm: plan.id
             for plan in await ledger.open_plans(at=clock.now())
@@ -203,11 +207,7 @@ async def sync(
         }
         result.now = (await ledger.stage_counts()).get("mql", 0)
     except BaseException as error:
-        result.status = (
-            "cancelled" if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) else "failed"
-        )
-        for counts in result.crms.values():
-            counts.error = counts.error or str(error) or type(error).__name__
+        result.broke_off(error)
         await finish(result, adapters, calls_before, ledger, clock, started)
         raise
     result.status = status_of(result)
@@ -332,6 +332,7 @@ async def _tell_of_change(
 
 
 async def _push_all(
+    result: RunResult,
     adapters: Mapping[str, Adapter],
     definition: Definition,
     schemas: Schemas,
@@ -359,6 +360,8 @@ async def _push_all(
         stopped = await standstill(ledger, mapping, clock.now())
         numbers = await numbers_of_sync(adapter, mapping, ledger, tally, gathered[crm])
         first = await first_of(ledger, crm, plan, definition.criteria, clock.now())
+        if first is not None:
+            result.more.setdefault(RECONCILIATION, {})[crm] = first
         limits = await keep_limits(ledger, plan, crossed(mapping.limits, numbers), clock.now())
         limit = joined(FIRST if first else None, limits)
         summary = summary_of(plan, crm, tally, limit, opens_with=first)

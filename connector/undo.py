@@ -9,9 +9,9 @@ name, except in sentences for people.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
+from connector.core.model import OUTCOMES
 from connector.errors import ConnectorError, FixConfig
 from connector.phases.decide import Schemas
 from connector.phases.definition import Definition
@@ -87,17 +87,13 @@ async def undo(
                 found, adapter, definition, schemas, ledger, clock,
                 holder=holder, approve=approve, plan_only=plan_only, watching=watching or Watching(),
             )  # fmt: skip
-            for name in ("written", "rejected", "unknown", "set_aside", "waiting"):
+            for name in OUTCOMES:
                 setattr(counts, name, getattr(pushed, name))
             counts.error = joined(counts.error, pushed.error, pushed.differs)
         result.now = (await ledger.stage_counts()).get("mql", 0)
         result.more = {"undo": {"run": undoes, "crms": summaries}}
     except BaseException as error:
-        result.status = (
-            "cancelled" if isinstance(error, asyncio.CancelledError | KeyboardInterrupt) else "failed"
-        )
-        for counts in result.crms.values():
-            counts.error = counts.error or str(error) or type(error).__name__
+        result.broke_off(error)
         await finish(result, adapters, calls_before, ledger, clock, started)
         raise
     result.status = status_of(result)

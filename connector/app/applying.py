@@ -8,14 +8,13 @@ from typing import Any
 
 from connector.app.wiring import Wired
 from connector.core.mapping import SECOND_PERSON
+from connector.core.model import OUTCOMES
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 from connector.phases.push import Terms, push
 from connector.phases.settle import settle
 from connector.pipeline import Watching, live_schemas
 from connector.ports import PlanInfo
-
-OUTCOMES = ("written", "rejected", "unknown", "set_aside", "waiting")
 
 
 async def find_plan(ledger: SqlLedger, number: int, at: datetime) -> PlanInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from connector.core.model import FieldWrite, JsonValue, MqlStatus, Score
-from connector.core.values import is_blank, same_value
+from connector.core.values import is_blank, place_in
 
 PROMOTION, DEMOTION, CLEARING, SCORE = "promotion", "demotion", "clearing", "score"
 KINDS = (PROMOTION, DEMOTION, CLEARING, SCORE)
@@ -36,7 +36,8 @@ def _step(write: FieldWrite, stage_order: Sequence[str], stage_values: Mapping[s
 
 
 def _place(stage: JsonValue, stage_order: Sequence[str]) -> int:
-    return next((n for n, each in enumerate(stage_order) if same_value(each, stage)), -1)
+    place = place_in(stage_order, stage)
+    return -1 if place is None else place  # below them all
 
 
 def _status_step(write: FieldWrite) -> int:

@@ -362,6 +362,10 @@ class Outcome(StrEnum):
     WAITING = "waiting"
 
 
+OUTCOMES = tuple(each.value for each in Outcome)
+"""In the order in which they are told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One record's write as the adapter gets it. `values` are as in FieldWrite, in the vendor's field names.

@@ -67,6 +67,13 @@ class Reconciliation:
     at_bar: Counter[int] = field(default_factory=Counter)  # whole score -> those whom a bar of it lets in
     only_they: list[tuple[float, str, _Example]] = field(default_factory=list)
     only_we: list[tuple[float, str, _Example]] = field(default_factory=list)
+    _whatever_the_score: StageRule = field(init=False)
+    _but_for_the_score: StageRule = field(init=False)
+
+    def __post_init__(self) -> None:
+        enter = self.criteria.stages.mql.enter
+        self._whatever_the_score = _without_bar(enter, passed=False)
+        self._but_for_the_score = _without_bar(enter, passed=True)
 
     def add(self, standing: Standing) -> None:
         """Count one more record."""
@@ -97,10 +104,9 @@ class Reconciliation:
     def _count_bar(self, score: Score) -> None:
         if score.disqualified is not None:
             return
-        enter = self.criteria.stages.mql.enter
-        if stage_holds(_without_bar(enter, passed=False), score):
+        if stage_holds(self._whatever_the_score, score):
             self.at_any_bar += 1
-        elif stage_holds(_without_bar(enter, passed=True), score):
+        elif stage_holds(self._but_for_the_score, score):
             self.at_bar[int(score.score + 1e-9)] += 1
 
     def _keep(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from connector.core.model import FieldWrite, HeldBack, JsonValue, PlannedWrite, Ref, VendorRecord
-from connector.core.values import is_blank, same_value
+from connector.core.values import is_blank, place_in, same_value
 from connector.core.write_plan import no_longer_there
 
 UNDO = "undo"  # in place of a write rule and of the criteria's rules
@@ -147,9 +147,5 @@ def in_two_steps(write: FieldWrite, stage_order: Sequence[str]) -> bool:
     of it."""
     if write.result != "stage" or is_blank(write.after):
         return False
-    places = [_place(stage_order, value) for value in (write.before, write.after)]
+    places = [place_in(stage_order, value) for value in (write.before, write.after)]
     return None not in places and places[1] < places[0]  # type: ignore[operator]
-
-
-def _place(stage_order: Sequence[str], stage: JsonValue) -> int | None:
-    return next((n for n, each in enumerate(stage_order) if same_value(each, stage)), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -25,6 +26,11 @@ _EPOCH_MS = range(10**11, 10**13)
 def same_value(a: JsonValue, b: JsonValue) -> bool:
     """Whether both mean the same: 42 and "42.0", None and "", true and "true", one time in two spellings."""
     return canonical(a) == canonical(b)
+
+
+def place_in(order: Sequence[str], value: JsonValue) -> int | None:
+    """Where a value stands among these, such as a stage among an account's own; None where it is none of them."""
+    return next((n for n, each in enumerate(order) if same_value(each, value)), None)
 
 
 def is_sendable(text: str) -> bool:

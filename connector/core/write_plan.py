@@ -25,7 +25,7 @@ from connector.core.model import (
     StageDecision,
     VendorRecord,
 )
-from connector.core.values import as_number, is_blank, same_value
+from connector.core.values import as_number, is_blank, place_in, same_value
 
 REJECTED_WAIT = timedelta(hours=24)  # what a CRM rejected is tried again after this, or when it changes
 
@@ -248,11 +248,8 @@ class _WriteRules:
         """By the account's order, in which `other` has a place like any stage."""
         if write.result != "stage":
             return False
-        before, after = (self._index(value) for value in (write.before, write.after))
+        before, after = (place_in(self.stage_order, value) for value in (write.before, write.after))
         return before is not None and after is not None and after < before
-
-    def _index(self, stage: JsonValue) -> int | None:
-        return next((n for n, each in enumerate(self.stage_order) if same_value(each, stage)), None)
 
     def _by_rule(self, write: FieldWrite, *, clear: bool) -> str:
         if write.rule == "never":
@@ -285,7 +282,7 @@ class _WriteRules:
     def _place(self, stage: JsonValue) -> float | None:
         if same_value(stage, self.stage_values.get("other", "other")):
             return None
-        return self._index(stage)
+        return place_in(self.stage_order, stage)
 
 
 def _theirs(

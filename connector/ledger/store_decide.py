@@ -24,6 +24,7 @@ from connector.core.model import (
     Engagement,
     OpportunityRecord,
     PersonRecord,
+    PlannedWrite,
     Ref,
     Score,
     StageState,
@@ -249,7 +250,11 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
                 ),
                 past=tuple(each for name in names for each in past.get(name, ())),
                 written=_written_of(records, written),
-                holds={key: held[key] for key in held if key[0] in set(group)},
+                holds={
+                    (record.ref, name): hold
+                    for record in records
+                    for name, hold in held.get(record.ref, {}).items()
+                },
                 refused={
                     record.ref: refused[str(record.ref)] for record in records if str(record.ref) in refused
                 },
@@ -346,14 +351,15 @@ def _refused(db: Connection, people: Iterable[str]) -> dict[str, Refusal]:
     }
 
 
-def holds_on(db: Connection, refs: Iterable[str]) -> dict[tuple[Ref, str], Hold]:
-    """The holds in force on these records, by record and field, or that the next turn puts in force. What an admin has
+def holds_on(db: Connection, refs: Iterable[str]) -> dict[Ref, dict[str, Hold]]:
+    """The holds in force on these records, or that the next turn puts in force, by record and field. What an admin has
     undone says more than a tug."""
-    found: dict[tuple[Ref, str], Hold] = {}
+    found: dict[Ref, dict[str, Hold]] = {}
     for row in where_in(db, select(HOLD), HOLD.c.ref, refs):
         hold = load_hold(row)
-        if (hold.holds or hold.next_holds) and (hold.kind == UNDONE or (hold.ref, hold.field) not in found):
-            found[hold.ref, hold.field] = hold
+        fields = found.setdefault(hold.ref, {})
+        if (hold.holds or hold.next_holds) and (hold.kind == UNDONE or hold.field not in fields):
+            fields[hold.field] = hold
     return found
 
 
@@ -561,6 +567,28 @@ def _keep_history(db: Connection, run: int, decisions: Sequence[Decided], people
         db.execute(insert(STAGE_HISTORY), steps)
 
 
+def plan_row(
+    plan: int, person: int, planned: PlannedWrite, *, read_at: datetime | None = None
+) -> dict[str, Any]:
+    """A planned write as a new row. Without `read_at` it is read again before it leaves, however soon that is."""
+    return {
+        "plan": plan,
+        "crm": planned.ref.crm,
+        "person": person,
+        "ref": str(planned.ref),
+        "status": planned.fate,
+        "writes": codec.dump_writes(planned.writes),
+        "held_back": codec.dump_held_back(planned.held_back),
+        "because": planned.because,
+        "kind": planned.kind,
+        "rules": codec.dump_rules(planned.rules),
+        "stage": planned.stage,
+        "reason": "",
+        "code": "",
+        "read_at": read_at,
+    }
+
+
 def _keep_plan(
     db: Connection, decisions: Sequence[Decided], people: Sequence[int], plans: Mapping[str, int]
 ) -> None:
@@ -582,22 +610,7 @@ def _keep_plan(
         if row.observed_at >= since.get(row.ref.partition(":")[0], EPOCH)
     }
     rows = [
-        {
-            "plan": plans[planned.ref.crm],
-            "crm": planned.ref.crm,
-            "person": person,
-            "ref": str(planned.ref),
-            "status": planned.fate,
-            "writes": codec.dump_writes(planned.writes),
-            "held_back": codec.dump_held_back(planned.held_back),
-            "because": planned.because,
-            "kind": planned.kind,
-            "rules": codec.dump_rules(planned.rules),
-            "stage": planned.stage,
-            "reason": "",
-            "code": "",
-            "read_at": read_at.get(str(planned.ref)),
-        }
+        plan_row(plans[planned.ref.crm], person, planned, read_at=read_at.get(str(planned.ref)))
         for decided, person in zip(decisions, people, strict=True)
         for planned in decided.plan
         if planned.ref.crm in plans and planned.fate != "unchanged"

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, and_, insert, or_, select
 
 from connector.core.model import PlannedWrite, Ref
 from connector.core.undo import Writer
-from connector.ledger import codec, store_lease
+from connector.ledger import store_lease
 from connector.ledger.hot import where_in
+from connector.ledger.store_decide import plan_row
 from connector.ledger.store_plan import infos
 from connector.ledger.store_push import load_row
 from connector.ledger.tables import PLAN, PLAN_ROW, WRITTEN
@@ -61,23 +62,4 @@ def keep_undo(
     they leave, however soon that is."""
     store_lease.check(db, lease)
     if rows:
-        db.execute(
-            insert(PLAN_ROW),
-            [
-                {
-                    "plan": plan,
-                    "crm": planned.ref.crm,
-                    "person": person,
-                    "ref": str(planned.ref),
-                    "status": planned.fate,
-                    "writes": codec.dump_writes(planned.writes),
-                    "held_back": codec.dump_held_back(planned.held_back),
-                    "because": planned.because,
-                    "kind": planned.kind,
-                    "rules": codec.dump_rules(planned.rules),
-                    "reason": "",
-                    "code": "",
-                }
-                for person, planned in rows
-            ],
-        )
+        db.execute(insert(PLAN_ROW), [plan_row(plan, person, planned) for person, planned in rows])

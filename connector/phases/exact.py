@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 from connector.core.exact import Aside, judge_exactly
 from connector.core.mapping import ObjectMapping
-from connector.core.model import PersonRecord, PlannedWrite, Ref
-from connector.errors import ConnectorError
+from connector.core.model import PersonRecord, PlannedWrite
+from connector.phases.changes import last_changes
 from connector.ports import Adapter, LastChange, PlanRow
 
 
@@ -21,17 +20,7 @@ def exactly(row: PlanRow, record: PersonRecord | None, target: ObjectMapping) ->
 async def explained(asides: Sequence[tuple[PlanRow, Aside]], adapter: Adapter) -> list[tuple[PlanRow, str]]:
     """The reasons in words, with who changed a field and when where the CRM can tell. That is asked in one go, and not
     knowing it holds nothing up."""
-    fields: dict[str, set[str]] = {}
-    for row, aside in asides:
-        if aside.moved:
-            fields.setdefault(row.ref.object, set()).update(aside.moved)
-    changes: Mapping[tuple[Ref, str], LastChange] = {}
-    if fields:
-        refs = [row.ref for row, aside in asides if aside.moved]
-        with suppress(ConnectorError):
-            changes = await adapter.last_changes(
-                refs, {name: frozenset(each) for name, each in fields.items()}
-            )
+    changes = await last_changes(adapter, ((row.ref, name) for row, aside in asides for name in aside.moved))
     return [
         (row, aside.told({name: _who(changes.get((row.ref, name))) for name in aside.moved}))
         for row, aside in asides

@@ -7,13 +7,13 @@ is due, so that the next decision is made on what stands there. Writes nothing t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from connector.core.model import JsonValue, Outcome, Receipt, RecordState, Ref, VendorRecord
 from connector.core.values import same_value
 from connector.errors import ConnectorError
-from connector.ports import Adapter, Clock, Fields, Hold, LastChange, Lease, Ledger, PlanRow
+from connector.phases.changes import last_changes
+from connector.ports import Adapter, Clock, Fields, Hold, Lease, Ledger, PlanRow
 
 MOST = 50
 NAMED = 20
@@ -93,15 +93,7 @@ async def read_back(
 
 async def changed_by(adapter: Adapter, places: Sequence[tuple[Ref, str]]) -> Mapping[tuple[Ref, str], str]:
     """Who last changed these fields, in the vendor's words; not knowing it holds nothing up."""
-    if not places:
-        return {}
-    fields: dict[str, set[str]] = {}
-    for ref, name in places:
-        fields.setdefault(ref.object, set()).add(name)
-    changes: Mapping[tuple[Ref, str], LastChange] = {}
-    with suppress(ConnectorError):
-        refs = list(dict.fromkeys(ref for ref, _ in places))
-        changes = await adapter.last_changes(refs, {name: frozenset(each) for name, each in fields.items()})
+    changes = await last_changes(adapter, places)
     return {place: change.by for place, change in changes.items() if change.by}
 
 

@@ -24,6 +24,7 @@ from connector.core.undo import (
 )
 from connector.core.values import is_blank
 from connector.errors import ConnectorError, LeaseBusy
+from connector.phases.changes import last_changes
 from connector.phases.decide import CrmTally, Schemas, why_no_target
 from connector.phases.lease import Heartbeat, acquired
 from connector.phases.others import others_plans_gone
@@ -143,7 +144,15 @@ async def _slice(
             lowers=lambda write, schema=schema: _lowers(write, schema),  # type: ignore[misc]
         )
     await alive()
-    told = await _who(adapter, verdicts)
+    told = await last_changes(
+        adapter,
+        (
+            (ref, each.field)
+            for ref, verdict in verdicts.items()
+            for each in verdict.left
+            if each.kind == OTHERS
+        ),
+    )
     planned = []
     for ref, verdict in verdicts.items():
         left = [_with_who(each, told.get((ref, each.field))) for each in verdict.left]
@@ -207,23 +216,6 @@ def _kind(
     names = [write.field for write in writes if write.result == "stage" and write.field in schema]
     order = (schema[names[0]].options if names else ()) or tuple(theirs.values())
     return kind_of(writes, order, theirs)
-
-
-async def _who(adapter: Adapter, verdicts: Mapping[Ref, TakenBack]) -> Mapping[tuple[Ref, str], LastChange]:
-    """Who changed what somebody else has changed. A CRM that cannot tell now leaves it untold."""
-    asked: dict[str, set[str]] = {}
-    refs: list[Ref] = []
-    for ref, verdict in verdicts.items():
-        names = {each.field for each in verdict.left if each.kind == OTHERS}
-        if names:
-            refs.append(ref)
-            asked.setdefault(ref.object, set()).update(names)
-    if not refs:
-        return {}
-    try:
-        return await adapter.last_changes(refs, {name: frozenset(each) for name, each in asked.items()})
-    except ConnectorError:
-        return {}
 
 
 def _with_who(left: Left, change: LastChange | None) -> Left:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from connector.app import exits
-from connector.app.applying import OUTCOMES, apply_plan, approve, discard, find_plan
+from connector.app.applying import apply_plan, approve, discard, find_plan
 from connector.app.asking import ask_ledger
 from connector.app.definition import load_definition
 from connector.app.log import configure
@@ -23,7 +23,7 @@ from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, holder, plugins, wired
-from connector.core.model import Outcome
+from connector.core.model import OUTCOMES, Outcome
 from connector.core.names import nearest
 from connector.errors import FixConfig
 from connector.insight.planned import (

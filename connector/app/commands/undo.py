@@ -17,7 +17,7 @@ from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import Wired, wired
-from connector.core.model import JsonValue
+from connector.core.model import OUTCOMES, JsonValue
 from connector.errors import FixConfig
 from connector.phases.gate import PlanSummary
 from connector.pipeline import RunResult, Watching
@@ -100,9 +100,10 @@ def _report(document: Mapping[str, Any]) -> None:
         out.print(f"{crm}:")
         for line in told["crms"].get(crm, {}).get("lines", ()):
             out.print(f"  {line}", markup=False)
-        sums = ("written", "rejected", "unknown", "set_aside", "waiting")
         if counts["planned"]:
-            said = ", ".join(f"{counts[name]:,} {name.replace('_', ' ')}" for name in sums if counts[name])
+            said = ", ".join(
+                f"{counts[name]:,} {name.replace('_', ' ')}" for name in OUTCOMES if counts[name]
+            )
             out.print(f"  Records: {said}")
         elif not counts["error"]:
             out.print("  There is nothing to take back.")
