@@ -14,9 +14,9 @@ from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.settings import variables_of
 from connector.app.wiring import SystemClock, plugins
+from connector.core.definition import Definition
 from connector.core.mapping import CrmMapping, wanted_fields
 from connector.ledger import SqlLedger, open_ledger
-from connector.phases.definition import Definition
 from connector.phases.gather import gather
 from connector.ports import Adapter, Clock, Fields
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from connector.core.definition import Definition
 from connector.core.kinds import DEMOTION, PROMOTION
 from connector.core.limits import crossed
 from connector.core.model import OUTCOMES, JsonValue
@@ -18,7 +19,6 @@ from connector.errors import LeaseBusy, StopRun
 from connector.phases.adopt import adopt
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
-from connector.phases.definition import Definition
 from connector.phases.first import FIRST, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.intake import Gathered

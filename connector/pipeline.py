@@ -15,13 +15,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from connector.core.definition import Definition
 from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
 from connector.core.model import OUTCOMES, JsonValue
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.adopt import Adopted, adopt
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
-from connector.phases.definition import Definition
 from connector.phases.first import FIRST, RECONCILIATION, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.gather import gather

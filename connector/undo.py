@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from connector.core.definition import Definition
 from connector.core.model import OUTCOMES
 from connector.errors import ConnectorError, FixConfig
 from connector.phases.decide import Schemas
-from connector.phases.definition import Definition
 from connector.phases.gate import Approve, leave_waiting, summary_of, why_waits
 from connector.phases.lease import acquired
 from connector.phases.push import Pushed, Terms, push

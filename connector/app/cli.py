@@ -12,7 +12,27 @@ from typing import Annotated
 import typer
 
 from connector import __version__
+from connector.app.cli_criteria import criteria_app, mapping_app
+from connector.app.cli_people import people_app
 from connector.app.exits import LOOK, OK, guarded, tell_usage
+from connector.app.options import (
+    As,
+    Crms,
+    Email,
+    Json,
+    Mappings,
+    OfField,
+    OfKind,
+    OfObject,
+    OfPerson,
+    OfRecord,
+    OfRule,
+    OfStatus,
+    People,
+    PlanNumber,
+    RunNumber,
+    Seed,
+)
 
 app = typer.Typer(
     name="connector",
@@ -24,8 +44,6 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="Look at a write plan, apply exactly it, or drop it.", no_args_is_help=True)
 runs_app = typer.Typer(help="History of runs, with counts that add up.", no_args_is_help=True)
-criteria_app = typer.Typer(help="The shared definition: run its examples.", no_args_is_help=True)
-mapping_app = typer.Typer(help="The field mappings: check them.", no_args_is_help=True)
 db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 token_app = typer.Typer(help="Refresh tokens that the ledger keeps, sealed.", no_args_is_help=True)
 config_app = typer.Typer(
@@ -37,6 +55,7 @@ holds_app = typer.Typer(
 definition_app = typer.Typer(
     help="Criteria and mappings together: what an edit would change.", no_args_is_help=True
 )
+app.add_typer(people_app)
 app.add_typer(plan_app, name="plan")
 app.add_typer(definition_app, name="definition")
 app.add_typer(holds_app, name="holds")
@@ -46,17 +65,6 @@ app.add_typer(mapping_app, name="mapping")
 app.add_typer(db_app, name="db")
 app.add_typer(token_app, name="token")
 app.add_typer(config_app, name="config")
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-Crms = Annotated[
-    list[str] | None, typer.Argument(help="hubspot, salesforce; all connected ones when left out.")
-]
-People = Annotated[int, typer.Option("--people", min=1, max=1_000_000, help="Contacts in each CRM.")]
-Seed = Annotated[int, typer.Option("--seed", help="The same seed makes the same world.")]
-RunNumber = Annotated[int, typer.Argument(help="The run's number, as `runs list` prints it.")]
-Mappings = Annotated[
-    Path | None, typer.Option("--mappings", help="Folder of the files; else CONNECTOR_MAPPINGS_DIR.")
-]
 
 
 def _version(value: bool) -> None:
@@ -245,24 +253,6 @@ def backfill(
             json=json,
         ),
     )
-
-
-PlanNumber = Annotated[int, typer.Argument(help="The plan's number, as `sync` and `plan list` print it.")]
-As = Annotated[str | None, typer.Option("--as", help="Your name; else that of the user of this process.")]
-OfKind = Annotated[
-    str | None, typer.Option("--kind", help="Only promotion, demotion, clearing, score or held_back.")
-]
-OfField = Annotated[str | None, typer.Option("--field", help="Only this field of the CRM.")]
-OfStatus = Annotated[
-    str | None, typer.Option("--status", help="Only planned, waiting, written, set_aside, rejected ...")
-]
-OfObject = Annotated[str | None, typer.Option("--object", help="Only this object: contact, Lead, Contact.")]
-OfPerson = Annotated[
-    str | None, typer.Option("--person", help="Only this person: e-mail address, record id or person:ID.")
-]
-OfRecord = Annotated[str | None, typer.Option("--record", help="Only this record: ID or crm:object:ID.")]
-OfRule = Annotated[str | None, typer.Option("--rule", help="Only what this rule of the criteria is behind.")]
-Email = Annotated[bool, typer.Option("--email", help="Show the people's addresses too.")]
 
 
 @plan_app.command("list")
@@ -508,64 +498,6 @@ def runs_cancel(run: RunNumber, json: Json = False) -> None:
     from connector.app.commands.runs import runs_stop as body
 
     guarded(json, lambda: body(run, "cancel", json=json))
-
-
-@app.command()
-def explain(
-    person: Annotated[
-        str, typer.Argument(help="E-mail address or record id (`151`, `hubspot:contact:151`).")
-    ],
-    json: Json = False,
-) -> None:
-    """Why somebody is an MQL, or why not yet, and what happened so far.
-
-    Example: connector explain ada@example.com
-    """
-    from connector.app.commands.explain import explain as body
-
-    guarded(json, lambda: body(person, json=json))
-
-
-@criteria_app.command("test")
-def criteria_test(
-    criteria: Annotated[
-        Path | None, typer.Option("--criteria", help="The file; else the one in the mappings folder.")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Run the examples in the criteria file; a red one exits with 1.
-
-    Example: connector criteria test
-    """
-    from connector.app.commands.criteria import criteria_test as body
-
-    guarded(json, lambda: body(criteria, json=json))
-
-
-@mapping_app.command("check")
-def mapping_check(crms: Crms = None, mappings: Mappings = None, json: Json = False) -> None:
-    """The mapping files, and their fields against the live schema: the part of `check` that is about them.
-
-    Example: connector mapping check
-    """
-    from connector.app.commands.check import mapping_check as body
-
-    guarded(json, lambda: body(crms or [], mappings=mappings, json=json))
-
-
-@mapping_app.command("show")
-def mapping_show(
-    crm: Annotated[str, typer.Argument(help="hubspot or salesforce.")],
-    mappings: Mappings = None,
-    json: Json = False,
-) -> None:
-    """What is read from where and written where, under which rule.
-
-    Example: connector mapping show hubspot
-    """
-    from connector.app.commands.mapping import mapping_show as body
-
-    guarded(json, lambda: body(crm, mappings=mappings, json=json))
 
 
 @app.command("try")

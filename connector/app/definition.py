@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo
 from connector.app.files import Beside, load_criteria, load_mapping, write_texts
 from connector.app.settings import Settings
 from connector.core.criteria import Criteria
+from connector.core.definition import Definition
 from connector.core.examples import run_examples
 from connector.core.mapping import BOTH, CrmMapping
 from connector.errors import FixConfig, Problem
-from connector.phases.definition import Definition
 from connector.ports import Plugin
 
 CRITERIA = "criteria.yaml"

@@ -14,6 +14,7 @@ from typing import Any
 
 from connector.app.commands.plan import row_document
 from connector.core.changed import Difference, to_read
+from connector.core.definition import Definition
 from connector.core.model import FieldWrite
 from connector.core.values import as_number
 from connector.errors import ConnectorError
@@ -21,7 +22,6 @@ from connector.ledger import SqlLedger, open_ledger
 from connector.ledger.rehearsal import rehearsal
 from connector.phases.adopt import compared, streams_from
 from connector.phases.decide import DecidedAll, decide
-from connector.phases.definition import Definition
 from connector.phases.gather import is_mapped
 from connector.pipeline import live_schemas
 from connector.ports import Adapter, Clock, PlanRow, Range

@@ -21,9 +21,9 @@ import orjson
 
 from connector.app.exits import error_of
 from connector.app.wiring import Wired
+from connector.core.definition import Definition
 from connector.core.model import JsonValue
 from connector.errors import FixConfig, RetryLater
-from connector.phases.definition import Definition
 from connector.phases.lease import PATIENCE, POLL
 from connector.ports import Request, serving
 

@@ -24,10 +24,10 @@ import adapters as adapters_package
 from connector.app.definition import in_zone, load_definition, refuse_red
 from connector.app.settings import Settings, interval_of, variables_of
 from connector.app.tokens import SealedTokens
+from connector.core.definition import Definition
 from connector.core.names import nearest
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
-from connector.phases.definition import Definition
 from connector.ports import Adapter, Clock, Plugin, TokenStore
 
 log = structlog.get_logger(__name__)

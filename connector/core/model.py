@@ -300,6 +300,8 @@ class StageDecision:
     entered_mql: bool = False
     left_mql: bool = False
     look_again_at: datetime | None = None
+    guarded: str = ""  # the guard that keeps somebody who qualifies from becoming MQL, in words
+    waits: bool = False  # qualifies, and waits for a place among the best
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,10 @@ def _views(db: Connection, rows: Sequence[Row[Any]]) -> list[PersonView]:
             state=codec.load_state(row.state),
             decided_at=row.decided_at,
             criteria_version=row.criteria_version,
+            audience=row.audience or "",
+            override=row.override,
+            guarded=row.guarded or "",
+            waits=row.waits is not None,
         )
         for row in rows
     ]

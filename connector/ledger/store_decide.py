@@ -520,6 +520,10 @@ def _person_values(decided: Decided, run: int, at: datetime, version: int) -> di
         "criteria_version": version,
         "run": run,
         "ended_at": None,
+        "audience": decided.audience or None,
+        "override": decided.override,
+        "waits": decided.audience or "all" if decided.stage.waits else None,
+        "guarded": decided.stage.guarded or None,
     }
 
 

@@ -151,6 +151,93 @@ class FileVersion(Row, table=True):
     author: str = _col(Text)
     note: str = _col(Text)
     adopted_at: datetime = _col(UtcTime)
+    brings_back: int | None = _col(Integer, null=True)  # the earlier version whose files these are again
+    agreed: str | None = _col(Text, null=True)  # who approved of it: side -> name, note, moment
+
+
+class DraftRow(Row, table=True):
+    """A definition that is not in force (yet): the text of every file. `base`: the version it was edited from."""
+
+    __tablename__ = "draft"
+    __table_args__: ClassVar[Any] = (Index(None, "status"), _NEVER_REUSED)
+    id: int | None = _id()
+    base: int = _col(Integer)
+    files: str = _col(Text)
+    digest: str = _col(KEY)  # of the files, so that the same edit is one draft
+    author: str = _col(Text)
+    note: str = _col(Text)
+    status: str = _col(KEY)  # open, published, discarded, overtaken
+    made_at: datetime = _col(UtcTime)
+    changed_at: datetime = _col(UtcTime)
+    version: int | None = _col(Integer, null=True)  # published as
+
+
+class DraftApproval(Row, table=True):
+    """One of the two sides (marketing, sales) agrees to a draft as it stands."""
+
+    __tablename__ = "draft_approval"
+    draft: int = Field(sa_column=Column(_NUMBER, primary_key=True, autoincrement=False))
+    side: str = _key()
+    by: str = _col(Text)
+    note: str = _col(Text)
+    at: datetime = _col(UtcTime)
+
+
+class OverrideRow(Row, table=True):
+    """A human's word about a person, company or domain that stands above the rules. Ended ones are kept.
+
+    `target`: an address or `crm:object:id` for a person, `crm:object:id` for a company, a domain.
+    `source` is empty for one that was told to us, else the CRM's record and field that says so.
+    """
+
+    __tablename__ = "override"
+    __table_args__: ClassVar[Any] = (Index(None, "scope", "target"), _NEVER_REUSED)
+    id: int | None = _id()
+    kind: str = _col(KEY)  # mql_now, never, hold
+    scope: str = _col(KEY)  # person, company, domain
+    target: str = _col(KEY)
+    until: datetime | None = _col(UtcTime, null=True)  # of a hold
+    expires_at: datetime | None = _col(UtcTime, null=True)
+    author: str = _col(Text)
+    reason: str = _col(Text)
+    source: str = _col(Text)
+    made_at: datetime = _col(UtcTime)
+    ended_at: datetime | None = _col(UtcTime, null=True)
+    ended_by: str | None = _col(Text, null=True)
+
+
+class NoticeRow(Row, table=True):
+    """Something that somebody is to be told once; `key` makes it one thing. `told_at` is empty until it was told."""
+
+    __tablename__ = "notice"
+    __table_args__: ClassVar[Any] = (
+        Index("uq_notice_key", "kind", "key", unique=True),
+        Index(None, "told_at"),
+    )
+    id: int | None = _id()
+    kind: str = _col(KEY)
+    key: str = _col(KEY)
+    person: int | None = _col(_NUMBER, null=True)
+    to: str = _col(Text)  # the owner in the CRM's words, or a role: revops
+    text: str = _col(Text)
+    made_at: datetime = _col(UtcTime)
+    told_at: datetime | None = _col(UtcTime, null=True)
+
+
+class BarRow(Row, table=True):
+    """The relative bar of an audience as a run found it: which score got in, how many places there were."""
+
+    __tablename__ = "bar"
+    __table_args__: ClassVar[Any] = (Index(None, "audience", "at"),)
+    id: int | None = _id()
+    audience: str = _col(KEY)
+    at: datetime = _col(UtcTime)
+    run: int = _col(_NUMBER)
+    score: float | None = _col(Float(53), null=True)  # of the last who got in
+    places: int | None = _col(Integer, null=True)
+    taken: int = _col(Integer)
+    waiting: int = _col(Integer)
+    loosened: int = _col(Integer)  # how many got in below the fixed bar
 
 
 class Audit(Row, table=True):
@@ -232,6 +319,15 @@ class Address(Row, table=True):
     ref: str = _key()
 
 
+class CompanyDomain(Row, table=True):
+    """Which companies have a web or mail domain."""
+
+    __tablename__ = "company_domain"
+    __table_args__: ClassVar[Any] = (Index(None, "ref"), {"sqlite_with_rowid": False})
+    domain: str = _key()
+    ref: str = _key()
+
+
 class Link(Row, table=True):
     """A record names another as the same person: an explicit id, a merge or a conversion."""
 
@@ -304,7 +400,7 @@ class QuarantineRow(Row, table=True):
 
 
 class PastRecordRow(Row, table=True):
-    """A record's normalized form as it stood until `known_until`."""
+    """A record's normalized form, of whatever kind, as it stood until `known_until`."""
 
     __tablename__ = "past_record"
     __table_args__: ClassVar[Any] = (Index(None, "ref", "known_until"),)
@@ -336,7 +432,12 @@ class PersonRow(Row, table=True):
     """A person as the last decision left them. `ended_at`: no record belongs to them any more."""
 
     __tablename__ = "person"
-    __table_args__: ClassVar[Any] = (Index(None, "stage", "score"), Index(None, "score"), _NEVER_REUSED)
+    __table_args__: ClassVar[Any] = (
+        Index(None, "stage", "score"),
+        Index(None, "score"),
+        Index(None, "waits", "score"),
+        _NEVER_REUSED,
+    )
     id: int | None = _id()
     fields: str = _col(Text)
     fit: float = _col(Float(53))
@@ -356,6 +457,10 @@ class PersonRow(Row, table=True):
     criteria_version: int = _col(Integer)
     run: int = _col(_NUMBER)
     ended_at: datetime | None = _col(UtcTime, null=True)
+    audience: str | None = _col(KEY, null=True)
+    override: int | None = _col(_NUMBER, null=True)  # the one in force at the last decision
+    waits: str | None = _col(KEY, null=True)  # for a place among the best: the audience whose place it is
+    guarded: str | None = _col(Text, null=True)  # the guard that kept the person from becoming MQL
 
 
 class StageHistory(Row, table=True):
@@ -378,6 +483,7 @@ class StageHistory(Row, table=True):
     run: int = _col(_NUMBER)
     before: str | None = _col(Text, null=True)  # the whole state that it went on from
     undoes: int | None = _col(_NUMBER, null=True)  # the step that this one takes back
+    was_of: int | None = _col(_NUMBER, null=True)  # the person it was kept for before a human joined the two
 
 
 class ReviewRow(Row, table=True):
@@ -506,4 +612,6 @@ PAST_RECORD, DUE, PERSON = table(PastRecordRow), table(Due), table(PersonRow)
 STAGE_HISTORY, REVIEW, PLAN = table(StageHistory), table(ReviewRow), table(Plan)
 PLAN_ROW, WRITTEN, REFUSAL = table(PlanRowRow), table(Written), table(RefusalRow)
 BRAKE, REQUEST, HOLD = table(BrakeRow), table(RequestRow), table(HoldRow)
+DRAFT, DRAFT_APPROVAL, OVERRIDE = table(DraftRow), table(DraftApproval), table(OverrideRow)
+NOTICE, BAR, COMPANY_DOMAIN = table(NoticeRow), table(BarRow), table(CompanyDomain)
 BACKFILL, BACKFILL_STREAM = table(BackfillRow), table(BackfillStreamRow)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connector.core.changed import NOTHING, Difference, differences, to_read
+from connector.core.definition import Definition
 from connector.core.model import JsonValue
-from connector.phases.definition import Definition
 from connector.ports import Adapter, Ledger, Reread, Stream
 
 SHOWN = 50  # differences that a plan tells; more help nobody who approves

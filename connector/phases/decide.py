@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from connector.core.definition import Definition
 from connector.core.kinds import DEMOTION, PROMOTION, kind_of, responsible
+from connector.core.known import Known, known_now, known_then, score_all, score_known
 from connector.core.mapping import CrmMapping, ObjectMapping, master_of
 from connector.core.model import (
-    Engagement,
     JsonValue,
     PersonRecord,
     PlannedWrite,
@@ -22,23 +23,14 @@ from connector.core.model import (
     Score,
     Value,
 )
-from connector.core.normalize import (
-    count_once,
-    merged_precedence,
-    person_fields,
-    scanner_rules,
-    set_aside_scanners,
-)
 from connector.core.refs import RefSet
 from connector.core.resolve import Group, resolve
-from connector.core.score import score_people, score_person
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
 from connector.core.tug import why_tugged
 from connector.core.values import same_value
 from connector.core.write_only import outside
 from connector.core.write_plan import REJECTED_WAIT, Lowering, outlived, plan_record, results
 from connector.errors import LeaseBusy
-from connector.phases.definition import Definition
 from connector.phases.lease import acquired, in_turn
 from connector.phases.others import others_pushed
 from connector.ports import (
@@ -48,7 +40,6 @@ from connector.ports import (
     Facts,
     FieldInfo,
     Hold,
-    KnownEngagement,
     Ledger,
     Review,
     wanted,
@@ -116,8 +107,7 @@ class _Candidate:
     group: Group
     facts: Facts
     records: tuple[PersonRecord, ...]
-    fields: Mapping[str, Value]
-    engagement: tuple[Engagement, ...]
+    known: Known
 
 
 async def decide(
@@ -180,7 +170,7 @@ async def decide(
                 _candidate(group, known, definition)
                 for group, known in zip(resolution.groups, facts, strict=True)
             ]
-            scores = score_people(definition.criteria, [(c.fields, c.engagement) for c in candidates], as_of)
+            scores = score_all([candidate.known for candidate in candidates], as_of)
             decisions = [
                 _decide_one(
                     candidate,
@@ -229,39 +219,7 @@ async def decide(
 def _candidate(group: Group, facts: Facts, definition: Definition) -> _Candidate:
     # Its targets: a record that another has absorbed says nothing any more, though nobody told us it ended.
     live = tuple(record for record in facts.records if record.ref in group.targets)
-    fields, engagement = _known(live or facts.records, facts, facts.engagement, definition)
-    return _Candidate(group, facts, live, fields, engagement)
-
-
-def _known(
-    records: Sequence[PersonRecord],
-    facts: Facts,
-    engagement: Sequence[KnownEngagement],
-    definition: Definition,
-) -> tuple[Mapping[str, Value], tuple[Engagement, ...]]:
-    """A person's fields and the engagement that counts, from these records and events."""
-    fields, _ = person_fields(records, facts.companies, merged_precedence(definition.mappings.values()))
-    done = [known.engagement for known in engagement]
-    return fields, count_once(set_aside_scanners(done, scanner_rules(definition.mappings.values())))
-
-
-def _score_then(
-    candidate: _Candidate, definition: Definition, at: datetime, *, since: datetime | None = None
-) -> Score:
-    """The score at an earlier moment, by the facts known then; `since` leaves out older engagement."""
-    facts = candidate.facts
-    past: dict[Ref, PersonRecord] = {}
-    for version in sorted(facts.past, key=lambda version: version.known_until, reverse=True):
-        if version.known_until > at:
-            past[version.record.ref] = version.record
-    records = [past.get(record.ref, record) for record in (candidate.records or facts.records)]
-    known = [
-        item
-        for item in facts.engagement
-        if item.known_at <= at and (since is None or item.engagement.occurred_at > since)
-    ]
-    fields, engagement = _known(records, facts, known, definition)
-    return score_person(definition.criteria, fields, engagement, at)
+    return _Candidate(group, facts, live, known_now(facts, definition, live))
 
 
 def _decide_one(
@@ -278,13 +236,16 @@ def _decide_one(
     ladder: Sequence[str],
     done: DecidedAll,
 ) -> Decided:
-    facts, criteria = candidate.facts, definition.criteria
+    facts, known = candidate.facts, candidate.known
+    criteria = known.criteria
     decision = decide_stage(
         facts.state,
         at=as_of,
         score=score,
-        score_at=lambda at: _score_then(candidate, definition, at),
-        score_since=lambda since: _score_then(candidate, definition, as_of, since=since),
+        score_at=lambda at: score_known(known_then(facts, definition, at, candidate.records), at),
+        score_since=lambda since: score_known(
+            known_then(facts, definition, as_of, candidate.records, since=since), as_of
+        ),
         criteria=criteria,
         evidence=_evidence(candidate, definition),
         answers=[record.answer for record in candidate.records if record.answer],
@@ -304,7 +265,7 @@ def _decide_one(
         if mapping is None:
             continue
         write = plan_for(
-            record, mapping, wanted, facts, schemas, criteria.min_change, as_of, candidate.fields,
+            record, mapping, wanted, facts, schemas, criteria.min_change, as_of, known.fields,
             follows="" if record.ref.crm == master else master,
         )  # fmt: skip
         pulled = _tugs(write, facts)
@@ -329,11 +290,11 @@ def _decide_one(
     return Decided(
         person=facts.person,  # whose state this goes on from
         refs=candidate.group.refs,
-        fields=candidate.fields,
+        fields=known.fields,
         score=score,
         stage=decision,
         plan=tuple(planned),
-        decays=bool(candidate.engagement),  # without engagement only new facts can move a score
+        decays=bool(known.engagement),  # without engagement only new facts can move a score
         later=_tried_again(facts, as_of),
         pending=frozenset(pending),
         before=facts.state,

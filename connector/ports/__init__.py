@@ -1,5 +1,16 @@
 """What the flow asks of the world, as small Protocols with their promises. Implemented elsewhere, passed in."""
 
+from connector.core.facts import (
+    TUGGED,
+    TUGS,
+    UNDONE,
+    Facts,
+    Held,
+    Hold,
+    KnownEngagement,
+    PastRecord,
+    Refusal,
+)
 from connector.ports.crm import (
     Account,
     Adapter,
@@ -28,9 +39,6 @@ from connector.ports.ledger import (
 from connector.ports.memory import (
     OPEN_REQUEST,
     PLAN_LIFE,
-    TUGGED,
-    TUGS,
-    UNDONE,
     UNFINISHED,
     Act,
     Backfill,
@@ -38,20 +46,14 @@ from connector.ports.memory import (
     Brake,
     CrmCounts,
     Decided,
-    Facts,
     Fetched,
-    Held,
-    Hold,
     Kept,
-    KnownEngagement,
     Lease,
     Neighbourhood,
     NormalizedPage,
-    PastRecord,
     PersonView,
     PlanInfo,
     PlanRow,
-    Refusal,
     Request,
     Reread,
     Review,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from connector.core.facts import Facts, Held, Hold
 from connector.core.model import (
     Census,
     JsonValue,
@@ -22,9 +23,6 @@ from connector.ports.memory import (
     Backfill,
     Brake,
     Decided,
-    Facts,
-    Held,
-    Hold,
     Kept,
     Lease,
     Neighbourhood,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from connector.core.facts import Hold
 from connector.core.model import (
     CompanyRecord,
     Engagement,
@@ -207,35 +208,6 @@ class Neighbourhood:
     decided: Mapping[tuple[Ref, Ref], str] = field(default_factory=dict)  # human answers: `join` or `split`
 
 
-@dataclass(frozen=True, slots=True)
-class KnownEngagement:
-    """An engagement and when we came to know it."""
-
-    engagement: Engagement
-    known_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class PastRecord:
-    """A record's normalized form as it stood until `known_until` (exclusive)."""
-
-    record: PersonRecord
-    known_until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The last value we wrote to a field, and when. `stage` is our word for it, where it was a lifecycle stage."""
-
-    value: JsonValue
-    at: datetime
-    stage: str | None = None
-    row: int | None = None  # the planned write that did it; unknown for what was written before this was kept
-    theirs: bool = (
-        False  # an undo put back what somebody else had set; it comes back as an echo, and is not ours
-    )
-
-
 OPEN_REQUEST = ("queued", "running")
 """A request in one of these states waits for its answer; `running` in a process that died is taken up like queued."""
 
@@ -243,45 +215,6 @@ OPEN_REQUEST = ("queued", "running")
 def request_lease(number: int) -> str:
     """The lease of whoever works on this request."""
     return f"request:{number}"
-
-
-UNDONE, TUGGED = "undone", "tugged"
-TUGS = 3  # so often may somebody change a field of ours back before we leave it alone
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A field of a record that is left alone. One hold of each kind per field.
-
-    `undone`: `value` was written by run `run` and taken back; held until something else is wanted or an admin releases
-    it. `tugged`: we wrote `value`, somebody made it `other` again, so many `times`; held from the third time on
-    (`TUGS`) until an admin releases it.
-    """
-
-    ref: Ref
-    field: str
-    kind: str
-    value: JsonValue
-    run: int
-    at: datetime
-    why: str
-    other: JsonValue = None
-    times: int = 0
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is in force, or only counts so far."""
-        return self.kind == UNDONE or self.times >= TUGS
-
-    @property
-    def next_holds(self) -> bool:
-        """Whether one more turn of somebody else puts it in force."""
-        return self.times == TUGS - 1
-
-    @property
-    def same_only(self) -> bool:
-        """Whether it concerns this very value alone; what else is wanted may be written."""
-        return self.kind == UNDONE or self.times < TUGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,33 +248,6 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A difference that was refused: `rejected`, `parked`, `unknown` or `discarded`, for these wanted values."""
-
-    kind: str
-    wanted: Mapping[str, JsonValue]
-    at: datetime
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that is known of one group of records that is (or becomes) one person."""
-
-    records: tuple[PersonRecord, ...]
-    companies: Mapping[Ref, CompanyRecord] = field(default_factory=dict)
-    opportunities: tuple[OpportunityRecord, ...] = ()
-    engagement: tuple[KnownEngagement, ...] = ()
-    past: tuple[PastRecord, ...] = ()
-    written: Mapping[tuple[Ref, str], Held] = field(default_factory=dict)
-    holds: Mapping[tuple[Ref, str], Hold] = field(default_factory=dict)
-    refused: Mapping[Ref, Refusal] = field(default_factory=dict)
-    person: int | None = None
-    state: StageState | None = None
-    score: Score | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Review:
     """A pair of records that a human should look at: the same person, or not?"""
 
@@ -368,6 +274,8 @@ class Decided:
         tuple[Ref, str], ...
     ] = ()  # fields that were undone, of which something else is wanted by now
     tugged: tuple[Hold, ...] = ()  # fields that somebody has changed back once too often by now
+    audience: str = ""
+    override: int | None = None  # the one in force
 
 
 PLAN_LIFE = timedelta(hours=24)
@@ -472,3 +380,7 @@ class PersonView:
     state: StageState
     decided_at: datetime
     criteria_version: int
+    audience: str = ""
+    override: int | None = None  # the one in force at the last decision
+    guarded: str = ""  # what kept somebody who qualifies from becoming MQL, in words
+    waits: bool = False  # qualifies, and waits for a place among the best

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -139,17 +140,21 @@ def until(holds: Callable[[], bool], why: str) -> None:
 
 
 @pytest.mark.usefixtures("running")
-def test_the_sidecar_shows_the_brake_and_logs_it_once(environment: dict[str, str]) -> None:  # noqa: F811
+def test_the_sidecar_shows_the_brake_and_logs_it_once(
+    environment: dict[str, str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
     answer(environment, "stop", "hubspot", "--why", "a fair today", "--as", "Grace")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "connector", "serve"],
-        env={**kept, **environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    log = tmp_path / "log"
+    with log.open("w") as errors_to:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "connector", "serve"],
+            env={**kept, **environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
+            stderr=errors_to,
+        )
     until(lambda: bool(told_by(port).get("last_sync")), "the first sync never ended")
 
     stopped = told_by(port)
@@ -157,8 +162,10 @@ def test_the_sidecar_shows_the_brake_and_logs_it_once(environment: dict[str, str
     answer(environment, "start", "hubspot")
     until(lambda: not told_by(port)["stopped"], "the brake stayed on")
     after = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    until(lambda: "pushing goes on" in log.read_text(), "nothing was logged of it")
     process.terminate()
-    _, errors = process.communicate(timeout=30)
+    process.wait(timeout=30)
+    errors = log.read_text()
 
     assert stopped["ready"] is True
     assert stopped["stopped"]["hubspot"]["by"] == "Grace"

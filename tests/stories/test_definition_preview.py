@@ -17,7 +17,7 @@ from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.previewing import preview
 from connector.app.wiring import plugins
-from connector.phases.definition import Definition
+from connector.core.definition import Definition
 from tests.stories.world import World, world
 
 THRESHOLD = (

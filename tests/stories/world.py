@@ -15,8 +15,8 @@ from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.settings import variables_of
 from connector.app.wiring import Wired, plugins
+from connector.core.definition import Definition
 from connector.ledger import SqlLedger, open_ledger
-from connector.phases.definition import Definition
 from connector.phases.gate import PlanSummary
 from connector.phases.push import Pushed, Terms, push
 from connector.pipeline import RunResult, live_schemas

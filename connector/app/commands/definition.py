@@ -16,8 +16,8 @@ from connector.app.previewing import preview
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings, variables_of
 from connector.app.wiring import SystemClock, holder, plugins, wired
+from connector.core.definition import Definition
 from connector.ledger import SqlLedger, open_ledger
-from connector.phases.definition import Definition
 from connector.ports import Adapter
 
 NEEDS = {

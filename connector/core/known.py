@@ -1,0 +1,95 @@
+"""What the arithmetic is given of one person at a moment: settled fields, the engagement that counts, the criteria that
+hold for them. Pure: gathers nothing and scores nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.core.criteria import Criteria
+from connector.core.definition import Definition
+from connector.core.facts import Facts, KnownEngagement
+from connector.core.model import Engagement, PersonRecord, Ref, Score, Value
+from connector.core.normalize import (
+    count_once,
+    merged_precedence,
+    person_fields,
+    scanner_rules,
+    set_aside_scanners,
+)
+from connector.core.score import score_people, score_person
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One person at a moment. `engagement` holds all of it, what is not counted too, with the reason.
+
+    `criteria` are those of the person's audience, or the file's.
+    """
+
+    fields: dict[str, Value]
+    engagement: tuple[Engagement, ...]
+    criteria: Criteria
+
+
+def known_now(facts: Facts, definition: Definition, live: Sequence[PersonRecord] = ()) -> Known:
+    """By all that is known. `live`: the records that speak for the person; none: all of them do."""
+    return _known(live or facts.records, facts, facts.engagement, definition)
+
+
+def known_then(
+    facts: Facts,
+    definition: Definition,
+    at: datetime,
+    live: Sequence[PersonRecord] = (),
+    *,
+    since: datetime | None = None,
+) -> Known:
+    """By what was known at `at`, an earlier moment: records as they stood, engagement that had come in by then.
+
+    `since` leaves out engagement that is not newer than it.
+    """
+    past: dict[Ref, PersonRecord] = {}
+    for version in sorted(facts.past, key=lambda version: version.known_until, reverse=True):
+        if version.known_until > at:
+            past[version.record.ref] = version.record
+    records = [past.get(record.ref, record) for record in (live or facts.records)]
+    engagement = [
+        item
+        for item in facts.engagement
+        if item.known_at <= at and (since is None or item.engagement.occurred_at > since)
+    ]
+    return _known(records, facts, engagement, definition)
+
+
+def score_known(known: Known, at: datetime) -> Score:
+    """The score of one person at this moment."""
+    return score_person(known.criteria, known.fields, known.engagement, at)
+
+
+def score_all(people: Sequence[Known], at: datetime) -> list[Score]:
+    """The scores of many at this moment, in order: everybody who shares criteria in one go."""
+    shares: dict[int, list[int]] = {}
+    for place, each in enumerate(people):
+        shares.setdefault(id(each.criteria), []).append(place)
+    found: dict[int, Score] = {}
+    for places in shares.values():
+        criteria = people[places[0]].criteria
+        scores = score_people(criteria, [(people[i].fields, people[i].engagement) for i in places], at)
+        found.update(zip(places, scores, strict=True))
+    return [found[place] for place in range(len(people))]
+
+
+def _known(
+    records: Sequence[PersonRecord],
+    facts: Facts,
+    engagement: Iterable[KnownEngagement],
+    definition: Definition,
+) -> Known:
+    mappings = definition.mappings.values()
+    fields, _ = person_fields(records, facts.companies, merged_precedence(mappings))
+    done = [known.engagement for known in engagement]
+    counted = count_once(set_aside_scanners(done, scanner_rules(mappings)))
+    return Known(fields, counted, definition.criteria)
