@@ -128,15 +128,18 @@ def init(
     folder: Annotated[Path, typer.Argument(help="Where to write; must not hold these files yet.")] = Path(
         "mappings"
     ),
+    preset: Annotated[
+        str, typer.Option("--preset", help="The criteria to start from: strict, classic or broad.")
+    ] = "classic",
     json: Json = False,
 ) -> None:
     """Write a starter configuration: one mapping per CRM, the criteria and their lists.
 
-    Example: connector init mappings
+    Example: connector init mappings --preset strict
     """
     from connector.app.commands.init import init as body
 
-    guarded(json, lambda: body(folder, json=json))
+    guarded(json, lambda: body(folder, preset=preset, json=json))
 
 
 @app.command()
