@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.core.criteria import Criteria, Example, Expectation, compare, whole
+from connector.core.criteria import Criteria, Example, Expectation, RuleKind, compare, whole
 from connector.core.model import Score
-from connector.core.score.oracle import score_person
+from connector.core.score.oracle import rules_that_hold, score_person
 from connector.core.stage import decide_stage
 
 
@@ -40,6 +40,21 @@ def run_example(criteria: Criteria, example: Example) -> ExampleResult:
     found = [_difference(expectation, score, stage) for expectation in example.expect]
     differences = tuple(difference for difference in found if difference)
     return ExampleResult(example.name, not differences, score, stage, differences)
+
+
+def untouched(criteria: Criteria) -> list[tuple[RuleKind, str]]:
+    """The rules that no example touches, by kind and id, in file order: nobody would notice if they were wrong.
+
+    An example touches a rule that holds for its person at its moment.
+    """
+    touched: set[tuple[RuleKind, str]] = set()
+    for each in criteria.examples:
+        touched |= rules_that_hold(criteria, each.person, each.engagement, each.as_of)
+    there: list[tuple[RuleKind, str]] = [("points", rule.id) for rule in criteria.fit]
+    there += [("points", rule.id) for rule in criteria.engagement]
+    there += [("disqualify", rule.id) for rule in criteria.disqualify]
+    there += [("hand_raise", rule.id) for rule in criteria.hand_raise]
+    return [rule for rule in there if rule not in touched]
 
 
 def _difference(expectation: Expectation, score: Score, stage: str) -> str:

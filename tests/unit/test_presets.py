@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -10,7 +11,7 @@ import pytest
 from connector.app.commands.init import presets, shipped
 from connector.app.files import Beside, load_criteria
 from connector.core.criteria import Criteria
-from connector.core.examples import run_examples
+from connector.core.examples import run_examples, untouched
 from connector.core.fields import ENGAGEMENT_TYPES
 from connector.core.model import Engagement, Score
 from connector.core.score import score_person
@@ -46,7 +47,7 @@ def test_a_preset_names_itself_its_owners_and_keeps_its_own_examples(name: str) 
     assert criteria.review_by
     assert criteria.warnings == ()
     assert [result.differences for result in run_examples(criteria) if not result.ok] == []
-    assert len(criteria.examples) >= 6
+    assert untouched(criteria) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,6 +55,19 @@ def test_every_engagement_type_has_its_rule(name: str) -> None:
     criteria = preset(name)
     named = {type for rule in (*criteria.engagement, *criteria.hand_raise) for type in rule.events}
     assert named == set(ENGAGEMENT_TYPES)
+
+
+def test_a_rule_that_no_example_touches_is_named_also_one_that_another_hides() -> None:
+    criteria = preset("classic")
+    competitor, student = criteria.disqualify[0], criteria.disqualify[2]
+    [example] = [each for each in criteria.examples if "competitor" in each.name.lower()]
+    both = replace(example, person={**example.person, "title": "student"})
+    missed = untouched(replace(criteria, examples=(both,)))
+    assert ("disqualify", competitor.id) not in missed
+    assert ("disqualify", student.id) not in missed
+    assert ("hand_raise", "demo") not in missed
+    assert ("points", "opens") in missed
+    assert missed[0] == ("points", "manager")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -19,6 +19,7 @@ from connector.core.criteria import (
     EventRule,
     FitRule,
     HandRaise,
+    RuleKind,
     compare,
 )
 from connector.core.model import Contribution, Engagement, Score, Value
@@ -61,14 +62,7 @@ def score_person(
     Engagement in the future, taken back (`deleted`) or set aside (not `counted`) gives nothing, in any order.
     """
     rules = _compile(criteria)
-    now = instant_of(as_of)
-    if now is None:
-        raise TypeError("as_of is a time")
-    by_type: dict[str, list[Dated]] = defaultdict(list)
-    for event in engagement:
-        occurred = instant_of(event.occurred_at)
-        if event.counted and not event.deleted and occurred is not None and occurred <= now:
-            by_type[event.type].append((now - occurred, _getter(event)))
+    by_type = _dated(engagement, as_of)
 
     fit_points = [(rule.id, rule.points) for rule, test in rules.fit if test(fields.get)]
     fit = _clip(sum(points for _, points in fit_points))
@@ -107,6 +101,34 @@ def score_person(
             Contribution(id, points) for id, points in (*fit_points, *engagement_points) if points != 0
         ),
     )
+
+
+def rules_that_hold(
+    criteria: Criteria, fields: Mapping[str, Value], engagement: Sequence[Engagement], as_of: datetime
+) -> frozenset[tuple[RuleKind, str]]:
+    """Every rule that holds for one person, by kind and id: those worth nothing too, and not only the first
+    disqualifier or hand-raiser. A hand-raiser holds whatever the fit."""
+    rules = _compile(criteria)
+    by_type = _dated(engagement, as_of)
+    fit = [rule.id for rule, test in rules.fit if test(fields.get)]
+    done = [rule.id for rule, where, _ in rules.engagement if _ages_that_count(rule, where, by_type)]
+    found: set[tuple[RuleKind, str]] = {("points", id) for id in (*fit, *done)}
+    found |= {("disqualify", id) for id, test in rules.disqualify if test(fields.get)}
+    found |= {("hand_raise", h.id) for h, where in rules.hand_raise if _ages_that_count(h, where, by_type)}
+    return frozenset(found)
+
+
+def _dated(engagement: Sequence[Engagement], as_of: datetime) -> Mapping[str, list[Dated]]:
+    """What counts of the engagement up to `as_of`, by type."""
+    now = instant_of(as_of)
+    if now is None:
+        raise TypeError("as_of is a time")
+    by_type: dict[str, list[Dated]] = defaultdict(list)
+    for event in engagement:
+        occurred = instant_of(event.occurred_at)
+        if event.counted and not event.deleted and occurred is not None and occurred <= now:
+            by_type[event.type].append((now - occurred, _getter(event)))
+    return by_type
 
 
 def _ages_that_count(rule: EventRule, where: Test | None, by_type: Mapping[str, list[Dated]]) -> list[int]:
