@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from connector.core.conditions import Condition, fields_of
-from connector.core.model import Engagement, Score, Value
+from connector.core.model import Engagement, MqlStatus, Score, Value
 from connector.errors import Problem
 
 TOLERANCE = 1e-9
@@ -153,11 +153,23 @@ class Recycle:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The rules of the stages that we decide. `sql` is None unless the file has a rule for it."""
+    """The rules of the stages that we decide. `sql` is None unless the file has a rule for it.
+
+    `next`: the nurture that follows, by stage, `recycle` or `disqualified`.
+    """
 
     mql: MqlStage
     recycle: Recycle = Recycle()
     sql: StageRule | None = None
+    next: Mapping[str, str] = field(default_factory=dict)
+
+    def next_of(self, stage: str, status: MqlStatus) -> str | None:
+        """The nurture of somebody who stands here. Whom sales gave back is in the nurture of `recycle`, where it has
+        one; who is disqualified in that of `disqualified` or in none."""
+        if status is MqlStatus.DISQUALIFIED:
+            return self.next.get("disqualified")
+        resting = status in (MqlStatus.REJECTED, MqlStatus.RECYCLED)
+        return (self.next.get("recycle") if resting else None) or self.next.get(stage)
 
 
 DEFAULT_STAGES = Stages(

@@ -65,6 +65,10 @@ _EVENT_NAMES = ("type", "occurred_at", *EVENT_FIELDS, "attributes.")
 _EVENT_RULE = ("id", "name", "event", "where", "within", "at_least", "sum")
 _MEASURES = ("score", "fit", "engagement", "band")
 _MEASURE_OPS = ("is", "is_not", "gt", "gte", "lt", "lte", "between")
+_NURTURED = ("subscriber", "opportunity", "customer", "evangelist", "other", "disqualified")
+"""Keys of `stages` that hold nothing but their `next`."""
+_WITH_NEXT = ("lead", "mql", "sql", "recycle", *_NURTURED)
+_NEXT_AT_MOST = 255  # a text field of a CRM must hold it
 _EXPECT = ("stage", "score", "fit", "engagement", "band", "grade", "disqualified", "hand_raised")
 
 
@@ -449,14 +453,27 @@ class _Reader:
         if "stages" not in top:
             return DEFAULT_STAGES
         path: Path = ("stages",)
-        doc = self.a_map(top["stages"], path, ("mql", "sql", "recycle"))
-        return Stages(self.mql(doc), self.recycle(doc), self.sql(doc))
+        doc = self.a_map(top["stages"], path, _WITH_NEXT)
+        return Stages(self.mql(doc), self.recycle(doc), self.sql(doc), self.nexts(doc))
+
+    def nexts(self, doc: Mapping[str, object]) -> dict[str, str]:
+        """The nurture of each stage that names one."""
+        found: dict[str, str] = {}
+        for stage in (each for each in _WITH_NEXT if each in doc):
+            path, body = ("stages", stage), doc[stage]
+            if stage in (*_NURTURED, "lead"):
+                body = self.a_map(body, path, ("next",), required=("next",))
+            if isinstance(body, Mapping) and "next" in body:
+                found[stage] = self.text(body, path, "next")
+                if len(found[stage]) > _NEXT_AT_MOST:
+                    self.wrong((*path, "next"), f"`next` has at most {_NEXT_AT_MOST} characters.")
+        return found
 
     def mql(self, doc: Mapping[str, object]) -> MqlStage:
         if "mql" not in doc:
             return DEFAULT_STAGES.mql
         path = ("stages", "mql")
-        mql = self.a_map(doc["mql"], path, ("enter", "leave"), required=("enter",))
+        mql = self.a_map(doc["mql"], path, ("enter", "leave", "next"), required=("enter",))
         enter = self.stage_rule(mql["enter"], (*path, "enter")) if "enter" in mql else StageAny(())
         leave = self.stage_rule(mql["leave"], (*path, "leave")) if "leave" in mql else StageAny(())
         return MqlStage(enter, leave)
@@ -465,14 +482,16 @@ class _Reader:
         if "sql" not in doc:
             return None
         path = ("stages", "sql")
-        sql = self.a_map(doc["sql"], path, ("enter",), required=("enter",))
+        only_next = isinstance(doc["sql"], Mapping) and "next" in doc["sql"]
+        sql = self.a_map(doc["sql"], path, ("enter", "next"), required=() if only_next else ("enter",))
         return self.stage_rule(sql["enter"], (*path, "enter")) if "enter" in sql else None
 
     def recycle(self, doc: Mapping[str, object]) -> Recycle:
         if "recycle" not in doc:
             return Recycle()
         path = ("stages", "recycle")
-        cool_off = self.duration(self.a_map(doc["recycle"], path, ("cool_off",)), path, "cool_off")
+        recycle = self.a_map(doc["recycle"], path, ("cool_off", "next"))
+        cool_off = self.duration(recycle, path, "cool_off")
         return Recycle() if cool_off is None else Recycle(cool_off)
 
     def stage_rule(self, doc: object, path: Path) -> StageRule:
