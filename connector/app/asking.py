@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from connector.app.settings import load_settings
+from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
+from connector.ports import PersonView
 
 T = TypeVar("T")
 
@@ -23,3 +25,20 @@ def ask_ledger(question: Callable[[SqlLedger], Awaitable[T]]) -> T:
             await ledger.close()
 
     return asyncio.run(go())
+
+
+async def one_person(ledger: SqlLedger, who: str) -> PersonView:
+    """The one person of this address or record id. FixConfig where nobody, or more than one, has it."""
+    found = await ledger.find(who)
+    if not found:
+        raise FixConfig(
+            "Nobody in the ledger has this address or record id.",
+            next_step="Run `connector sync` first, or check the spelling.",
+        )
+    if len(found) > 1:
+        choices = ", ".join(f"person:{number}" for number in found)
+        raise FixConfig(f"{len(found)} people match.", next_step=f"Ask for one of {choices}.")
+    person = await ledger.person(found[0])
+    if person is None:
+        raise FixConfig("This person has not been decided yet.", next_step="Run `connector sync` first.")
+    return person

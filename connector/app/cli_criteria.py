@@ -30,6 +30,27 @@ def criteria_test(
     guarded(json, lambda: body(criteria, json=json))
 
 
+@criteria_app.command("example")
+def criteria_example(
+    person: Annotated[
+        str, typer.Argument(help="E-mail address or record id (`151`, `hubspot:contact:151`).")
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="What the example shows.")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Put it into the file, behind the others.")] = False,
+    criteria: Annotated[
+        Path | None, typer.Option("--criteria", help="The file; else the one in the mappings folder.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Freeze a real person, as known now, as an anonymised example of the agreement.
+
+    Example: connector criteria example hubspot:contact:151 --name "A director who came back" --add
+    """
+    from connector.app.commands.criteria import criteria_example as body
+
+    guarded(json, lambda: body(person, name=name, add=add, path=criteria, json=json))
+
+
 @mapping_app.command("check")
 def mapping_check(crms: Crms = None, mappings: Mappings = None, json: Json = False) -> None:
     """The mapping files, and their fields against the live schema: the part of `check` that is about them.

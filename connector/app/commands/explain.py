@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from connector.app.asking import ask_ledger
+from connector.app.asking import ask_ledger, one_person
 from connector.app.commands.holds import hold_document
 from connector.app.definition import CRITERIA
 from connector.app.exits import OK
@@ -23,19 +23,8 @@ def explain(who: str, *, json: bool) -> int:
     """Print one person's qualification. FixConfig (exit 2) when nobody or several match."""
 
     async def question(ledger: SqlLedger) -> tuple[PersonView, list[StoryLine], list[Hold]]:
-        found = await ledger.find(who)
-        if not found:
-            raise FixConfig(
-                "Nobody in the ledger has this address or record id.",
-                next_step="Run `connector sync` first, or check the spelling.",
-            )
-        if len(found) > 1:
-            choices = ", ".join(f"person:{number}" for number in found)
-            raise FixConfig(f"{len(found)} people match.", next_step=f"Ask for one of {choices}.")
-        person = await ledger.person(found[0])
-        if person is None:
-            raise FixConfig("This person has not been decided yet.", next_step="Run `connector sync` first.")
-        return person, await ledger.story(found[0]), await ledger.holds(person.refs)
+        person = await one_person(ledger, who)
+        return person, await ledger.story(person.id), await ledger.holds(person.refs)
 
     person, story, holds = ask_ledger(question)
     if json:
