@@ -16,6 +16,7 @@ MODULES = {
     "P6": "calls",
     "P7": "memory",
     "P8": "scoring",
+    "P9": "due",
 }
 
 

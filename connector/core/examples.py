@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from connector.core.criteria import Criteria, Example, Expectation, RuleKind, compare, whole
-from connector.core.model import Score
+from connector.core.model import Engagement, Score, StageDecision, Value
 from connector.core.score.oracle import rules_that_hold, score_person
 from connector.core.stage import decide_stage
 
@@ -30,16 +30,23 @@ def run_examples(criteria: Criteria) -> list[ExampleResult]:
 
 def run_example(criteria: Criteria, example: Example) -> ExampleResult:
     """One example at its own moment."""
-
-    def score_at(moment: datetime) -> Score:
-        return score_person(criteria, example.person, example.engagement, moment)
-
-    score = score_at(example.as_of)
-    decision = decide_stage(None, at=example.as_of, score=score, score_at=score_at, criteria=criteria)
+    score, decision = as_new(criteria, example.person, example.engagement, example.as_of)
     stage = decision.state.stage
     found = [_difference(expectation, score, stage) for expectation in example.expect]
     differences = tuple(difference for difference in found if difference)
     return ExampleResult(example.name, not differences, score, stage, differences)
+
+
+def as_new(
+    criteria: Criteria, fields: Mapping[str, Value], engagement: Sequence[Engagement], at: datetime
+) -> tuple[Score, StageDecision]:
+    """What the criteria make of somebody of whom no CRM has said anything: a lead without a history."""
+
+    def score_at(moment: datetime) -> Score:
+        return score_person(criteria, fields, engagement, moment)
+
+    score = score_at(at)
+    return score, decide_stage(None, at=at, score=score, score_at=score_at, criteria=criteria)
 
 
 def untouched(criteria: Criteria) -> list[tuple[RuleKind, str]]:

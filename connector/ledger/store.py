@@ -548,6 +548,10 @@ class SqlLedger:
         """By score, highest first."""
         return await self._db.read(store_ask.people, stage=stage, limit=limit)
 
+    async def members(self, limit: int, *, after: int = 0) -> list[tuple[int, tuple[Ref, ...]]]:
+        """The next so many people who have records, by id, with their records in order."""
+        return await self._db.read(store_ask.members, limit, after=after)
+
     async def stage_counts(self) -> Mapping[str, int]:
         """How many people stand in each stage now."""
         return await self._db.read(store_ask.stage_counts)

@@ -119,6 +119,16 @@ def _views(db: Connection, rows: Sequence[Row[Any]]) -> list[PersonView]:
     ]
 
 
+def members(db: Connection, limit: int, *, after: int = 0) -> list[tuple[int, tuple[Ref, ...]]]:
+    """The next so many people who have records, by id, with their records in order."""
+    ids = select(PERSON.c.id).where(PERSON.c.ended_at.is_(None), PERSON.c.id > after).order_by(PERSON.c.id)
+    people = [row.id for row in db.execute(ids.limit(limit))]
+    refs: dict[int, list[Ref]] = {person: [] for person in people}
+    for row in where_in(db, select(RECORD.c.ref, RECORD.c.person_id), RECORD.c.person_id, people):
+        refs[row.person_id].append(codec.parse_ref(row.ref))
+    return [(person, tuple(sorted(refs[person]))) for person in people]
+
+
 def in_bands(db: Connection, crm: str, bands: Sequence[int], limit: int) -> list[Ref]:
     """Live person records of a CRM whose person stands in one of these bands, highest score first."""
     query = (

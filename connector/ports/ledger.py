@@ -440,6 +440,10 @@ class Ledger(Protocol):
         """By score, highest first."""
         ...
 
+    async def members(self, limit: int, *, after: int = 0) -> list[tuple[int, tuple[Ref, ...]]]:
+        """The next so many people who have records, by id, with their records in order."""
+        ...
+
     async def stage_counts(self) -> Mapping[str, int]:
         """How many people stand in each stage now."""
         ...
