@@ -308,6 +308,7 @@ class RecordRow(Row, table=True):
     changed_at: datetime = _col(UtcTime)
     observed_at: datetime = _col(UtcTime)
     person_id: int | None = _col(_NUMBER, null=True)
+    home: int | None = _col(_NUMBER, null=True)  # the person it was of before it was joined with others; 0: nobody's
 
 
 class Address(Row, table=True):
@@ -461,6 +462,7 @@ class PersonRow(Row, table=True):
     override: int | None = _col(_NUMBER, null=True)  # the one in force at the last decision
     waits: str | None = _col(KEY, null=True)  # for a place among the best: the audience whose place it is
     guarded: str | None = _col(Text, null=True)  # the guard that kept the person from becoming MQL
+    alone: str | None = _col(Text, null=True)  # the state, and since when it is shared with others that joined
 
 
 class StageHistory(Row, table=True):
@@ -487,10 +489,11 @@ class StageHistory(Row, table=True):
 
 
 class ReviewRow(Row, table=True):
-    """A pair of records for a human; `answer` is `join` or `split` once they have decided."""
+    """A pair of records for a human; `answer` is `join` or `split` once they have decided. `why` is empty where nobody
+    asked; `earlier` are the answers that this one replaced, oldest first."""
 
     __tablename__ = "review"
-    __table_args__: ClassVar[Any] = (Index(None, "b"),)
+    __table_args__: ClassVar[Any] = (Index(None, "b"), Index("uq_review_number", "number", unique=True))
     a: str = _key()
     b: str = _key()
     why: str = _col(Text)
@@ -498,6 +501,9 @@ class ReviewRow(Row, table=True):
     answer: str | None = _col(Text, null=True)
     answered_at: datetime | None = _col(UtcTime, null=True)
     answered_by: str | None = _col(Text, null=True)
+    number: int | None = _col(_NUMBER, null=True)
+    note: str | None = _col(Text, null=True)
+    earlier: str | None = _col(Text, null=True)
 
 
 # --------------------------------------------------------------------------------------- what we write

@@ -102,6 +102,18 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("override", _NUMBER, nullable=True))
         batch_op.add_column(sa.Column("waits", KEY, nullable=True))
         batch_op.add_column(sa.Column("guarded", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("alone", sa.Text(), nullable=True))
+    with op.batch_alter_table("record", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("home", _NUMBER, nullable=True))
+    with op.batch_alter_table("review", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("number", _NUMBER, nullable=True))
+        batch_op.add_column(sa.Column("note", sa.Text(), nullable=True))
+        batch_op.add_column(sa.Column("earlier", sa.Text(), nullable=True))
+    op.execute(
+        "UPDATE review SET number = (SELECT count(*) FROM review AS other"
+        " WHERE other.a < review.a OR (other.a = review.a AND other.b <= review.b))"
+    )
+    op.create_index("uq_review_number", "review", ["number"], unique=True)
     with op.batch_alter_table("stage_history", schema=None) as batch_op:
         batch_op.add_column(sa.Column("was_of", _NUMBER, nullable=True))
     op.create_index(op.f("ix_person_waits_score"), "person", ["waits", "score"])
@@ -110,9 +122,17 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Take back."""
     op.drop_index(op.f("ix_person_waits_score"), table_name="person")
+    op.drop_index("uq_review_number", table_name="review")
+    with op.batch_alter_table("review", schema=None) as batch_op:
+        batch_op.drop_column("earlier")
+        batch_op.drop_column("note")
+        batch_op.drop_column("number")
+    with op.batch_alter_table("record", schema=None) as batch_op:
+        batch_op.drop_column("home")
     with op.batch_alter_table("stage_history", schema=None) as batch_op:
         batch_op.drop_column("was_of")
     with op.batch_alter_table("person", schema=None) as batch_op:
+        batch_op.drop_column("alone")
         batch_op.drop_column("guarded")
         batch_op.drop_column("waits")
         batch_op.drop_column("override")
