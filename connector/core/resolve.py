@@ -106,6 +106,30 @@ def resolve(
     return Resolution(groups, tuple(asked))
 
 
+def said_against(records: Sequence[PersonRecord], a: Ref, b: Ref, answer: str) -> tuple[str, ...]:
+    """What the records themselves say against a human's answer, in words: ids that contradict a join, ids that speak
+    against a split. The answer stands all the same. `records`: the closure, as for `resolve`."""
+    known = {record.ref: record for record in sorted(records, key=lambda record: record.ref)}
+    if answer == "split":
+        links = _explicit_links(known)
+        return tuple(
+            f"{ground}: an explicit id says they are one" for x, y, ground in links if {x, y} == {a, b}
+        )
+    by_ids = _Joined(())
+    for one, other, ground in _explicit_links(known):
+        by_ids.join(one, other, ground)
+    absorbed = _absorbed(known)
+    if by_ids.together(a, b):
+        return ()
+    doubt = _doubt(*(_Face(by_ids.members(ref), known, absorbed) for ref in (a, b)))
+    if doubt is None:
+        return ()
+    reason = (
+        doubt[2].removeprefix("they share an address, but ").replace("one address on two", "these are two")
+    )
+    return (f"{reason}: {doubt[0]} and {doubt[1]}",)
+
+
 def is_role_address(address: str) -> bool:
     """Whether a normalized address is a desk's mailbox, by its local part and whatever its domain."""
     return is_role_name(address.rpartition("@")[0])

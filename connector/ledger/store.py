@@ -21,6 +21,7 @@ from connector.ledger import (
     store_plan,
     store_push,
     store_request,
+    store_review,
     store_undo,
     store_usual,
 )
@@ -28,6 +29,7 @@ from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
     Act,
+    Answered,
     Backfill,
     Brake,
     Decided,
@@ -47,6 +49,8 @@ from connector.ports import (
     Request,
     Reread,
     Review,
+    ReviewAnswer,
+    ReviewPair,
     RunInfo,
     StoryLine,
 )
@@ -556,13 +560,51 @@ class SqlLedger:
         """How many people stand in each stage now."""
         return await self._db.read(store_ask.stage_counts)
 
-    async def reviews(self) -> list[Review]:
-        """The pairs that wait for a human."""
-        return await self._db.read(store_ask.reviews)
+    # pairs that a human looks at
 
-    async def answer_review(self, a: Ref, b: Ref, answer: str, at: datetime, *, author: str = "") -> None:
+    async def reviews(self, *, answered: bool = False) -> list[Review]:
+        """The pairs that wait for a human, or those that humans have answered."""
+        return await self._db.read(store_review.reviews, answered=answered)
+
+    async def review_pairs(self, *, answered: bool = False) -> list[ReviewPair]:
+        """The same beside their evidence, by number."""
+        return await self._db.read(store_review.pairs, answered=answered)
+
+    async def review(self, a: Ref, b: Ref) -> Review | None:
+        """This pair."""
+        return await self._db.read(store_review.review_of, a, b)
+
+    async def review_numbered(self, number: int) -> Review | None:
+        """The pair of this number."""
+        return await self._db.read(store_review.numbered, number)
+
+    async def answer_review(
+        self,
+        a: Ref,
+        b: Ref,
+        answer: str,
+        at: datetime,
+        *,
+        author: str = "",
+        note: str = "",
+        told: Sequence[str] = (),
+    ) -> Answered:
         """A human's `join` or `split`; both records become due."""
-        await self._db.write(store_ask.answer_review, a, b, answer, at, author=author)
+        return await self._db.write(
+            store_review.answer_review, a, b, answer, at, author=author, note=note, told=told
+        )
+
+    async def answer_reviews(
+        self, answers: Sequence[ReviewAnswer], at: datetime, *, author: str = ""
+    ) -> list[Answered]:
+        """Many answers, all of them or none."""
+        return await self._db.write(store_review.answer_reviews, answers, at, author=author)
+
+    async def undo_review(
+        self, a: Ref, b: Ref, at: datetime, *, author: str = "", note: str = ""
+    ) -> Answered:
+        """The last answer is taken back; both records become due."""
+        return await self._db.write(store_review.undo_review, a, b, at, author=author, note=note)
 
     async def in_quarantine(self, crm: str, limit: int = 100) -> list[tuple[str, str, str]]:
         """Rows that could not be read as records: (object, id, why)."""

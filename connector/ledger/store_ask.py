@@ -1,22 +1,20 @@
-"""Questions to the ledger: people, stories, reviews. Writes nothing, except a human's answer to a review."""
+"""Questions to the ledger: people and their stories. Writes nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select
 
 from connector.core.model import Engagement, MqlStatus, Ref, Value
 from connector.core.reconcile import Standing
-from connector.errors import StopRun
 from connector.ledger import codec
-from connector.ledger.hot import mark_due, where_in
-from connector.ledger.store_admin import audit
+from connector.ledger.hot import where_in
 from connector.ledger.store_decide import load_engagement
 from connector.ledger.tables import (
     ADDRESS,
+    AUDIT,
     ENGAGEMENT,
     PERSON,
     PLAN_ROW,
@@ -25,7 +23,7 @@ from connector.ledger.tables import (
     REVIEW,
     STAGE_HISTORY,
 )
-from connector.ports import PersonView, Review, StoryLine
+from connector.ports import PersonView, StoryLine
 
 _SENT = ("sending", "written", "rejected", "unknown", "set_aside")
 
@@ -163,7 +161,7 @@ def story(db: Connection, person: int) -> list[StoryLine]:
     lines = [
         *_engagement_lines(db, refs, emails),
         *_stage_lines(db, person),
-        *_write_lines(db, person),
+        *_write_lines(db, refs),
         *_review_lines(db, refs),
     ]
     return sorted(lines, key=lambda line: line.at)
@@ -195,14 +193,16 @@ def _stage_lines(db: Connection, person: int) -> list[StoryLine]:
         )
         status = f", {row.from_status} to {row.to_status}" if row.from_status != row.to_status else ""
         adopted = "adopted as found: " if row.adopted else ""
-        lines.append(StoryLine(row.at, "stage", f"{adopted}{stages}{status}: {row.because}"))
+        whose = f" (of person:{row.was_of}, before the two were joined)" if row.was_of is not None else ""
+        lines.append(StoryLine(row.at, "stage", f"{adopted}{stages}{status}: {row.because}{whose}"))
     return lines
 
 
-def _write_lines(db: Connection, person: int) -> list[StoryLine]:
-    query = select(PLAN_ROW).where(PLAN_ROW.c.person == person, PLAN_ROW.c.status.in_(_SENT))
+def _write_lines(db: Connection, refs: Iterable[str]) -> list[StoryLine]:
+    """Writes are of records, so they follow whoever these belong to now."""
+    query = select(PLAN_ROW).where(PLAN_ROW.c.status.in_(_SENT))
     lines = []
-    for row in db.execute(query.order_by(PLAN_ROW.c.id)):
+    for row in sorted(where_in(db, query, PLAN_ROW.c.ref, refs), key=lambda each: int(each.id)):
         fields = ", ".join(f"{w.field} = {w.after}" for w in codec.load_writes(row.writes))
         reason = f" ({row.reason})" if row.reason else ""
         at = row.settled_at or row.sent_at
@@ -214,45 +214,28 @@ def _write_lines(db: Connection, person: int) -> list[StoryLine]:
 
 
 def _review_lines(db: Connection, refs: Iterable[str]) -> list[StoryLine]:
+    """When somebody was asked of these records, and every answer since, those that were taken back too."""
     names = list(refs)
     rows = {(row.a, row.b): row for row in where_in(db, select(REVIEW), REVIEW.c.a, names)}
     rows |= {(row.a, row.b): row for row in where_in(db, select(REVIEW), REVIEW.c.b, names)}
-    lines = []
-    for (a, b), row in sorted(rows.items()):
-        lines.append(StoryLine(row.found_at, "review", f"are {a} and {b} one person? {row.why}"))
-        if row.answer is not None:
-            by = f" by {row.answered_by}" if row.answered_by else ""
-            lines.append(StoryLine(row.answered_at, "review", f"{a} and {b}: {row.answer}{by}"))
+    told = {f"{a} {b}" for a, b in rows}
+    lines = [
+        StoryLine(row.found_at, "review", f"are {a} and {b} one person? {row.why}")
+        for (a, b), row in sorted(rows.items())
+        if row.why
+    ]
+    acts = select(AUDIT).where(AUDIT.c.act.in_([f"review {each}" for each in ("join", "split", "undo")]))
+    for row in sorted(where_in(db, acts, AUDIT.c.subject, told), key=lambda each: int(each.id)):
+        detail = codec.loads(row.detail)
+        act = row.act.removeprefix("review ")
+        what = f"{detail.get('was')} taken back" if act == "undo" else act
+        note = f": {detail['note']}" if detail.get("note") else ""
+        pair = " and ".join(row.subject.split(" ", 1))
+        lines.append(StoryLine(row.at, "review", f"{pair}: {what} by {row.actor}{note}"))
     return lines
 
 
-# --------------------------------------------------------------------------------------------------------- reviews
-
-
-def reviews(db: Connection) -> list[Review]:
-    """The pairs that wait for a human, in order."""
-    query = select(REVIEW).where(REVIEW.c.answer.is_(None)).order_by(REVIEW.c.a, REVIEW.c.b)
-    return [Review(codec.parse_ref(row.a), codec.parse_ref(row.b), row.why) for row in db.execute(query)]
-
-
-def answer_review(db: Connection, a: Ref, b: Ref, answer: str, at: datetime, *, author: str = "") -> None:
-    """A human's `join` or `split`; both records become due. Raises StopRun for a pair that is not in review."""
-    if answer not in ("join", "split"):
-        raise ValueError(f"an answer is join or split, not {answer}")
-    first, second = sorted((str(a), str(b)))
-    done = db.execute(
-        update(REVIEW)
-        .where(REVIEW.c.a == first, REVIEW.c.b == second)
-        .values(answer=answer, answered_at=at, answered_by=author)
-    )
-    if done.rowcount != 1:
-        raise StopRun(
-            f"{first} and {second} are not in review.",
-            next_step="See `connector review list`.",
-            where="ledger",
-        )
-    audit(db, at, author or "connector", f"review {answer}", f"{first} {second}", {})
-    mark_due(db, [a, b], at)
+# ------------------------------------------------------------------------------------------------------ quarantine
 
 
 def in_quarantine(db: Connection, crm: str, limit: int = 100) -> list[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,11 +26,9 @@ from connector.core.model import (
     PersonRecord,
     PlannedWrite,
     Ref,
-    Score,
-    StageState,
 )
 from connector.errors import StopRun
-from connector.ledger import codec, store_lease
+from connector.ledger import codec, store_identity, store_lease, store_review
 from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
 from connector.ledger.store_admin import targets_since
 from connector.ledger.store_backfill import held_by
@@ -192,27 +190,20 @@ def _answers(db: Connection, known: Mapping[str, Ref]) -> dict[tuple[Ref, Ref], 
 # ----------------------------------------------------------------------------------------------------------- facts
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """A person as the last decision left them."""
-
-    id: int
-    state: StageState
-    score: Score
-
-
 def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
     """See `connector.ports.Ledger.facts`.
 
-    A person id goes to one group only: to the one with most of its records, at a tie to the earlier one. A group
-    that several people merge into goes on as the one in a spell as MQL, else who ever was one, else the oldest,
-    and keeps the earliest first-MQL date of all of them.
+    A person id goes to one group only, and a group that several people merge into goes on as one of them, with the
+    earliest first-MQL date of all: see `store_identity`.
     """
     refs = {ref for group in groups for ref in group}
     rows = {
         row.ref: row
         for row in where_in(
-            db, select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id), RECORD.c.ref, map(str, refs)
+            db,
+            select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id, RECORD.c.home),
+            RECORD.c.ref,
+            map(str, refs),
         )
     }
     people = {name: codec.load_person(row.body) for name, row in rows.items()}
@@ -225,9 +216,8 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
     written = written_to(db, refs)
     refused = _refused(db, people)
     held = holds_on(db, people)
-    before = _before(
-        db, groups, {name: row.person_id for name, row in rows.items() if row.person_id is not None}
-    )
+    whose = {name: store_identity.Place(row.person_id, row.home) for name, row in rows.items()}
+    before = store_identity.going_on(db, [[str(ref) for ref in group] for group in groups], whose)
     answer: list[Facts] = []
     for group, was in zip(groups, before, strict=True):
         names = [str(ref) for ref in group if str(ref) in people]
@@ -378,33 +368,6 @@ def load_hold(row: Row[Any]) -> Hold:
     )
 
 
-def _before(
-    db: Connection, groups: Sequence[Sequence[Ref]], person_of: Mapping[str, int]
-) -> list[_Before | None]:
-    """Whom each group goes on as."""
-    shares: dict[int, dict[int, int]] = {}  # person -> group -> records
-    for index, group in enumerate(groups):
-        for ref in group:
-            person = person_of.get(str(ref))
-            if person is not None:
-                of_person = shares.setdefault(person, {})
-                of_person[index] = of_person.get(index, 0) + 1
-    claimed: dict[int, list[_Before]] = {}
-    for row in where_in(db, select(PERSON), PERSON.c.id, shares):
-        counts = shares[row.id]
-        winner = min(counts, key=lambda index: (-counts[index], index))
-        claimed.setdefault(winner, []).append(
-            _Before(row.id, codec.load_state(row.state), codec.load_score(row._asdict()))
-        )
-    return [_merged(claimed[index]) if index in claimed else None for index in range(len(groups))]
-
-
-def _merged(people: Sequence[_Before]) -> _Before:
-    kept = min(people, key=lambda p: (p.state.mql_since is None, p.state.first_mql_at is None, p.id))
-    firsts = [p.state.first_mql_at for p in people if p.state.first_mql_at is not None]
-    return replace(kept, state=replace(kept.state, first_mql_at=min(firsts) if firsts else None))
-
-
 # ------------------------------------------------------------------------------------------------------------ keep
 
 
@@ -430,11 +393,13 @@ def keep_decisions(
     stays, so its news is not lost. Planned writes to a CRM without a plan in `plans` are left to `pending`.
     """
     store_lease.check(db, lease)
-    people = _keep_people(db, run, decisions, at)
-    _keep_members(db, decisions, people, at)
+    moves = store_identity.moves(db, [[str(ref) for ref in decided.refs] for decided in decisions], at)
+    people = _keep_people(db, run, decisions, at, moves)
+    _keep_members(db, decisions, people, at, moves)
+    store_identity.keep_moves(db, moves, people, run, criteria_version(db), at)
     _keep_history(db, run, decisions, people)
     _keep_plan(db, decisions, people, plans)
-    _keep_reviews(db, reviews, at)
+    store_review.keep_reviews(db, reviews, at)
     _clear_marks(db, decisions, clear, seen)
     _set_marks(db, decisions, at)
     for ref, name in sorted(place for decided in decisions for place in decided.outlived):
@@ -464,7 +429,13 @@ def end_hold(db: Connection, ref: str, field: str) -> None:
     db.execute(delete(HOLD).where(HOLD.c.ref == ref, HOLD.c.field == field, HOLD.c.kind == UNDONE))
 
 
-def _keep_people(db: Connection, run: int, decisions: Sequence[Decided], at: datetime) -> list[int]:
+def _keep_people(
+    db: Connection,
+    run: int,
+    decisions: Sequence[Decided],
+    at: datetime,
+    moves: store_identity.Moves,
+) -> list[int]:
     """Write every person's row. Returns their ids; an id asked for twice goes to the first who asks."""
     version = criteria_version(db)
     taken: set[int] = set()
@@ -472,6 +443,8 @@ def _keep_people(db: Connection, run: int, decisions: Sequence[Decided], at: dat
     new: list[tuple[int, dict[str, Any]]] = []
     for index, decided in enumerate(decisions):
         values = _person_values(decided, run, at, version)
+        goes_on = moves.going.get(index)
+        values["alone"] = goes_on.alone if goes_on and goes_on.id == decided.person else None
         if decided.person is not None and decided.person not in taken:
             taken.add(decided.person)
             known.append((index, {"person_row": decided.person, **values}))
@@ -527,20 +500,31 @@ def _person_values(decided: Decided, run: int, at: datetime, version: int) -> di
     }
 
 
-def _keep_members(db: Connection, decisions: Sequence[Decided], people: Sequence[int], at: datetime) -> None:
+def _keep_members(
+    db: Connection,
+    decisions: Sequence[Decided],
+    people: Sequence[int],
+    at: datetime,
+    moves: store_identity.Moves,
+) -> None:
     """Records go to their people; people without records end, their history stays."""
-    person_of = {
-        str(ref): person for decided, person in zip(decisions, people, strict=True) for ref in decided.refs
-    }
-    belong = select(RECORD.c.person_id).where(RECORD.c.person_id.is_not(None))
-    earlier = {row.person_id for row in where_in(db, belong, RECORD.c.ref, person_of)}
-    if person_of:
+    belong = [
+        {
+            "record_ref": str(ref),
+            "belongs_to": person,
+            "at_home_with": store_identity.home_of(str(ref), person, claimed, moves.known),
+        }
+        for decided, person, claimed in zip(decisions, people, moves.claimed, strict=True)
+        for ref in decided.refs
+    ]
+    if belong:
         db.execute(
             update(RECORD)
             .where(RECORD.c.ref == bindparam("record_ref"))
-            .values(person_id=bindparam("belongs_to"), first_load=False),
-            [{"record_ref": ref, "belongs_to": person} for ref, person in sorted(person_of.items())],
+            .values(person_id=bindparam("belongs_to"), home=bindparam("at_home_with"), first_load=False),
+            sorted(belong, key=lambda each: str(each["record_ref"])),
         )
+    earlier = {place.person for place in moves.known.values() if place.person is not None}
     for part in chunks(earlier - set(people)):
         left = select(RECORD.c.ref).where(RECORD.c.person_id == PERSON.c.id).exists()
         db.execute(update(PERSON).where(PERSON.c.id.in_(part), ~left).values(ended_at=at))
@@ -624,25 +608,6 @@ def _keep_plan(
         # An approval is of a plan as it stands.
         grown = PLAN.c.id.in_(sorted({row["plan"] for row in rows})), PLAN.c.approved_by.is_not(None)
         db.execute(update(PLAN).where(*grown).values(approved_by=None, approved_at=None, approval_note=None))
-
-
-def _keep_reviews(db: Connection, reviews: Sequence[Review], at: datetime) -> None:
-    """New pairs are added; a pair that a human has answered keeps the answer."""
-    pairs = {tuple(sorted((str(review.a), str(review.b)))): review.why for review in reviews}
-    moment = time_to_db(at, db.dialect.name)
-    known = {
-        (row.a, row.b)
-        for row in where_in(db, select(REVIEW.c.a, REVIEW.c.b), REVIEW.c.a, (a for a, _ in pairs))
-    }
-    fresh = sorted((a, b, why, moment) for (a, b), why in pairs.items() if (a, b) not in known)
-    upsert(db, REVIEW, ("a", "b", "why", "found_at"), fresh, ("a", "b"))
-    for (a, b), why in sorted(pairs.items()):
-        if (a, b) in known:
-            db.execute(
-                update(REVIEW)
-                .where(REVIEW.c.a == a, REVIEW.c.b == b, REVIEW.c.answer.is_(None))
-                .values(why=why)
-            )
 
 
 def _clear_marks(db: Connection, decisions: Sequence[Decided], clear: Sequence[Ref], seen: Marks) -> None:

@@ -308,7 +308,7 @@ class RecordRow(Row, table=True):
     changed_at: datetime = _col(UtcTime)
     observed_at: datetime = _col(UtcTime)
     person_id: int | None = _col(_NUMBER, null=True)
-    home: int | None = _col(_NUMBER, null=True)  # the person it was of before it was joined with others; 0: nobody's
+    home: int | None = _col(_NUMBER, null=True)  # whose it was before a join; 0: nobody's
 
 
 class Address(Row, table=True):
@@ -462,7 +462,7 @@ class PersonRow(Row, table=True):
     override: int | None = _col(_NUMBER, null=True)  # the one in force at the last decision
     waits: str | None = _col(KEY, null=True)  # for a place among the best: the audience whose place it is
     guarded: str | None = _col(Text, null=True)  # the guard that kept the person from becoming MQL
-    alone: str | None = _col(Text, null=True)  # the state, and since when it is shared with others that joined
+    alone: str | None = _col(Text, null=True)  # the state before others were joined, and when that was
 
 
 class StageHistory(Row, table=True):

@@ -20,6 +20,7 @@ from connector.core.reconcile import Standing
 from connector.core.undo import Writer
 from connector.ports.crm import Estimate, Range
 from connector.ports.memory import (
+    Answered,
     Backfill,
     Brake,
     Decided,
@@ -448,4 +449,28 @@ class Ledger(Protocol):
         """How many people stand in each stage now."""
         ...
 
-    async def reviews(self) -> list[Review]: ...
+    # pairs that a human looks at
+    async def reviews(self, *, answered: bool = False) -> list[Review]:
+        """The pairs that wait for a human, in order; or those that humans have answered."""
+        ...
+
+    async def answer_review(
+        self,
+        a: Ref,
+        b: Ref,
+        answer: str,
+        at: datetime,
+        *,
+        author: str = "",
+        note: str = "",
+        told: Sequence[str] = (),
+    ) -> Answered:
+        """A human's `join` or `split` of two records, whether or not anybody asked; both become due. It stands until it
+        is taken back. StopRun for a record that is not known."""
+        ...
+
+    async def undo_review(
+        self, a: Ref, b: Ref, at: datetime, *, author: str = "", note: str = ""
+    ) -> Answered:
+        """The last answer is taken back: what stood before it stands again. StopRun where there is none."""
+        ...

@@ -17,6 +17,7 @@ from connector.core.model import (
     PersonRecord,
     PlannedWrite,
     Quarantined,
+    RecordState,
     Ref,
     Score,
     StageDecision,
@@ -249,11 +250,65 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A pair of records that a human should look at: the same person, or not?"""
+    """A pair of records that a human should look at: the same person, or not?
+
+    `why` is empty where nobody asked and a human answered all the same. `answer`: `join` or `split`, once given.
+    """
 
     a: Ref
     b: Ref
     why: str
+    number: int = 0
+    found_at: datetime | None = None
+    answer: str = ""
+    answered_at: datetime | None = None
+    answered_by: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewSide:
+    """One record of a pair, as evidence. `company` by name; `stage` of the record, `ours` of its person."""
+
+    ref: Ref
+    name: str
+    emails: tuple[str, ...]
+    company: str
+    owner: str
+    stage: str
+    ours: str
+    state: RecordState
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPair:
+    """A pair for review beside its evidence. `stale`: there is nothing to decide any more, because a record is gone or
+    both are one person by now."""
+
+    review: Review
+    one: ReviewSide
+    other: ReviewSide
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewAnswer:
+    """What somebody says of a pair: `join` or `split`. `told`: what the records say against it."""
+
+    a: Ref
+    b: Ref
+    answer: str
+    note: str = ""
+    told: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of an answer. `changed`: False where it stood already; `told`: what somebody should know of it."""
+
+    review: Review
+    changed: bool
+    told: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
