@@ -8,13 +8,13 @@ through `compare`, so that a sum of doubles that misses a bound by less than 1e-
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from connector.core.conditions import Condition, fields_of
-from connector.core.model import Engagement, MqlStatus, Score, Value
+from connector.core.model import Engagement, MqlStatus, Value
 from connector.errors import Problem
 
 TOLERANCE = 1e-9
@@ -116,6 +116,7 @@ class StageEntry:
     tests: tuple[StageTest, ...] = ()
     hand_raised: bool | None = None
     disqualified: bool | None = None
+    when: Condition | None = None  # on the person's fields
     dwell: timedelta | None = None
 
 
@@ -137,11 +138,27 @@ StageRule = StageEntry | StageAll | StageAny
 
 
 @dataclass(frozen=True, slots=True)
-class MqlStage:
-    """When a person becomes MQL, and when an MQL stops being one (no `leave` in the file: never)."""
+class RuledStage:
+    """When a rule raises a person to a stage, and when it takes that back (no `leave` in the file: never)."""
 
     enter: StageRule
-    leave: StageRule
+    leave: StageRule = StageAny(())
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The least counted engagement of whom the rules make MQL: so many, of so many types, on so many UTC days."""
+
+    events: int = 0
+    types: int = 0
+    days: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MqlStage(RuledStage):
+    """When a person becomes MQL, and when an MQL stops being one. `evidence` does not ask who raised a hand."""
+
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,14 +170,16 @@ class Recycle:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """The rules of the stages that we decide. `sql` is None unless the file has a rule for it.
+    """The rules of the stages that we decide. `lead` and `sql` are None unless the file has a rule for them: `lead`
+    raises whom a CRM calls a subscriber, `sql` somebody below it, MQL before or not.
 
     `next`: the nurture that follows, by stage, `recycle` or `disqualified`.
     """
 
     mql: MqlStage
     recycle: Recycle = Recycle()
-    sql: StageRule | None = None
+    sql: RuledStage | None = None
+    lead: RuledStage | None = None
     next: Mapping[str, str] = field(default_factory=dict)
 
     def next_of(self, stage: str, status: MqlStatus) -> str | None:
@@ -280,36 +299,6 @@ def whole(x: float) -> int:
     return math.floor(x + 0.5 + TOLERANCE)
 
 
-def entry_holds(entry: StageEntry, score: Score) -> bool:
-    """Whether everything but the dwell of an entry holds for this score."""
-    measures = {
-        "score": score.score,
-        "fit": score.fit,
-        "engagement": score.engagement,
-        "band": float(score.band),
-    }
-    return (
-        all(compare(test.op, measures[test.measure], test.value) for test in entry.tests)
-        and (entry.hand_raised is None or entry.hand_raised == (score.hand_raised is not None))
-        and (entry.disqualified is None or entry.disqualified == (score.disqualified is not None))
-    )
-
-
-def stage_holds(rule: StageRule, score: Score, *, dwelt: Callable[[StageEntry], bool] | None = None) -> bool:
-    """Whether a stage rule holds for this score.
-
-    `dwelt` is asked about entries with a dwell whose tests hold now; without it a dwell is as good as served.
-    """
-    match rule:
-        case StageAll():
-            return all(stage_holds(part, score, dwelt=dwelt) for part in rule.parts)
-        case StageAny():
-            return any(stage_holds(part, score, dwelt=dwelt) for part in rule.parts)
-    if not entry_holds(rule, score):
-        return False
-    return rule.dwell is None or dwelt is None or dwelt(rule)
-
-
 # ------------------------------------------------------------ what the rules read
 
 
@@ -317,4 +306,16 @@ def fields_of_criteria(criteria: Criteria) -> frozenset[str]:
     """The fields of a person that the rules read. One that no person has deserves a warning."""
     rules: tuple[FitRule | Disqualifier, ...] = (*criteria.fit, *criteria.disqualify)
     conditions = [rule.when for rule in rules]
+    stages = criteria.stages
+    for stage in (stages.lead, stages.mql, stages.sql):
+        if stage is not None:
+            conditions += [*_conditions_of(stage.enter), *_conditions_of(stage.leave)]
     return frozenset().union(*(fields_of(condition) for condition in conditions))
+
+
+def _conditions_of(rule: StageRule) -> list[Condition]:
+    match rule:
+        case StageAll() | StageAny():
+            return [condition for part in rule.parts for condition in _conditions_of(part)]
+        case StageEntry():
+            return [] if rule.when is None else [rule.when]

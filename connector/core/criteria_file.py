@@ -17,12 +17,14 @@ from connector.core.criteria import (
     Disqualifier,
     EngagementRule,
     EventRule,
+    Evidence,
     Example,
     Expectation,
     FitRule,
     HandRaise,
     MqlStage,
     Recycle,
+    RuledStage,
     StageAll,
     StageAny,
     StageEntry,
@@ -454,14 +456,20 @@ class _Reader:
             return DEFAULT_STAGES
         path: Path = ("stages",)
         doc = self.a_map(top["stages"], path, _WITH_NEXT)
-        return Stages(self.mql(doc), self.recycle(doc), self.sql(doc), self.nexts(doc))
+        return Stages(
+            self.mql(doc),
+            self.recycle(doc),
+            sql=self.ruled(doc, "sql"),
+            lead=self.ruled(doc, "lead"),
+            next=self.nexts(doc),
+        )
 
     def nexts(self, doc: Mapping[str, object]) -> dict[str, str]:
         """The nurture of each stage that names one."""
         found: dict[str, str] = {}
         for stage in (each for each in _WITH_NEXT if each in doc):
             path, body = ("stages", stage), doc[stage]
-            if stage in (*_NURTURED, "lead"):
+            if stage in _NURTURED:
                 body = self.a_map(body, path, ("next",), required=("next",))
             if isinstance(body, Mapping) and "next" in body:
                 found[stage] = self.text(body, path, "next")
@@ -473,18 +481,33 @@ class _Reader:
         if "mql" not in doc:
             return DEFAULT_STAGES.mql
         path = ("stages", "mql")
-        mql = self.a_map(doc["mql"], path, ("enter", "leave", "next"), required=("enter",))
+        mql = self.a_map(doc["mql"], path, ("enter", "leave", "evidence", "next"), required=("enter",))
         enter = self.stage_rule(mql["enter"], (*path, "enter")) if "enter" in mql else StageAny(())
         leave = self.stage_rule(mql["leave"], (*path, "leave")) if "leave" in mql else StageAny(())
-        return MqlStage(enter, leave)
+        return MqlStage(enter, leave, self.evidence(mql, path))
 
-    def sql(self, doc: Mapping[str, object]) -> StageRule | None:
-        if "sql" not in doc:
+    def evidence(self, mql: Mapping[str, object], path: Path) -> Evidence | None:
+        if "evidence" not in mql:
             return None
-        path = ("stages", "sql")
-        only_next = isinstance(doc["sql"], Mapping) and "next" in doc["sql"]
-        sql = self.a_map(doc["sql"], path, ("enter", "next"), required=() if only_next else ("enter",))
-        return self.stage_rule(sql["enter"], (*path, "enter")) if "enter" in sql else None
+        path, keys = (*path, "evidence"), ("events", "types", "days")
+        doc = self.a_map(mql["evidence"], path, keys)
+        if isinstance(mql["evidence"], Mapping) and not doc:
+            self.wrong(path, "`evidence` needs one of events, types, days, as in `{events: 3, days: 2}`.")
+        return Evidence(**{key: self.whole(doc, path, key, default=0) or 0 for key in keys})
+
+    def ruled(self, doc: Mapping[str, object], stage: str) -> RuledStage | None:
+        """The rules of `lead` or `sql`; None where the file has none, at most a `next`."""
+        if stage not in doc:
+            return None
+        path = ("stages", stage)
+        body = self.a_map(doc[stage], path, ("enter", "leave", "next"))
+        if "enter" not in body:
+            if isinstance(doc[stage], Mapping) and body.keys() != {"next"}:
+                self.wrong(path, "`enter` is missing.")
+            return None
+        enter = self.stage_rule(body["enter"], (*path, "enter"))
+        leave = self.stage_rule(body["leave"], (*path, "leave")) if "leave" in body else StageAny(())
+        return RuledStage(enter, leave)
 
     def recycle(self, doc: Mapping[str, object]) -> Recycle:
         if "recycle" not in doc:
@@ -495,7 +518,7 @@ class _Reader:
         return Recycle() if cool_off is None else Recycle(cool_off)
 
     def stage_rule(self, doc: object, path: Path) -> StageRule:
-        entry_keys = (*_MEASURES, "hand_raised", "disqualified", "for")
+        entry_keys = (*_MEASURES, "hand_raised", "disqualified", "when", "for")
         if isinstance(doc, Mapping) and ("all" in doc or "any" in doc):
             joiner = "all" if "all" in doc else "any"
             for key in doc:
@@ -521,6 +544,7 @@ class _Reader:
             tuple(tests),
             hand_raised=self.flag(entry, path, "hand_raised"),
             disqualified=self.flag(entry, path, "disqualified"),
+            when=self.condition(entry, path) if "when" in entry else None,
             dwell=self.duration(entry, path, "for"),
         )
 

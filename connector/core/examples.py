@@ -10,6 +10,7 @@ from connector.core.criteria import Criteria, Example, Expectation, RuleKind, co
 from connector.core.model import Engagement, Score, StageDecision, Value
 from connector.core.score.oracle import rules_that_hold, score_person
 from connector.core.stage import decide_stage
+from connector.core.stage_rules import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,11 @@ def as_new(
 ) -> tuple[Score, StageDecision]:
     """What the criteria make of somebody of whom no CRM has said anything: a lead without a history."""
 
-    def score_at(moment: datetime) -> Score:
-        return score_person(criteria, fields, engagement, moment)
+    def then(moment: datetime) -> Measured:
+        return Measured(score_person(criteria, fields, engagement, moment), fields, engagement)
 
-    score = score_at(at)
-    return score, decide_stage(None, at=at, score=score, score_at=score_at, criteria=criteria)
+    now = then(at)
+    return now.score, decide_stage(None, at=at, now=now, then=then, criteria=criteria)
 
 
 def untouched(criteria: Criteria) -> list[tuple[RuleKind, str]]:

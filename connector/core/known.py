@@ -20,6 +20,7 @@ from connector.core.normalize import (
     set_aside_scanners,
 )
 from connector.core.score import score_people, score_person
+from connector.core.stage_rules import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,11 @@ def known_then(
 def score_known(known: Known, at: datetime) -> Score:
     """The score of one person at this moment."""
     return score_person(known.criteria, known.fields, known.engagement, at)
+
+
+def measure(known: Known, at: datetime) -> Measured:
+    """What the rules of the stages look at of one person at this moment."""
+    return Measured(score_known(known, at), known.fields, known.engagement)
 
 
 def score_all(people: Sequence[Known], at: datetime) -> list[Score]:

@@ -271,6 +271,11 @@ class StageState:
     band: int | None = None  # when `because` was told; it is told anew when the band changes
     by_human: bool = False  # somebody set this stage in a CRM: points do not undo it
     dwell_from: datetime | None = None  # a dwell counts from here: entry, or adoption
+    raised_from: str = (
+        ""  # from where a rule of ours raised to `lead` or `sql`; only that is taken back by a rule
+    )
+    handed_at: datetime | None = None  # sales' answers count from here, where a rule has moved an MQL since
+    guarded: str = ""  # what kept somebody who qualifies from becoming MQL, in words
     seen: tuple[str, ...] | None = None  # `ref=stage` at the last decision, so that only changes count
     undone: StageState | None = (
         None  # taken back by a human; reached again by the same facts it is nothing new

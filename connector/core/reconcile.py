@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from connector.core.criteria import Criteria, StageAll, StageAny, StageEntry, StageRule, stage_holds
-from connector.core.model import JsonValue, MqlStatus, PersonRecord, Ref, Score
+from connector.core.criteria import Criteria, StageAll, StageAny, StageEntry, StageRule
+from connector.core.model import JsonValue, MqlStatus, PersonRecord, Ref, Score, Value
+from connector.core.stage_rules import Measured, stage_holds
 
 EXAMPLES = 5  # each way
 SHARES = (0.02, 0.05)  # so many of the people are what sales can usually work on
@@ -24,12 +25,13 @@ _NEVER = StageAny(())
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A live record that is in scope, as its CRM has it, and the score and MQL status of its person."""
+    """A live record that is in scope, as its CRM has it, and the score, MQL status and fields of its person."""
 
     record: PersonRecord
     person: int
     score: Score
     status: MqlStatus = MqlStatus.NONE
+    fields: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,11 @@ class Reconciliation:
         """Count one more record."""
         record, score = standing.record, standing.score
         stage = record.stage or "lead"
-        ours = qualifies(self.criteria, score)
+        ours = qualifies(self.criteria, score, standing.fields)
         self.records += 1
         self.qualified += ours
         self.disqualified += score.disqualified is not None
-        self._count_bar(score)
+        self._count_bar(Measured(score, standing.fields))
         theirs = stage in _QUALIFIED
         if theirs:
             _add(self.stages.setdefault(stage, _Part()), ours)
@@ -101,13 +103,13 @@ class Reconciliation:
         elif stage == "mql" and not ours:
             self._keep(self.only_they, -score.score, standing, stage)
 
-    def _count_bar(self, score: Score) -> None:
-        if score.disqualified is not None:
+    def _count_bar(self, person: Measured) -> None:
+        if person.score.disqualified is not None:
             return
-        if stage_holds(self._whatever_the_score, score):
+        if stage_holds(self._whatever_the_score, person):
             self.at_any_bar += 1
-        elif stage_holds(self._but_for_the_score, score):
-            self.at_bar[int(score.score + 1e-9)] += 1
+        elif stage_holds(self._but_for_the_score, person):
+            self.at_bar[int(person.score.score + 1e-9)] += 1
 
     def _keep(
         self, examples: list[tuple[float, str, _Example]], weight: float, standing: Standing, stage: str
@@ -131,9 +133,9 @@ class Reconciliation:
         return found
 
 
-def qualifies(criteria: Criteria, score: Score) -> bool:
-    """Whether the rules alone make somebody an MQL today; a dwell counts as served."""
-    return score.disqualified is None and stage_holds(criteria.stages.mql.enter, score)
+def qualifies(criteria: Criteria, score: Score, fields: Mapping[str, Value]) -> bool:
+    """Whether the enter rule alone holds for somebody today; a dwell counts as served, and nobody is kept back."""
+    return score.disqualified is None and stage_holds(criteria.stages.mql.enter, Measured(score, fields))
 
 
 def _without_bar(rule: StageRule, *, passed: bool) -> StageRule:

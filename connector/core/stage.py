@@ -1,7 +1,8 @@
 """Decides a person's lifecycle stage and MQL status. Pure: writes nothing, reads no clock, scores nothing itself.
 
-We decide `lead` and `mql` (`sql` only where a rule says so); from `sql` up sales decides and we mirror. Whatever
-a CRM says of the stage is a change only where it differs from what it said at the last decision.
+We decide `lead` and `mql` (`sql`, and `lead` of a subscriber, only where a rule says so); from `sql` up sales decides
+and we mirror. Whatever a CRM says of the stage is a change only where it differs from what it said at the last
+decision.
 """
 
 from __future__ import annotations
@@ -10,22 +11,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from connector.core.criteria import (
-    Criteria,
-    StageAll,
-    StageAny,
-    StageEntry,
-    StageRule,
-    entry_holds,
-    stage_holds,
-)
-from connector.core.model import Answer, MqlStatus, Ref, Score, StageChange, StageDecision, StageState
+from connector.core.criteria import Criteria, RuledStage, StageEntry, StageRule
+from connector.core.model import Answer, MqlStatus, Ref, StageChange, StageDecision, StageState
 from connector.core.reasons import reason
+from connector.core.score.oracle import events_that_count
+from connector.core.stage_rules import Measured, dwelling, entry_holds, keeps_from_entering, stage_holds
+from connector.core.stage_words import head
 
 DEFAULT_LADDER = ("subscriber", "lead", "mql", "sql", "opportunity", "customer", "evangelist")
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
-_TITLES = {"mql": "MQL", "sql": "SQL"}
 _ANSWER_RANK = {"rejected": 1, "accepted": 2}  # `working` is no answer
 
 
@@ -56,12 +51,12 @@ def decide_stage(
     before: StageState | None,
     *,
     at: datetime,
-    score: Score,
-    score_at: Callable[[datetime], Score],
+    now: Measured,
+    then: Callable[[datetime], Measured],
     criteria: Criteria,
     evidence: Sequence[StageEvidence] = (),
     answers: Sequence[Answer] = (),
-    score_since: Callable[[datetime], Score] | None = None,
+    newer: Callable[[datetime], Measured] | None = None,
     adopt: bool = False,
     may_leave: bool = True,
     ladder: Sequence[str] = DEFAULT_LADDER,
@@ -73,16 +68,17 @@ def decide_stage(
        by points; a stage that a human lowered is re-qualified only by engagement newer than that.
     3. Sales' answer at or after the current entry, each used once: accepted leads to `sql`; rejected back to `lead`
        with a cool-off, as `rejected` or, with a reason given, `recycled`.
-    4. The leave rule, unless an enter condition holds.
-    5. The enter rule. After a rejection it sees only newer engagement; in the cool-off only a newer hand-raise.
+    4. The leave rules, unless an enter condition holds. A rule takes back `lead` or `sql` only from whom it raised.
+    5. The enter rules, unless something keeps from entering. After a rejection they see only newer engagement, and ask
+       for some; in the cool-off only a newer hand-raise.
 
-    `score_at(t)` is the score at an earlier moment by the facts known then, asked at UTC midnights for a dwell.
-    `score_since(t)` is the score at `at` counting only engagement newer than `t`; without it nobody re-qualifies.
+    `now` is the person at `at`; `then(t)` at an earlier moment by the facts known then, asked at UTC midnights for a
+    dwell. `newer(t)` is the person at `at` counting only engagement newer than `t`; without it nobody re-qualifies.
     `adopt`: a first load; what CRMs say is taken over with its dates and never counts as entered or as a fresh
     rejection. `may_leave=False`: facts are missing (a stream failed), so nobody is demoted by points or rules.
     `ladder` are the stages in order; one that is not in it (`other`) is mirrored and never decided by us.
     """
-    case = _Case(before, at, score, score_at, score_since, criteria, tuple(ladder), may_leave)
+    case = _Case(before, at, now, then, newer, criteria, tuple(ladder), may_leave)
     state = before or StageState("lead", since=at, dwell_from=at)
     state = case.observe(state, evidence, adopt=adopt)
     state = case.hear(state, answers, adopt=adopt and before is None)
@@ -99,9 +95,9 @@ class _Case:
 
     before: StageState | None
     at: datetime
-    score: Score
-    score_at: Callable[[datetime], Score]
-    score_since: Callable[[datetime], Score] | None
+    now: Measured
+    then: Callable[[datetime], Measured]
+    newer: Callable[[datetime], Measured] | None
     criteria: Criteria
     ladder: tuple[str, ...]
     may_leave: bool
@@ -111,6 +107,9 @@ class _Case:
 
     def past_mql(self, stage: str) -> bool:
         return self.rank(stage) > self.rank("mql")
+
+    def below_mql(self, stage: str) -> bool:
+        return 0 <= self.rank(stage) < self.rank("mql")
 
     # what CRMs say of the stage
 
@@ -147,7 +146,18 @@ class _Case:
 
     def _follow(self, state: StageState, said: StageEvidence, *, adopt: bool) -> StageState:
         since = self._not_later(said.at)
-        moved = replace(state, stage=said.stage, since=since, mql_since=None, by_human=not adopt)
+        moved = replace(
+            state,
+            stage=said.stage,
+            since=since,
+            mql_since=None,
+            by_human=not adopt,
+            raised_from="",
+            handed_at=None,
+        )
+        lower = self.rank(said.stage) < self.rank(state.stage)
+        if lower and (self.rank(state.stage) >= self.rank("mql") or state.raised_from):
+            moved = replace(moved, rejected_at=since)  # lowered: only what happens from now on counts
         if said.stage == "mql":
             first = min(since, state.first_mql_at or since)
             return replace(
@@ -162,9 +172,7 @@ class _Case:
             taken = state.status in (MqlStatus.QUALIFIED, MqlStatus.ACCEPTED)
             status = MqlStatus.ACCEPTED if taken else MqlStatus.NONE
             return replace(moved, status=status, cool_off_until=None)
-        if self.rank(state.stage) >= self.rank("mql"):  # lowered: only what happens from now on counts
-            return replace(moved, status=MqlStatus.NONE, rejected_at=since)
-        return moved
+        return replace(moved, status=MqlStatus.NONE) if self.rank(state.stage) >= self.rank("mql") else moved
 
     # what sales answered
 
@@ -177,15 +185,16 @@ class _Case:
         if adopt:
             return self._adopt_answer(state, answer)
         ours = state.stage == "mql" or (
-            state.stage == "sql" and state.status in (MqlStatus.ACCEPTED, MqlStatus.QUALIFIED)
+            state.stage == "sql"
+            and (state.status in (MqlStatus.ACCEPTED, MqlStatus.QUALIFIED) or bool(state.raised_from))
         )
-        entry = state.mql_since or state.since
+        entry = state.handed_at or state.mql_since or state.since
         used = state.answered_at is not None and answer.at <= state.answered_at
         if not ours or used or (entry is not None and answer.at < entry):
             return state
         if answer.kind == "rejected":
             return self._rejected(state, answer)
-        return state if state.stage == "sql" else self._accepted(state, answer)
+        return self._accepted(state, answer) if state.stage == "mql" or state.raised_from else state
 
     def _adopt_answer(self, state: StageState, answer: Answer) -> StageState:
         if self.rank(state.stage) > self.rank("mql") or self.rank(state.stage) < 0:
@@ -201,10 +210,12 @@ class _Case:
             state,
             stage="sql",
             status=MqlStatus.ACCEPTED,
-            since=self._not_later(answer.at),
+            since=state.since if state.stage == "sql" else self._not_later(answer.at),
             mql_since=None,
             answered_at=answer.at,
             by_human=False,
+            raised_from="",  # theirs from now on
+            handed_at=None,
         )
 
     def _rejected(self, state: StageState, answer: Answer) -> StageState:
@@ -220,85 +231,124 @@ class _Case:
             cool_off_until=answer.at + self.criteria.stages.recycle.cool_off,
             answered_at=answer.at,
             by_human=keeps and state.by_human,
+            raised_from=state.raised_from if keeps else "",
+            handed_at=None,
         )
 
     # what the rules say
 
     def judge(self, state: StageState) -> StageState:
         """Disqualify, leave or enter."""
-        if self.score.disqualified:
-            return self._disqualified(state, self.score.disqualified)
+        state = replace(state, guarded="")
+        if self.now.score.disqualified:
+            return self._disqualified(state, self.now.score.disqualified)
         if state.status is MqlStatus.DISQUALIFIED:
             state = replace(state, status=MqlStatus.NONE, disqualified_by=None)
         if state.cool_off_until is not None and self.at >= state.cool_off_until:
             state = replace(state, cool_off_until=None)
-        if state.stage == "mql":
-            if self.may_leave and self._leaves(state):
-                return self._lowered(state, MqlStatus.NONE)
-        elif 0 <= self.rank(state.stage) < self.rank("mql") and self._enters(state):
-            state = replace(
-                state,
-                stage="mql",
-                status=MqlStatus.QUALIFIED,
-                since=self.at,
-                mql_since=self.at,
-                first_mql_at=state.first_mql_at or self.at,
-                cool_off_until=None,
-                by_human=False,
-                dwell_from=self.at,
-            )
-        sql = self.criteria.stages.sql
-        if state.stage == "mql" and sql is not None and self._holds(sql, state, earliest=state.dwell_from):
-            return replace(state, stage="sql", since=self.at, mql_since=None, by_human=False)
-        return state
+        return self._raised(self._taken_back(state) if self.may_leave else state)
 
     def _disqualified(self, state: StageState, rule: str) -> StageState:
         in_force = self.before is not None and self.before.status is MqlStatus.DISQUALIFIED
-        if not self.may_leave and not in_force and state.status in (MqlStatus.QUALIFIED, MqlStatus.ACCEPTED):
+        has = state.status in (MqlStatus.QUALIFIED, MqlStatus.ACCEPTED) or bool(state.raised_from)
+        if not self.may_leave and not in_force and has:
             return state  # facts are missing: nobody is newly disqualified by what is left of them
+        state = replace(state, status=MqlStatus.DISQUALIFIED, disqualified_by=rule)
+        if state.stage == "sql" and state.raised_from:
+            below = state.raised_from if self.below_mql(state.raised_from) else "lead"
+            return self._moved(state, below, state.status)
         if state.stage == "mql":
-            state = self._lowered(state, MqlStatus.DISQUALIFIED)
-        return replace(state, status=MqlStatus.DISQUALIFIED, disqualified_by=rule)
+            return self._moved(state, "lead", state.status)
+        if state.stage == "lead" and state.raised_from and self._leaves(self.criteria.stages.lead, state):
+            return self._moved(state, state.raised_from, state.status)
+        return state
 
-    def _lowered(self, state: StageState, status: MqlStatus) -> StageState:
+    def _moved(self, state: StageState, stage: str, status: MqlStatus) -> StageState:
+        """By a rule, to a stage that is not MQL."""
         return replace(
             state,
-            stage="lead",
+            stage=stage,
             status=status,
             since=self.at,
             mql_since=None,
             by_human=False,
             dwell_from=self.at,
+            raised_from="",
+            handed_at=None,
         )
 
-    def _leaves(self, state: StageState) -> bool:
-        if state.by_human or self._enters(state):
+    def _made_mql(self, state: StageState, *, handed_at: datetime | None = None) -> StageState:
+        return replace(
+            self._moved(state, "mql", MqlStatus.QUALIFIED),
+            mql_since=self.at,
+            first_mql_at=state.first_mql_at or self.at,
+            cool_off_until=None,
+            handed_at=handed_at,
+        )
+
+    def _taken_back(self, state: StageState) -> StageState:
+        """One rule after the other, so that nothing is left for a second look at the same moment."""
+        stages = self.criteria.stages
+        if state.stage == "sql" and state.raised_from and self._leaves(stages.sql, state):
+            if state.raised_from == "mql":
+                state = self._made_mql(state, handed_at=state.handed_at)
+            else:
+                state = self._moved(state, state.raised_from, MqlStatus.NONE)
+        ours = state.stage == "mql" and not state.by_human and not self._enters(stages.sql, state)
+        if ours and self._leaves(stages.mql, state):
+            state = self._moved(state, "lead", MqlStatus.NONE)
+        if state.stage == "lead" and state.raised_from and self._leaves(stages.lead, state):
+            state = self._moved(state, state.raised_from, state.status)
+        return state
+
+    def _raised(self, state: StageState) -> StageState:
+        stages = self.criteria.stages
+        if state.stage == "mql" and self._enters(stages.sql, state):
+            return self._made_sql(state)
+        if not self.below_mql(state.stage):
+            return state
+        mql, sql = self._enters(stages.mql, state), self._enters(stages.sql, state)
+        counted = self.counted(state)
+        kept = keeps_from_entering(counted, self.criteria, self.at) if counted and (mql or sql) else ""
+        if mql and not kept:
+            state = self._made_mql(state)
+        if sql and not kept:
+            return self._made_sql(state)
+        if state.stage == "subscriber" and self._enters(stages.lead, state):
+            state = replace(self._moved(state, "lead", state.status), raised_from="subscriber")
+        return replace(state, guarded=kept)
+
+    def _made_sql(self, state: StageState) -> StageState:
+        """An MQL stays qualified until sales answers; SQL without MQL never was."""
+        handed_at = state.handed_at or state.mql_since or self.at
+        status = MqlStatus.QUALIFIED if state.stage == "mql" else MqlStatus.NONE
+        moved = self._moved(replace(state, cool_off_until=None), "sql", status)
+        return replace(moved, raised_from=state.stage, handed_at=handed_at)
+
+    def _leaves(self, stage: RuledStage | None, state: StageState) -> bool:
+        """Whether the rule that made somebody what they are takes it back. A disqualifier beats its enter rule."""
+        if stage is None or (not self.now.score.disqualified and self._enters(stage, state)):
             return False
         earliest = state.dwell_from or state.mql_since
-        return stage_holds(
-            self.criteria.stages.mql.leave, self.score, dwelt=lambda entry: self._dwelt(entry, earliest)
-        )
+        return stage_holds(stage.leave, self.now, dwelt=lambda entry: self._dwelt(entry, earliest))
 
-    def _enters(self, state: StageState) -> bool:
+    def _enters(self, stage: RuledStage | None, state: StageState) -> bool:
+        """Whether the enter rule of a stage holds, whatever may keep from entering."""
         counted = self.counted(state)
-        if counted is None:
+        if stage is None or counted is None:
             return False
         resting = state.cool_off_until is not None and self.at < state.cool_off_until
-        if resting and counted.hand_raised is None:
+        if resting and counted.score.hand_raised is None and stage is not self.criteria.stages.lead:
             return False
-        return self._holds(self.criteria.stages.mql.enter, state, earliest=None)
+        return stage_holds(stage.enter, counted, dwelt=lambda entry: self._dwelt(entry, None))
 
-    def _holds(self, rule: StageRule, state: StageState, *, earliest: datetime | None) -> bool:
-        counted = self.counted(state)
-        return counted is not None and stage_holds(
-            rule, counted, dwelt=lambda entry: self._dwelt(entry, earliest)
-        )
-
-    def counted(self, state: StageState) -> Score | None:
-        """The score that may qualify: all of it, or after a rejection what is newer. None where nobody can tell."""
+    def counted(self, state: StageState) -> Measured | None:
+        """What may qualify: all of it, or after a rejection what is newer. None where nothing newer counts, whoever the
+        person is, or nobody can tell."""
         if state.rejected_at is None:
-            return self.score
-        return self.score_since(state.rejected_at) if self.score_since else None
+            return self.now
+        newer = self.newer(state.rejected_at) if self.newer else None
+        return newer if newer and events_that_count(self.criteria, newer.engagement, self.at) else None
 
     # what a human took back
 
@@ -333,29 +383,35 @@ class _Case:
             start = self.at - dwell
         midnight = self.at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         while midnight > start:
-            if not entry_holds(entry, self.score_at(midnight)):
+            if not entry_holds(entry, self.then(midnight)):
                 return max(served, midnight + dwell)
             midnight -= timedelta(days=1)
         return served
 
     def look_again_at(self, state: StageState) -> datetime | None:
         """The next moment at which time alone may change something: the end of a dwell, of the cool-off."""
-        moments = []
-        if state.cool_off_until is not None:
-            moments.append(state.cool_off_until)
-        stages = self.criteria.stages.mql
-        if state.stage == "mql" and not state.by_human:
-            earliest = state.dwell_from or state.mql_since
-            held = [each for each in _dwelling(stages.leave) if entry_holds(each, self.score)]
-            moments += [self._served_at(each, earliest) for each in held]
-            if not self.may_leave and (self.score.disqualified or self._leaves(state)):
-                return self.at  # held up by missing facts: the next run decides
-        elif 0 <= self.rank(state.stage) < self.rank("mql"):
-            counted = self.counted(state)
-            if counted is not None:
-                held = [each for each in _dwelling(stages.enter) if entry_holds(each, counted)]
-                moments += [self._served_at(each, None) for each in held]
+        stages = self.criteria.stages
+        if not self.may_leave and self._held_up(state):
+            return self.at  # held up by missing facts: the next run decides
+        moments = [] if state.cool_off_until is None else [state.cool_off_until]
+        leave = {"mql": stages.mql, "sql": stages.sql, "lead": stages.lead}.get(state.stage)
+        if leave is not None and (state.raised_from or (state.stage == "mql" and not state.by_human)):
+            moments += self._ends(leave.leave, self.now, state.dwell_from or state.mql_since)
+        counted = self.counted(state)
+        if counted is not None and (state.stage == "mql" or self.below_mql(state.stage)):
+            for enter in (stages.sql, stages.mql if state.stage != "mql" else None):
+                moments += self._ends(enter.enter, counted, None) if enter else []
+            if stages.lead is not None and state.stage == "subscriber":
+                moments += self._ends(stages.lead.enter, counted, None)
         return min((moment for moment in moments if moment > self.at), default=None)
+
+    def _ends(self, rule: StageRule, person: Measured, earliest: datetime | None) -> list[datetime]:
+        return [self._served_at(each, earliest) for each in dwelling(rule) if entry_holds(each, person)]
+
+    def _held_up(self, state: StageState) -> bool:
+        if self.now.score.disqualified:
+            return state.stage == "mql" or bool(state.raised_from)
+        return self._taken_back(state) != state
 
     # the answer
 
@@ -363,13 +419,13 @@ class _Case:
         before = self.before
         old = None if before is None else (before.stage, before.status, before.mql_since)
         moved = old != (state.stage, state.status, state.mql_since)
-        if before is not None and not moved and before.band == self.score.band and before.because:
+        if before is not None and not moved and self._same_words(before, state):
             because = before.because
-        elif state.undone is not None and state.undone.band == self.score.band and state.undone.because:
+        elif state.undone is not None and self._same_words(state.undone, state):
             because = state.undone.because
         else:
-            because = reason(self._head(state, moved=moved), self.score, self.criteria)
-        state = replace(state, band=self.score.band, because=because)
+            because = reason(self._head(state), self.now.score, self.criteria)
+        state = replace(state, band=self.now.score.band, because=because)
         was_mql = before is not None and before.stage == "mql"
         is_mql = state.stage == "mql"
         new_spell = before is None or before.mql_since != state.mql_since
@@ -389,32 +445,24 @@ class _Case:
             entered_mql=is_mql and (not was_mql or new_spell) and not adopted and state.undone is None,
             left_mql=was_mql and (not is_mql or new_spell) and state.undone is None and not _held(before),
             look_again_at=self.look_again_at(state),
+            guarded=state.guarded,
         )
 
-    def _head(self, state: StageState, *, moved: bool) -> str:
-        title = _TITLES.get(state.stage, state.stage.capitalize())
-        if state.status is MqlStatus.DISQUALIFIED:
-            return f"Disqualified: {self._disqualifier(state.disqualified_by or '')}"
-        if state.status in (MqlStatus.REJECTED, MqlStatus.RECYCLED):
-            said = "given back by sales" if state.status is MqlStatus.RECYCLED else "rejected by sales"
-            rest = f", at rest until {state.cool_off_until:%Y-%m-%d}" if state.cool_off_until else ""
-            return f"{title}: {said}{rest}"
+    def _same_words(self, told: StageState, state: StageState) -> bool:
+        return bool(told.because) and (told.band, told.guarded) == (self.now.score.band, state.guarded)
+
+    def _head(self, state: StageState) -> str:
         found = self.before is None and state.since != self.at
         lowered = state.by_human and state.rejected_at == state.since
-        if lowered or (self.rank(state.stage) >= self.rank("mql") and (state.by_human or found)):
-            return f"{title}: as set in the CRM"
-        if state.status is MqlStatus.ACCEPTED:
-            return f"{title}: accepted by sales"
-        if state.stage == "mql":
-            counted = self.counted(state)
-            if counted is not None and counted.hand_raised:
-                return f"{title}: {self.criteria.name_of(counted.hand_raised, 'hand_raise')}"
-        if moved and self.before is not None and self.before.stage == "mql" and state.stage == "lead":
-            return f"{title}: no longer MQL, band {self.score.band}"
-        return f"{title}: band {self.score.band}"
-
-    def _disqualifier(self, rule: str) -> str:
-        return next((each.reason for each in self.criteria.disqualify if each.id == rule), rule)
+        counted = self.counted(state)
+        return head(
+            self.before,
+            state,
+            self.now.score,
+            self.criteria,
+            set_in_crm=lowered or (self.rank(state.stage) >= self.rank("mql") and (state.by_human or found)),
+            hand_raised=counted.score.hand_raised if counted else None,
+        )
 
     def _not_later(self, moment: datetime | None) -> datetime:
         return self.at if moment is None else min(moment, self.at)
@@ -423,14 +471,6 @@ class _Case:
 def _held(state: StageState | None) -> bool:
     """Whether somebody is an MQL by what was taken back and reached again, which was never counted as entered."""
     return state is not None and state.undone is not None and state.undone.stage == state.stage == "mql"
-
-
-def _dwelling(rule: StageRule) -> list[StageEntry]:
-    match rule:
-        case StageAll() | StageAny():
-            return [entry for part in rule.parts for entry in _dwelling(part)]
-        case StageEntry():
-            return [rule] if rule.dwell else []
 
 
 def _seen(evidence: Sequence[StageEvidence]) -> tuple[str, ...]:

@@ -269,6 +269,9 @@ def _state(state: StageState) -> dict[str, JsonValue]:
         "band": state.band,
         "by_human": state.by_human,
         "dwell_from": _time(state.dwell_from),
+        "raised_from": state.raised_from,
+        "handed_at": _time(state.handed_at),
+        "guarded": state.guarded,
         "seen": None if state.seen is None else list(state.seen),
     }
     if state.undone is not None:
@@ -296,6 +299,9 @@ def _load_state(raw: Mapping[str, Any]) -> StageState:
         band=raw["band"],
         by_human=raw["by_human"],
         dwell_from=_at(raw["dwell_from"]),
+        raised_from=raw.get("raised_from", ""),
+        handed_at=_at(raw.get("handed_at")),
+        guarded=raw.get("guarded", ""),
         seen=None if raw["seen"] is None else tuple(raw["seen"]),
         undone=_load_state(raw["undone"]) if raw.get("undone") else None,
     )

@@ -81,7 +81,13 @@ def standings(db: Connection, crm: str, limit: int, *, after: str = "") -> list[
         .limit(limit)
     )
     return [
-        Standing(codec.load_person(row.body), row.id, codec.load_score(row._asdict()), MqlStatus(row.status))
+        Standing(
+            codec.load_person(row.body),
+            row.id,
+            codec.load_score(row._asdict()),
+            MqlStatus(row.status),
+            codec.values_from(codec.loads(row.fields)),
+        )
         for row in db.execute(query)
     ]
 

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from connector.core.definition import Definition
 from connector.core.kinds import DEMOTION, PROMOTION, kind_of, responsible
-from connector.core.known import Known, known_now, known_then, score_all, score_known
+from connector.core.known import Known, known_now, known_then, measure, score_all
 from connector.core.mapping import CrmMapping, ObjectMapping, master_of
 from connector.core.model import (
     JsonValue,
@@ -26,6 +26,7 @@ from connector.core.model import (
 from connector.core.refs import RefSet
 from connector.core.resolve import Group, resolve
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
+from connector.core.stage_rules import Measured
 from connector.core.tug import why_tugged
 from connector.core.values import same_value
 from connector.core.write_only import outside
@@ -241,9 +242,9 @@ def _decide_one(
     decision = decide_stage(
         facts.state,
         at=as_of,
-        score=score,
-        score_at=lambda at: score_known(known_then(facts, definition, at, candidate.records), at),
-        score_since=lambda since: score_known(
+        now=Measured(score, known.fields, known.engagement),
+        then=lambda at: measure(known_then(facts, definition, at, candidate.records), at),
+        newer=lambda since: measure(
             known_then(facts, definition, as_of, candidate.records, since=since), as_of
         ),
         criteria=criteria,

@@ -6,23 +6,27 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connector.core.criteria_file import parse_criteria
-from connector.core.model import Answer, MqlStatus, Ref, Score
+from connector.core.model import Answer, Engagement, MqlStatus, Ref, Score
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
+from connector.core.stage_rules import Measured
 
 START = datetime(2026, 1, 1, 9, 30, tzinfo=UTC)
 HUB = Ref("hubspot", "contact", "1")
 COOL_OFF = timedelta(days=10)
 CRITERIA = parse_criteria(
     {
+        "hand_raise": [{"id": "demo", "event": "demo_request"}],
         "stages": {
             "mql": {
                 "enter": {"any": [{"score": {"gte": 60}}, {"hand_raised": True}]},
                 "leave": {"any": [{"score": {"lt": 40}, "for": "3d"}, {"disqualified": True}]},
             },
             "recycle": {"cool_off": "10d"},
-        }
+        },
     }
 )
+
+SOMETHING = Engagement("hubspot", "forms", "1", "demo_request", START - timedelta(days=1))
 
 moments = st.integers(1, 96).map(lambda hours: timedelta(hours=hours))
 steps = st.one_of(
@@ -87,9 +91,9 @@ class Life:
         decision = decide_stage(
             self.state,
             at=self.at,
-            score=self.score(),
-            score_at=self.score_at,
-            score_since=lambda since: self.score(min(self.newer, self.points)),
+            now=Measured(self.score()),
+            then=lambda moment: Measured(self.score_at(moment)),
+            newer=lambda since: Measured(self.score(min(self.newer, self.points)), {}, (SOMETHING,)),
             criteria=CRITERIA,
             evidence=evidence,
             answers=[self.status] if self.status else [],

@@ -91,7 +91,7 @@ async def test_the_first_plan_opens_with_how_far_both_agree(database_url: str) -
             assert plan.summary["reconciliation"] == told
             live = await everybody(made, crm)
             assert told["records"] == len(live)
-            mine = [each for each in live if qualifies(made.definition.criteria, each.score)]
+            mine = [each for each in live if qualifies(made.definition.criteria, each.score, each.fields)]
             assert told["qualified"] == len(mine)
             called = [each for each in live if each.record.stage == "mql"]
             assert told["stages"].get("mql", {"records": 0})["records"] == len(called)
@@ -146,7 +146,7 @@ def let_in(made: World, live: list[Standing], bar: int) -> int:
     ]
     mql = replace(criteria.stages.mql, enter=StageAny(tuple(entries)))
     changed = replace(criteria, stages=replace(criteria.stages, mql=mql))
-    return sum(qualifies(changed, each.score) for each in live)
+    return sum(qualifies(changed, each.score, each.fields) for each in live)
 
 
 async def test_a_stage_that_was_there_is_adopted_with_its_date_and_stays(database_url: str) -> None:

@@ -16,11 +16,11 @@ from connector.core.criteria import (
     StageTest,
     compare,
     fields_of_criteria,
-    stage_holds,
     whole,
 )
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Score
+from connector.core.stage_rules import Measured, stage_holds
 from connector.errors import FixConfig
 
 FIT = {"id": "vp", "when": {"field": "seniority", "is": "vp"}, "points": 30}
@@ -35,7 +35,7 @@ def problems_of(doc):
 
 
 def a_score(score=0.0, fit=0.0, engagement=0.0, **keys):
-    return Score(fit=fit, engagement=engagement, score=score, band=1, grade="D4", **keys)
+    return Measured(Score(fit=fit, engagement=engagement, score=score, band=1, grade="D4", **keys))
 
 
 def test_an_empty_file_means_the_defaults():

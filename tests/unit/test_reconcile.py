@@ -128,6 +128,6 @@ def test_a_band_counts_as_the_score_it_is_made_of_and_all_must_hold_where_the_ru
 
 def test_a_dwell_counts_as_served_and_a_disqualified_person_never_qualifies():
     waits = criteria(StageEntry((StageTest("score", "gte", 60.0),), dwell=timedelta(days=7)))
-    assert qualifies(waits, standing(1, 60).score)
-    assert not qualifies(waits, standing(1, 99, disqualified="spam").score)
-    assert not qualifies(waits, standing(1, 59).score)
+    assert qualifies(waits, standing(1, 60).score, {})
+    assert not qualifies(waits, standing(1, 99, disqualified="spam").score, {})
+    assert not qualifies(waits, standing(1, 59).score, {})

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from connector.core.criteria import RuledStage
 from connector.core.criteria_file import parse_criteria
-from connector.core.model import Answer, Contribution, MqlStatus, Ref, Score, StageState
+from connector.core.model import Answer, Contribution, Engagement, MqlStatus, Ref, Score, StageState
 from connector.core.stage import StageEvidence, decide_stage
+from connector.core.stage_rules import Measured
 
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -43,12 +45,18 @@ CRITERIA = parse_criteria(
         },
     }
 )
+LOOKED = (Engagement("hubspot", "visits", "1", "page_view", AT - DAY),)
 POINTS = (Contribution("dm", 30.0), Contribution("price", 19.4), Contribution("free", -20.0))
 
 
 def scored(points, *, demo=False, disqualified=None, told=POINTS):
     band = 1 + sum(points >= cut - 1e-9 for cut in (20, 40, 60, 80))
     return Score(points, points, points, band, "B2", disqualified, "demo" if demo else None, told)
+
+
+def person(score, fields=None, engagement=None):
+    """With one look at a page, unless said otherwise."""
+    return Measured(score, fields or {}, LOOKED if engagement is None else engagement)
 
 
 LOW, MIDDLE, HIGH = scored(10), scored(50), scored(70)
@@ -69,9 +77,9 @@ def decide(before=None, score=LOW, *, at=AT, past=None, newer=None, criteria=CRI
     return decide_stage(
         before,
         at=at,
-        score=score,
-        score_at=past or (lambda moment: score),
-        score_since=(lambda since: newer if newer is not None else LOW),
+        now=person(score),
+        then=lambda moment: person((past or (lambda at: score))(moment)),
+        newer=lambda since: person(newer if newer is not None else LOW),
         criteria=criteria,
         **rest,
     )
@@ -129,7 +137,7 @@ def test_a_disqualified_person_is_never_mql():
 
 
 def test_sql_is_decided_only_where_a_rule_says_so():
-    stages = replace(CRITERIA.stages, sql=CRITERIA.stages.mql.enter)
+    stages = replace(CRITERIA.stages, sql=RuledStage(CRITERIA.stages.mql.enter))
     found = decide(MQL, HIGH, criteria=replace(CRITERIA, stages=stages))
     assert found.state.stage == "sql"
     assert found.left_mql
@@ -365,7 +373,7 @@ def test_a_hand_raise_between_the_rejection_and_its_arrival_starts_a_new_spell()
 def test_without_knowing_what_is_newer_nobody_re_qualifies():
     rejected = decide(MQL, HIGH, answers=[answered("rejected")]).state
     found = decide_stage(
-        rejected, at=AT + 90 * DAY, score=HIGH, score_at=lambda moment: HIGH, criteria=CRITERIA
+        rejected, at=AT + 90 * DAY, now=person(HIGH), then=lambda moment: person(HIGH), criteria=CRITERIA
     )
     assert found.state.stage == "lead"
 

@@ -24,6 +24,7 @@ from connector.core.criteria import Criteria
 from connector.core.model import Score
 from connector.core.score import score_people
 from connector.core.stage import decide_stage
+from connector.core.stage_rules import Measured
 from connector.errors import FixConfig
 from connector.insight.trial import Separation, TrialLead, read_leads, separation
 
@@ -124,7 +125,8 @@ def _decide(leads: Sequence[TrialLead], criteria: Criteria, moment: datetime) ->
 
 
 def _tried(lead: TrialLead, score: Score, criteria: Criteria, moment: datetime) -> Tried:
-    decision = decide_stage(None, at=moment, score=score, score_at=lambda at: score, criteria=criteria)
+    now = Measured(score, lead.fields, lead.engagement)
+    decision = decide_stage(None, at=moment, now=now, then=lambda at: now, criteria=criteria)
     return Tried(lead, score, decision.state.stage, decision.because)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from connector.core.conditions import Get, compiled, instant_of, number_of
 from connector.core.criteria import (
@@ -27,8 +28,15 @@ from connector.core.model import Contribution, Engagement, Score, Value
 _MICROSECOND = timedelta(microseconds=1)
 
 Test = Callable[[Get], bool]
-Dated = tuple[int, Get]  # age in microseconds at `as_of`, and how to read the event's fields
 Weight = Callable[[int], float]
+
+
+class Dated(NamedTuple):
+    """An event, its age in microseconds at `as_of`, and how to read its fields."""
+
+    age: int
+    get: Get
+    event: Engagement
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,23 @@ def rules_that_hold(
     return frozenset(found)
 
 
+def events_that_count(
+    criteria: Criteria, engagement: Sequence[Engagement], as_of: datetime
+) -> list[Engagement]:
+    """The engagement that speaks for somebody at `as_of`, each once: a hand raised, or what a rule with points above 0
+    reaches and has not faded to nothing. What lies beyond a rule's `newest` or a cap is evidence all the same."""
+    rules = _compile(criteria)
+    by_type = _dated(engagement, as_of)
+    found: dict[int, Engagement] = {}
+    for rule, where, weight in rules.engagement:
+        if rule.points > 0:
+            reached = _that_count(rule, where, by_type)
+            found |= {id(each.event): each.event for each in reached if weight(each.age) > 0}
+    for hand, where in rules.hand_raise:
+        found |= {id(each.event): each.event for each in _that_count(hand, where, by_type)}
+    return list(found.values())
+
+
 def _dated(engagement: Sequence[Engagement], as_of: datetime) -> Mapping[str, list[Dated]]:
     """What counts of the engagement up to `as_of`, by type."""
     now = instant_of(as_of)
@@ -127,27 +152,32 @@ def _dated(engagement: Sequence[Engagement], as_of: datetime) -> Mapping[str, li
     for event in engagement:
         occurred = instant_of(event.occurred_at)
         if event.counted and not event.deleted and occurred is not None and occurred <= now:
-            by_type[event.type].append((now - occurred, _getter(event)))
+            by_type[event.type].append(Dated(now - occurred, _getter(event), event))
     return by_type
 
 
 def _ages_that_count(rule: EventRule, where: Test | None, by_type: Mapping[str, list[Dated]]) -> list[int]:
-    """Ages in microseconds of all matching events; none where there are too few, or too little in sum."""
+    """Ages in microseconds of the events that count for a rule."""
+    return [dated.age for dated in _that_count(rule, where, by_type)]
+
+
+def _that_count(rule: EventRule, where: Test | None, by_type: Mapping[str, list[Dated]]) -> list[Dated]:
+    """All matching events; none where there are too few, or too little in sum."""
     found = [dated for type in rule.events for dated in by_type.get(type, ())]
     if not found:
         return []
     if rule.within is not None:
         within = rule.within // _MICROSECOND
-        found = [dated for dated in found if dated[0] < within]
+        found = [dated for dated in found if dated.age < within]
     if where is not None:
-        found = [dated for dated in found if where(dated[1])]
+        found = [dated for dated in found if where(dated.get)]
     if rule.sum is None:
         enough = len(found) >= rule.at_least
     else:
-        numbers = [number_of(get(rule.sum)) for _, get in found]
+        numbers = [number_of(dated.get(rule.sum)) for dated in found]
         total = sum(number for number in numbers if number is not None)
         enough = compare("gte", total, rule.at_least)
-    return [age for age, _ in found] if enough else []
+    return found if enough else []
 
 
 def _getter(event: Engagement) -> Get:

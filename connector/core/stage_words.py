@@ -1,0 +1,54 @@
+"""Says in a few words why somebody stands at a stage: the head of the reason. Decides nothing."""
+
+from __future__ import annotations
+
+from connector.core.criteria import Criteria
+from connector.core.model import MqlStatus, Score, StageState
+
+_TITLES = {"mql": "MQL", "sql": "SQL"}
+
+
+def title(stage: str) -> str:
+    """How people write a stage."""
+    return _TITLES.get(stage, stage.capitalize())
+
+
+def head(
+    before: StageState | None,
+    state: StageState,
+    score: Score,
+    criteria: Criteria,
+    *,
+    set_in_crm: bool,
+    hand_raised: str | None,
+) -> str:
+    """Why `state`, coming from `before`. `set_in_crm`: a CRM says so; `hand_raised`: the rule by which a hand counts as
+    raised. The cause of a step is always told."""
+    name = title(state.stage)
+    if state.status is MqlStatus.DISQUALIFIED:
+        return f"Disqualified: {_disqualifier(criteria, state.disqualified_by or '')}"
+    if state.status in (MqlStatus.REJECTED, MqlStatus.RECYCLED):
+        said = "given back by sales" if state.status is MqlStatus.RECYCLED else "rejected by sales"
+        rest = f", at rest until {state.cool_off_until:%Y-%m-%d}" if state.cool_off_until else ""
+        return f"{name}: {said}{rest}"
+    if set_in_crm:
+        return f"{name}: as set in the CRM"
+    if state.status is MqlStatus.ACCEPTED:
+        return f"{name}: accepted by sales"
+    kept = f"; not MQL yet, {state.guarded}" if state.guarded else ""
+    if state.raised_from:
+        return f"{name}: by the rule for it, band {score.band}{kept}"
+    if state.stage == "mql" and hand_raised:
+        return f"{name}: {criteria.name_of(hand_raised, 'hand_raise')}"
+    if before is not None and before.status is MqlStatus.DISQUALIFIED:
+        return f"{name}: no longer disqualified, band {score.band}{kept}"
+    left = before.stage if before is not None and before.stage != state.stage else ""
+    if (left == "mql" and state.stage == "lead") or (before is not None and left and before.raised_from):
+        return f"{name}: no longer {title(left)}, band {score.band}{kept}"
+    if state.guarded:
+        return f"{name}: not MQL yet, {state.guarded}"
+    return f"{name}: band {score.band}"
+
+
+def _disqualifier(criteria: Criteria, rule: str) -> str:
+    return next((each.reason for each in criteria.disqualify if each.id == rule), rule)
