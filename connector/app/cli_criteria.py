@@ -51,6 +51,26 @@ def criteria_example(
     guarded(json, lambda: body(person, name=name, add=add, path=criteria, json=json))
 
 
+@criteria_app.command("diff")
+def criteria_diff(
+    before: Annotated[
+        str, typer.Argument(help="strict, classic, broad; a file; a version's number; `file`: yours.")
+    ],
+    after: Annotated[str, typer.Argument(help="Likewise.")],
+    people: Annotated[
+        bool, typer.Option("--people/--no-people", help="Whether to count whom it means in the ledger.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Where two definitions differ, in words and in people.
+
+    Example: connector criteria diff strict broad
+    """
+    from connector.app.commands.diff import criteria_diff as body
+
+    guarded(json, lambda: body(before, after, people=people, json=json))
+
+
 @mapping_app.command("check")
 def mapping_check(crms: Crms = None, mappings: Mappings = None, json: Json = False) -> None:
     """The mapping files, and their fields against the live schema: the part of `check` that is about them.
