@@ -184,7 +184,7 @@ async def world(
     clock: SandboxClock | None = None,
 ) -> AsyncIterator[World]:
     """A world with so many people in each CRM; `options` go to the sandbox of that CRM."""
-    clock = clock or SandboxClock(START)
+    clock = clock or QuickClock(START)
     population = make_population(people, seed, START)
     apps = [
         plugin.build_sandbox(population, clock, strict_limits=strict_limits, **(options or {}).get(crm, {}))
