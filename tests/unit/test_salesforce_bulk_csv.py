@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.salesforce.bulk_csv import columns_of, fits, rows_of, table_of, texts_of
@@ -117,6 +117,7 @@ def test_whatever_an_org_writes_is_read_as_it_stands(rows):
         st.sampled_from(["T", "N", "B"]), st.one_of(st.none(), TEXT, st.booleans(), st.floats(-1e9, 1e9))
     )
 )
+@example({"T": "\r0"})
 def test_whatever_we_upload_an_org_reads_as_rest_would(element):
     kinds = {"T": "string", "N": "double", "B": "boolean"}
     wanted = {name: value for name, value in element.items() if _suits(kinds[name], value)}
