@@ -309,7 +309,9 @@ async def _sum_up(attempt: _Attempt, stop: Stop | None) -> None:
             done.tallies[attempt.crm].promoted,
             done.tallies[attempt.crm].demoted,
         )
+        counts.by_override = done.tallies[attempt.crm].by_override
     result.people, result.entered, result.left = done.people, done.entered, done.left
+    result.by_override = done.by_override
     result.now = (await attempt.ledger.stage_counts()).get("mql", 0)
 
 

@@ -59,6 +59,7 @@ class RunResult:
     entered: int = 0
     left: int = 0
     now: int = 0
+    by_override: int = 0  # of those who entered or left, by a human's word
     seconds: float = 0.0
     plans: dict[str, int] = field(default_factory=dict)
     waits: dict[str, int] = field(default_factory=dict)  # plans of earlier runs that still wait for a human
@@ -71,7 +72,12 @@ class RunResult:
             "status": self.status,
             "crms": {crm: asdict(counts) for crm, counts in self.crms.items()},
             "people": self.people,
-            "mql": {"entered": self.entered, "left": self.left, "now": self.now},
+            "mql": {
+                "entered": self.entered,
+                "left": self.left,
+                "now": self.now,
+                "by_override": self.by_override,
+            },
             "plans": dict(self.plans),
             "waits": dict(self.waits),
             "seconds": round(self.seconds, 3),
@@ -90,7 +96,7 @@ class RunResult:
         mql = document["mql"]
         return cls(
             document["run"], document["status"], crms, document["people"], mql["entered"], mql["left"], mql["now"],
-            document["seconds"], dict(document["plans"]), dict(document.get("waits", {})),
+            mql.get("by_override", 0), document["seconds"], dict(document["plans"]), dict(document.get("waits", {})),
             {name: told for name, told in document.items() if name not in SAID_OF_EVERY_RUN},
         )  # fmt: skip
 
@@ -305,6 +311,7 @@ async def _adopt_targets(schemas: Schemas, definition: Definition, ledger: Ledge
 def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: DecidedAll) -> None:
     """The sums: every target record once, in the first class that fits."""
     result.people, result.entered, result.left = decided.people, decided.entered, decided.left
+    result.by_override = decided.by_override
     for crm, found in gathered.items():
         counts, tally = result.crms[crm], decided.tallies[crm]
         counts.fetched = found.fetched
@@ -312,6 +319,7 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
         only_fetched = found.records.beside(tally.seen)
         counts.planned, counts.held_back = tally.planned, tally.held_back
         counts.promoted, counts.demoted = tally.promoted, tally.demoted
+        counts.by_override = tally.by_override
         counts.unchanged = tally.unchanged + only_fetched
         counts.read = len(tally.seen) + only_fetched + counts.quarantined
         counts.error = joined(counts.error, *found.errors)

@@ -280,6 +280,7 @@ class StageState:
     undone: StageState | None = (
         None  # taken back by a human; reached again by the same facts it is nothing new
     )
+    by_override: int | None = None  # the human's word that made this MQL, or keeps it from being one
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +308,7 @@ class StageDecision:
     look_again_at: datetime | None = None
     guarded: str = ""  # the guard that keeps somebody who qualifies from becoming MQL, in words
     waits: bool = False  # qualifies, and waits for a place among the best
+    by_override: bool = False  # the MQL status (or its end) is a human's word, not the rules'
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+from connector.core.model import MqlStatus, StageState
 
 MQL_NOW, NEVER, HOLD_UNTIL = "mql_now", "never", "hold"
 KINDS = (MQL_NOW, NEVER, HOLD_UNTIL)
 SCOPES = ("person", "company", "domain")
 """The nearest first: what is said of a person goes before what is said of the company."""
+_ADDRESS = re.compile(r"\S+@\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,13 @@ class Override:
 
     def in_force(self, at: datetime) -> bool:
         """Whether it holds at this moment."""
-        ends = (moment for moment in (self.ended_at, self.expires_at, self.until) if moment is not None)
-        return self.made_at <= at and all(at < moment for moment in ends)
+        return self.made_at <= at and (self.ends_at is None or at < self.ends_at)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it is over, as far as is known."""
+        ends = (self.ended_at, self.expires_at, self.until)
+        return min((moment for moment in ends if moment is not None), default=None)
 
 
 def strongest(overrides: Iterable[Override], at: datetime) -> Override | None:
@@ -44,4 +53,85 @@ def strongest(overrides: Iterable[Override], at: datetime) -> Override | None:
         (each for each in overrides if each.in_force(at)),
         key=lambda each: (SCOPES.index(each.scope), -each.made_at.timestamp(), -each.id),
         default=None,
+    )
+
+
+def in_words(override: Override) -> str:
+    """ "by override of NAME: REASON", for a reason that anybody may read: no e-mail address, whoever wrote it."""
+    author = override.author.partition("@")[0] if "@" in override.author else override.author
+    told = f"by override of {author}: {override.reason}" if override.reason else f"by override of {author}"
+    return " ".join(_ADDRESS.sub("(address)", told).split())
+
+
+# what a word makes of a stage
+
+
+def answered(override: Override, state: StageState) -> bool:
+    """Whether sales gave the person back, or somebody lowered the stage in a CRM, since this was said: the later word
+    of a human wins over an earlier *MQL now*."""
+    return state.rejected_at is not None and state.rejected_at >= override.made_at
+
+
+def made_mql(state: StageState, override: Override, at: datetime) -> StageState:
+    """An MQL by this word; who is one already stays what they are, and is held by it as long as it is in force."""
+    if state.stage == "mql":
+        mine = override.id if state.by_override is not None else None
+        return replace(state, status=MqlStatus.QUALIFIED, disqualified_by=None, by_override=mine)
+    return replace(
+        state,
+        stage="mql",
+        status=MqlStatus.QUALIFIED,
+        since=at,
+        mql_since=at,
+        first_mql_at=state.first_mql_at or at,
+        cool_off_until=None,
+        disqualified_by=None,
+        by_human=False,
+        dwell_from=at,
+        raised_from="",
+        handed_at=None,
+        guarded="",
+        by_override=override.id,
+    )
+
+
+def made_never(state: StageState, override: Override, at: datetime) -> StageState:
+    """No MQL: an MQL, and an SQL by a rule, go back to `lead`. A stage past MQL that sales set is theirs and stays, as
+    with a disqualifying rule."""
+    if state.stage == "mql" or (state.stage == "sql" and state.raised_from):
+        state = _lowered(state, at)
+    return replace(
+        state, status=MqlStatus.DISQUALIFIED, guarded="", disqualified_by=None, by_override=override.id
+    )
+
+
+def without(state: StageState, at: datetime) -> StageState:
+    """As if the word that made this had not been said, for the rules to judge."""
+    if state.stage == "mql":
+        state = _lowered(state, at)
+    if state.stage == "sql" and state.raised_from == "mql":
+        state = replace(state, raised_from="lead")  # the rule that takes it back leads to no MQL by this word
+    if state.disqualified_by is None:
+        state = not_disqualified(state)
+    return replace(state, by_override=None)
+
+
+def not_disqualified(state: StageState) -> StageState:
+    """The same, where nothing disqualifies (any more)."""
+    if state.status is not MqlStatus.DISQUALIFIED:
+        return state
+    return replace(state, status=MqlStatus.NONE, disqualified_by=None)
+
+
+def _lowered(state: StageState, at: datetime) -> StageState:
+    return replace(
+        state,
+        stage="lead",
+        status=MqlStatus.NONE,
+        since=at,
+        mql_since=None,
+        by_human=False,
+        dwell_from=at,
+        raised_from="",
+        handed_at=None,
     )

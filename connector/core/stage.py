@@ -13,10 +13,22 @@ from datetime import UTC, datetime, timedelta
 
 from connector.core.criteria import Criteria, RuledStage, StageEntry, StageRule
 from connector.core.model import Answer, MqlStatus, Ref, StageChange, StageDecision, StageState
+from connector.core.override import (
+    HOLD_UNTIL,
+    MQL_NOW,
+    NEVER,
+    Override,
+    answered,
+    in_words,
+    made_mql,
+    made_never,
+    not_disqualified,
+    without,
+)
 from connector.core.reasons import reason
 from connector.core.score.oracle import events_that_count
 from connector.core.stage_rules import Measured, dwelling, entry_holds, keeps_from_entering, stage_holds
-from connector.core.stage_words import head
+from connector.core.stage_words import head, title
 
 DEFAULT_LADDER = ("subscriber", "lead", "mql", "sql", "opportunity", "customer", "evangelist")
 
@@ -60,6 +72,7 @@ def decide_stage(
     adopt: bool = False,
     may_leave: bool = True,
     ladder: Sequence[str] = DEFAULT_LADDER,
+    override: Override | None = None,
 ) -> StageDecision:
     """Where a person stands at `at` (aware UTC), by the strongest voice that has something new to say.
 
@@ -77,14 +90,16 @@ def decide_stage(
     `adopt`: a first load; what CRMs say is taken over with its dates and never counts as entered or as a fresh
     rejection. `may_leave=False`: facts are missing (a stream failed), so nobody is demoted by points or rules.
     `ladder` are the stages in order; one that is not in it (`other`) is mirrored and never decided by us.
+    `override` is a human's word in force at `at`. It stands above the rules (1, 4 and 5), beside what sales does (2 and
+    3): see `overruled`.
     """
-    case = _Case(before, at, now, then, newer, criteria, tuple(ladder), may_leave)
+    case = _Case(before, at, now, then, newer, criteria, tuple(ladder), may_leave, override)
     state = before or StageState("lead", since=at, dwell_from=at)
     state = case.observe(state, evidence, adopt=adopt)
     state = case.hear(state, answers, adopt=adopt and before is None)
     adopted = adopt and before is None
     found = state.stage
-    state = case.reached_again(case.judge(state))
+    state = case.reached_again(case.overruled(state))
     adopted = adopted and state.stage == found
     return case.decision(replace(state, seen=_seen(evidence)), adopted=adopted)
 
@@ -101,6 +116,7 @@ class _Case:
     criteria: Criteria
     ladder: tuple[str, ...]
     may_leave: bool
+    override: Override | None = None
 
     def rank(self, stage: str) -> int:
         return self.ladder.index(stage) if stage in self.ladder else -1
@@ -234,6 +250,47 @@ class _Case:
             raised_from=state.raised_from if keeps else "",
             handed_at=None,
         )
+
+    # what a human has said above the rules
+
+    def overruled(self, state: StageState) -> StageState:
+        """By the rules, unless a human's word stands above them.
+
+        *MQL now* makes MQL whatever the rules say, until it ends or sales answers. *Never* takes an MQL back, and
+        nothing that sales set. *Hold* lets nobody new in; who is MQL stays, by the rules.
+        """
+        state, word = self._released(state), self.override
+        if word is None or (word.kind == MQL_NOW and answered(word, state)):
+            return self.judge(state)
+        if word.kind == NEVER:
+            return made_never(state, word, self.at)
+        waiting = self.below_mql(state.stage)
+        if word.kind == MQL_NOW:
+            wished = made_mql(state, word, self.at) if waiting or state.stage == "mql" else state
+            ruled = self.judge(wished)
+            if ruled.stage != "mql" and not self.below_mql(ruled.stage):
+                return ruled
+            return wished if wished.stage == "mql" else made_mql(ruled, word, self.at)
+        ruled = self.judge(state)
+        if word.kind == HOLD_UNTIL and waiting and not self.below_mql(ruled.stage):
+            until = f" until {word.until:%Y-%m-%d}" if word.until else ""
+            return replace(not_disqualified(state), guarded=f"on hold{until}, {in_words(word)}")
+        return ruled
+
+    def _released(self, state: StageState) -> StageState:
+        """What a word made that is not in force any more, or was answered, is the rules' again: who qualifies stays,
+        with the dates of the spell; everybody else goes back."""
+        word = self.override
+        made = state.stage == "mql" or (state.stage == "sql" and bool(state.raised_from))
+        holds = word is not None and (
+            word.kind == NEVER or (word.kind == MQL_NOW and made and not answered(word, state))
+        )
+        if state.by_override is None or holds or (not self.may_leave and state.stage == "mql"):
+            return state  # the last: held up by missing facts, the next run decides
+        before = without(state, self.at)
+        if state.stage != "mql" or (word is not None and word.kind == HOLD_UNTIL):
+            return before  # who came in by a word alone is no MQL of the rules, whom a hold would leave alone
+        return before if self.below_mql(self.judge(before).stage) else replace(state, by_override=None)
 
     # what the rules say
 
@@ -393,7 +450,11 @@ class _Case:
         stages = self.criteria.stages
         if not self.may_leave and self._held_up(state):
             return self.at  # held up by missing facts: the next run decides
+        word = self.override
+        if state.by_override is not None and (word is None or word.id != state.by_override):
+            return self.at  # its end is held up by missing facts
         moments = [] if state.cool_off_until is None else [state.cool_off_until]
+        moments += [word.ends_at] if word is not None and word.ends_at is not None else []
         leave = {"mql": stages.mql, "sql": stages.sql, "lead": stages.lead}.get(state.stage)
         if leave is not None and (state.raised_from or (state.stage == "mql" and not state.by_human)):
             moments += self._ends(leave.leave, self.now, state.dwell_from or state.mql_since)
@@ -446,12 +507,19 @@ class _Case:
             left_mql=was_mql and (not is_mql or new_spell) and state.undone is None and not _held(before),
             look_again_at=self.look_again_at(state),
             guarded=state.guarded,
+            by_override=state.by_override is not None
+            or (before is not None and before.by_override is not None and moved),
         )
 
     def _same_words(self, told: StageState, state: StageState) -> bool:
-        return bool(told.because) and (told.band, told.guarded) == (self.now.score.band, state.guarded)
+        now = self.now.score.band, state.guarded, state.by_override
+        return bool(told.because) and (told.band, told.guarded, told.by_override) == now
 
     def _head(self, state: StageState) -> str:
+        word = self.override
+        if word is not None and word.id == state.by_override and state.stage != "sql":
+            never = "never MQL, " if word.kind == NEVER else ""
+            return f"{title(state.stage)}: {never}{in_words(word)}"
         found = self.before is None and state.since != self.at
         lowered = state.by_human and state.rejected_at == state.since
         counted = self.counted(state)

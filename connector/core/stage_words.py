@@ -44,7 +44,8 @@ def head(
         return f"{name}: no longer disqualified, band {score.band}{kept}"
     left = before.stage if before is not None and before.stage != state.stage else ""
     if (left == "mql" and state.stage == "lead") or (before is not None and left and before.raised_from):
-        return f"{name}: no longer {title(left)}, band {score.band}{kept}"
+        why = "the override has ended" if before and before.by_override is not None else f"band {score.band}"
+        return f"{name}: no longer {title(left)}, {why}{kept}"
     if state.guarded:
         return f"{name}: not MQL yet, {state.guarded}"
     return f"{name}: band {score.band}"

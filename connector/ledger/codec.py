@@ -274,6 +274,8 @@ def _state(state: StageState) -> dict[str, JsonValue]:
         "guarded": state.guarded,
         "seen": None if state.seen is None else list(state.seen),
     }
+    if state.by_override is not None:
+        told["by_override"] = state.by_override
     if state.undone is not None:
         told["undone"] = _state(state.undone)
     return told
@@ -304,6 +306,7 @@ def _load_state(raw: Mapping[str, Any]) -> StageState:
         guarded=raw.get("guarded", ""),
         seen=None if raw["seen"] is None else tuple(raw["seen"]),
         undone=_load_state(raw["undone"]) if raw.get("undone") else None,
+        by_override=raw.get("by_override"),
     )
 
 

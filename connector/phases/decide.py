@@ -21,8 +21,10 @@ from connector.core.model import (
     RecordState,
     Ref,
     Score,
+    StageDecision,
     Value,
 )
+from connector.core.override import strongest
 from connector.core.refs import RefSet
 from connector.core.resolve import Group, resolve
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
@@ -60,7 +62,8 @@ class CrmTally:
     planned: int = 0
     held_back: int = 0
     unchanged: int = 0
-    promoted: int = 0  # people with a planned record whose stage (or MQL status) rises
+    promoted: int = 0  # people with a planned record whose stage (or MQL status) rises, by the rules
+    by_override: int = 0  # people whose stage or MQL status a human's override moves; in neither of the two
     demoted: int = 0  # and falls
     holding: int = 0  # records that already hold a value in a field we write
     overwriting: int = 0  # planned records that replace or clear such a value
@@ -70,7 +73,10 @@ class CrmTally:
 
     def beyond(self, earlier: CrmTally) -> CrmTally:
         """What came to it since an earlier count; whom it has seen is not told."""
-        numbers = ("planned", "held_back", "unchanged", "promoted", "demoted", "holding", "overwriting")
+        numbers = (
+            *("planned", "held_back", "unchanged", "promoted", "demoted", "by_override", "holding"),
+            "overwriting",
+        )
         return CrmTally(**{name: getattr(self, name) - getattr(earlier, name) for name in numbers})
 
 
@@ -81,6 +87,7 @@ class DecidedAll:
     people: int = 0
     entered: int = 0
     left: int = 0
+    by_override: int = 0  # of those who entered or left, by a human's word
     tallies: dict[str, CrmTally] = field(default_factory=dict)
     plans: dict[str, int] = field(default_factory=dict)
     last: Ref | None = None  # up to whom a backfill has decided
@@ -239,6 +246,7 @@ def _decide_one(
 ) -> Decided:
     facts, known = candidate.facts, candidate.known
     criteria = known.criteria
+    override = strongest(facts.overrides, as_of)
     decision = decide_stage(
         facts.state,
         at=as_of,
@@ -253,6 +261,7 @@ def _decide_one(
         adopt=facts.state is None and any(ref in first_load for ref in candidate.group.refs),
         may_leave=may_leave,
         ladder=ladder,
+        override=override,
     )
     wanted = results(score, decision, version)
     master = master_here(candidate.records, definition.mappings)
@@ -282,12 +291,17 @@ def _decide_one(
         elif write.fate == "planned":
             pending.add(record.ref.crm)
     for crm in {crm for crm, _ in kinds}:
+        if decision.by_override and _told_us(facts, decision):
+            moved = (crm, PROMOTION) in kinds or (crm, DEMOTION) in kinds
+            done.tallies[crm].by_override += moved
+            continue
         promoted = (crm, PROMOTION) in kinds
         done.tallies[crm].promoted += promoted
         done.tallies[crm].demoted += (crm, DEMOTION) in kinds and not promoted
     done.people += 1
     done.entered += decision.entered_mql
     done.left += decision.left_mql
+    done.by_override += decision.by_override and (decision.entered_mql or decision.left_mql)
     return Decided(
         person=facts.person,  # whose state this goes on from
         refs=candidate.group.refs,
@@ -301,7 +315,16 @@ def _decide_one(
         before=facts.state,
         outlived=tuple(ended),
         tugged=tuple(tugged),
+        override=override.id if override else None,
     )
+
+
+def _told_us(facts: Facts, decision: StageDecision) -> bool:
+    """Whether the word behind this was said to us: such a wish is no unusual share of what the rules do. What a field
+    or list of a CRM says may be one slip that concerns many, and counts as any change."""
+    states = (decision.state, facts.state)
+    words = {state.by_override for state in states if state is not None}
+    return all(not each.source for each in facts.overrides if each.id in words)
 
 
 def _tugs(write: PlannedWrite, facts: Facts) -> list[Hold]:

@@ -24,6 +24,7 @@ class PlanSummary:
     limit: str | None  # None: it may leave by itself
     promoted: int = 0
     demoted: int = 0
+    by_override: int = 0
     opens_with: tuple[str, ...] = ()  # lines to read before the question
 
 
@@ -50,6 +51,7 @@ def summary_of(
         limit,
         promoted=tally.promoted,
         demoted=tally.demoted,
+        by_override=tally.by_override,
         opens_with=tuple(str(line) for line in lines) if isinstance(lines, list) else (),
     )
 

@@ -69,6 +69,7 @@ class CrmCounts:
     waiting: int = 0
     promoted: int = 0  # people, by what was planned
     demoted: int = 0
+    by_override: int = 0  # people whom a human's override moves; in neither of the two
     calls: int = 0
     fetched: dict[str, Fetched] = field(default_factory=dict)
     read_back: dict[str, JsonValue] = field(default_factory=dict)  # sampled, differ, records

@@ -200,7 +200,7 @@ def _agreed() -> bool:
 def _not_begun(estimate: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "run": None, "status": "cancelled", "crms": {}, "people": 0,
-        "mql": {"entered": 0, "left": 0, "now": 0}, "seconds": 0.0, "estimate": estimate,
+        "mql": {"entered": 0, "left": 0, "now": 0, "by_override": 0}, "seconds": 0.0, "estimate": estimate,
         "next_step": "Nothing was begun. Run it with --yes.",
     }  # fmt: skip
 

@@ -95,12 +95,13 @@ async def run_once(
 
 def ask_about(plan: PlanSummary) -> bool:
     """A question at the terminal: may this plan be applied although it is beyond the limits?"""
+    wished = f"; overrides move {plan.by_override} more" if plan.by_override else ""
     with out_of_the_way():
         sys.stderr.writelines(f"{line}\n" for line in plan.opens_with)
         sys.stderr.write(
             f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
-            f"already there; it promotes {plan.promoted} people and demotes {plan.demoted}. It waits because: "
-            f"{plan.limit}. Apply it? [y/N] "
+            f"already there; it promotes {plan.promoted} people and demotes {plan.demoted}{wished}. "
+            f"It waits because: {plan.limit}. Apply it? [y/N] "
         )
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -150,8 +151,10 @@ def report(result: RunResult) -> None:
             name.replace("_", " "), *(f"{getattr(counts, name):,}" for counts in result.crms.values())
         )
     out.print(table)
+    wished = f"; {result.by_override:,} of these by an override" if result.by_override else ""
     out.print(
-        f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, {result.now:,} now."
+        f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, "
+        f"{result.now:,} now{wished}."
     )
     for told in result.more.get(RECONCILIATION, {}).values():
         out.print(f"\n{told['title']}", markup=False)
