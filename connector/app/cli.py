@@ -14,6 +14,7 @@ import typer
 from connector import __version__
 from connector.app.cli_criteria import criteria_app, mapping_app
 from connector.app.cli_people import people_app
+from connector.app.cli_review import review_app
 from connector.app.exits import LOOK, OK, guarded, tell_usage
 from connector.app.options import (
     As,
@@ -59,6 +60,7 @@ app.add_typer(people_app)
 app.add_typer(plan_app, name="plan")
 app.add_typer(definition_app, name="definition")
 app.add_typer(holds_app, name="holds")
+app.add_typer(review_app, name="review")
 app.add_typer(runs_app, name="runs")
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(mapping_app, name="mapping")

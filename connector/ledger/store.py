@@ -578,6 +578,10 @@ class SqlLedger:
         """The pair of this number."""
         return await self._db.read(store_review.numbered, number)
 
+    async def knows_person_record(self, ref: Ref) -> bool:
+        """Whether this is a person's record that was read."""
+        return await self._db.read(store_review.knows, ref)
+
     async def answer_review(
         self,
         a: Ref,

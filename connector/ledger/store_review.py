@@ -81,6 +81,12 @@ def numbered(db: Connection, number: int) -> Review | None:
     return load_review(row) if row is not None else None
 
 
+def knows(db: Connection, ref: Ref) -> bool:
+    """Whether this is a person's record that was read."""
+    query = select(RECORD.c.ref).where(RECORD.c.ref == str(ref), RECORD.c.kind == "person")
+    return db.execute(query).first() is not None
+
+
 def pairs(db: Connection, *, answered: bool = False) -> list[ReviewPair]:
     """The pairs beside their evidence, by number."""
     found = sorted(reviews(db, answered=answered), key=lambda each: each.number)
