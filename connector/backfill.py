@@ -232,7 +232,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         return None
     if limits:  # who lets a first plan go has not seen a crowd
         attempt.let_through = replace(tally)
-    terms = Terms(mapping, schemas, attempt.definition.criteria.min_change)
+    terms = Terms(mapping, schemas, attempt.definition.criteria.smallest_change)
     try:
         pushed = await push(
             attempt.adapter, terms, ledger, clock, plan=plan, holder=attempt.holder,

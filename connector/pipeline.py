@@ -382,7 +382,7 @@ async def _push_all(
             held = limit is not None or not (plan_only or stopped)
             waiting = await leave_waiting(ledger, clock, crm, plan, why, held=held, holder=holder)
             return Pushed(waiting=waiting, stopped=why)
-        terms = Terms(mapping, schemas, definition.criteria.min_change)
+        terms = Terms(mapping, schemas, definition.criteria.smallest_change)
         return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
 
     outcomes = await _side_by_side([one(crm, adapter) for crm, adapter in adapters.items()])

@@ -129,7 +129,7 @@ async def _sent(
     why = await why_waits(summary, mapping, approve, rehearsal="--plan-only" if plan_only else "")
     if why:
         return Pushed(waiting=await leave_waiting(ledger, clock, crm, plan, why, held=True, holder=holder))
-    terms = Terms(mapping, schemas, definition.criteria.min_change)
+    terms = Terms(mapping, schemas, definition.criteria.smallest_change)
     return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
 
 

@@ -104,7 +104,7 @@ async def apply_plan(
     await ledger.bind(plan.crm, (await adapter.account()).id, clock.now())
     await settle(adapter, mapping, ledger, clock, holder=parts.holder)
     schemas = await live_schemas({plan.crm: adapter}, parts.definition)
-    terms = Terms(mapping, schemas, parts.definition.criteria.min_change, exact=True)
+    terms = Terms(mapping, schemas, parts.definition.criteria.smallest_change, exact=True)
     detail = {"during_freeze": True} if during_freeze else {}
     await ledger.note(f"plan:{number}", "apply plan", by, detail, clock.now())
     pushed = await push(

@@ -235,9 +235,31 @@ class Example:
     expect: tuple[Expectation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """What a person is like: the first that holds is the field `persona` of whom no CRM assigned one."""
+
+    id: str
+    name: str
+    when: Condition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audience:
+    """People who are judged by criteria of their own: the file's, with the audience's keys in place of its keys."""
+
+    id: str
+    name: str
+    when: Condition
+    criteria: Criteria
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Criteria:
-    """One definition of a qualified lead, compared by identity. `warnings` are doubts that do not stop it."""
+    """One definition of a qualified lead, compared by identity. `warnings` are doubts that do not stop it.
+
+    Those of an audience hold no audience and no persona; its `examples` are of people who fall into it.
+    """
 
     version: int = 1
     name: str = ""
@@ -257,7 +279,22 @@ class Criteria:
     hand_raise: tuple[HandRaise, ...] = ()
     stages: Stages = DEFAULT_STAGES
     examples: tuple[Example, ...] = ()
+    personas: tuple[Persona, ...] = ()
+    audiences: tuple[Audience, ...] = ()
     warnings: tuple[Problem, ...] = ()
+
+    def of(self, audience: str) -> Criteria:
+        """Those by which people of this audience are judged; of nobody's, or one that is gone, the file's."""
+        return next((each.criteria for each in self.audiences if each.id == audience), self)
+
+    def variants(self) -> tuple[Criteria, ...]:
+        """The file's, then those of each audience."""
+        return (self, *(each.criteria for each in self.audiences))
+
+    @property
+    def smallest_change(self) -> float:
+        """The least `min_change` of any audience: what is smaller is nobody's difference."""
+        return min(each.min_change for each in self.variants())
 
     def name_of(self, rule: str, kind: RuleKind = "points") -> str:
         """The name of a rule by its id, as people know it; the id itself where no rule of the kind has it. An id may
@@ -303,14 +340,15 @@ def whole(x: float) -> int:
 
 
 def fields_of_criteria(criteria: Criteria) -> frozenset[str]:
-    """The fields of a person that the rules read. One that no person has deserves a warning."""
-    rules: tuple[FitRule | Disqualifier, ...] = (*criteria.fit, *criteria.disqualify)
-    conditions = [rule.when for rule in rules]
-    stages = criteria.stages
-    for stage in (stages.lead, stages.mql, stages.sql):
-        if stage is not None:
-            conditions += [*_conditions_of(stage.enter), *_conditions_of(stage.leave)]
-    return frozenset().union(*(fields_of(condition) for condition in conditions))
+    """The fields of a person that the rules of any audience read. One that no person has deserves a warning."""
+    conditions = [each.when for each in criteria.personas] + [each.when for each in criteria.audiences]
+    for each in criteria.variants():
+        conditions += [rule.when for rule in each.fit] + [rule.when for rule in each.disqualify]
+        for stage in (each.stages.lead, each.stages.mql, each.stages.sql):
+            if stage is not None:
+                conditions += [*_conditions_of(stage.enter), *_conditions_of(stage.leave)]
+    read = frozenset[str]().union(*(fields_of(condition) for condition in conditions))
+    return read - {"persona"} if criteria.personas else read
 
 
 def _conditions_of(rule: StageRule) -> list[Condition]:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TypedDict, TypeVar
 
-from connector.core.conditions import NEVER, Condition, Lists, Path, parse_condition
+from connector.core.conditions import NEVER, Condition, Lists, Path, fields_of, parse_condition
 from connector.core.criteria import (
     DEFAULT_STAGES,
+    Audience,
     Criteria,
     Decay,
     Disqualifier,
@@ -23,6 +25,7 @@ from connector.core.criteria import (
     FitRule,
     HandRaise,
     MqlStage,
+    Persona,
     Recycle,
     RuledStage,
     StageAll,
@@ -60,7 +63,12 @@ _TOP = (
     "hand_raise",
     "stages",
     "examples",
+    "personas",
+    "audiences",
 )
+_OF_THE_FILE = ("version", "agreed_by", "review_by", "currency", "personas", "audiences")
+"""Keys that no audience has of its own."""
+_OF_AUDIENCES = ("id", "when", *(key for key in _TOP if key not in _OF_THE_FILE))
 _EVENT_NAMES = ("type", "occurred_at", *EVENT_FIELDS, "attributes.")
 """What a condition on an event may name; `attributes.` stands for every `attributes.<key>`."""
 
@@ -71,7 +79,18 @@ _NURTURED = ("subscriber", "opportunity", "customer", "evangelist", "other", "di
 """Keys of `stages` that hold nothing but their `next`."""
 _WITH_NEXT = ("lead", "mql", "sql", "recycle", *_NURTURED)
 _NEXT_AT_MOST = 255  # a text field of a CRM must hold it
-_EXPECT = ("stage", "score", "fit", "engagement", "band", "grade", "disqualified", "hand_raised")
+_EXPECT = (
+    "stage",
+    "audience",
+    "persona",
+    "score",
+    "fit",
+    "engagement",
+    "band",
+    "grade",
+    "disqualified",
+    "hand_raised",
+)
 
 
 def parse_criteria(doc: object, *, lists: Lists | None = None) -> Criteria:
@@ -142,8 +161,64 @@ class _Reader:
             hand_raise=hand_raise,
             stages=self.stages(top),
             examples=self.rules(top, "examples", self.example),
+            personas=self.personas(top),
+            audiences=self.audiences(top),
             warnings=tuple(self.warnings),
         )
+
+    # who is who
+
+    def personas(self, top: Mapping[str, object]) -> tuple[Persona, ...]:
+        found = self.rules(top, "personas", self.persona)
+        self.unique_ids([("personas", found)])
+        return found
+
+    def persona(self, doc: object, path: Path) -> Persona:
+        body = self.a_map(doc, path, ("id", "name", "when"), required=("id", "when"))
+        id, name = self.title(body, path)
+        when = self.condition(body, path)
+        if "persona" in fields_of(when):
+            self.wrong((*path, "when"), "A persona cannot depend on `persona`, which it decides.")
+        return Persona(id, name, when)
+
+    def audiences(self, top: Mapping[str, object]) -> tuple[Audience, ...]:
+        if "audiences" not in top:
+            return ()
+        docs = self.a_list(top["audiences"], ("audiences",))
+        found = tuple(self.audience(doc, ("audiences", i), top) for i, doc in enumerate(docs))
+        self.unique_ids([("audiences", found)])
+        return found
+
+    def audience(self, doc: object, path: Path, top: Mapping[str, object]) -> Audience:
+        body = self.a_map(doc, path, required=("id", "when"))
+        for key in body:
+            if key in _OF_THE_FILE:
+                self.wrong((*path, key), f"`{key}` is said once, for the whole file.")
+            elif key not in _OF_AUDIENCES:
+                self.wrong((*path, key), f"`{key}` is no key here.", nearest(key, _OF_AUDIENCES))
+        id, name = self.title(body, path)
+        own = {key: body[key] for key in body if key in _OF_AUDIENCES and key not in ("id", "name", "when")}
+        return Audience(id, name, self.condition(body, path), self.own_criteria(own, path, top))
+
+    def own_criteria(self, own: Mapping[str, object], path: Path, top: Mapping[str, object]) -> Criteria:
+        """The file with these keys in place of its own, read anew: a rule of the file may need a group, or take a
+        decay, that is another here. What is wrong by that alone is the audience's mistake."""
+        reader = _Reader(self.lists)
+        of_file = {
+            key: top[key] for key in top if key in _TOP and key not in ("personas", "audiences", "examples")
+        }
+        criteria = reader.criteria({**of_file, **own})
+        known = {(each.path, each.what) for each in self.problems}
+        for each in reader.problems:
+            if each.path and each.path[0] in own:
+                self.problems.append(replace(each, path=(*path, *each.path)))
+            elif (each.path, each.what) not in known:
+                self.wrong(
+                    path, f"With the keys of this audience, at {_place(each.path)}: {each.what}", each.nearest
+                )
+        of_own = [each for each in reader.warnings if each.path and each.path[0] in own]
+        self.warnings += [replace(each, path=(*path, *each.path)) for each in of_own]
+        return criteria
 
     # plain values
 
@@ -429,7 +504,8 @@ class _Reader:
         return tuple(dict.fromkeys(one for one in types if isinstance(one, str)))
 
     def unique_ids(
-        self, sections: Sequence[tuple[str, Sequence[FitRule | EventRule | Disqualifier]]]
+        self,
+        sections: Sequence[tuple[str, Sequence[FitRule | EventRule | Disqualifier | Persona | Audience]]],
     ) -> None:
         seen: dict[str, str] = {}
         for section, rules in sections:
@@ -439,7 +515,9 @@ class _Reader:
                 if rule.id in seen:
                     what = f"The id `{rule.id}` is already taken by {seen[rule.id]}."
                     self.wrong((section, i, "id"), what)
-                seen.setdefault(rule.id, f"{section} rule {i + 1}")
+                seen.setdefault(
+                    rule.id, f"{section} {'' if section in ('personas', 'audiences') else 'rule '}{i + 1}"
+                )
 
     def unused_groups(self, engagement: Sequence[EngagementRule]) -> None:
         used = {rule.group for rule in engagement}
@@ -645,11 +723,18 @@ class _Reader:
             if value is None or isinstance(value, bool | str):
                 return Expectation(key, wanted=value)
             self.wrong(path, f"`{key}` expects the id of a rule, true or false, not {_shown(value)}.")
+        elif key in ("audience", "persona") and value is None:
+            return Expectation(key)
         elif not isinstance(value, str) or not value:
             self.wrong(path, f"`{key}` expects a text, not {_shown(value)}.")
         else:
             return Expectation(key, wanted=value)
         return Expectation(key)
+
+
+def _place(path: Path) -> str:
+    """A place in the file, for people."""
+    return " ".join(str(part + 1) if isinstance(part, int) else f"`{part}`" for part in path)
 
 
 def _shown(value: object) -> str:

@@ -72,7 +72,7 @@ PERSON_FIELDS: Mapping[str, OurField] = _table(
     OurField("channel", "text", "The marketing channel of that first contact.", "text"),
     OurField("campaign", "text", "The campaign of that first contact.", "text"),
     OurField("keyword", "text", "The search word of that first contact.", "text"),
-    OurField("persona", "text", "The buyer persona somebody assigned.", "text"),
+    OurField("persona", "text", "The buyer persona somebody assigned, else the one by rule.", "text"),
     OurField("budget", "text", "What is known of the budget.", "text"),
     OurField("authority", "text", "What is known of the authority to buy.", "text"),
     OurField("sentiment", "text", "How the person feels about us, as sales noted it.", "text"),

@@ -4,10 +4,11 @@ hold for them. Pure: gathers nothing and scores nothing by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from connector.core.audience import settled
 from connector.core.criteria import Criteria
 from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
@@ -27,12 +28,13 @@ from connector.core.stage_rules import Measured
 class Known:
     """One person at a moment. `engagement` holds all of it, what is not counted too, with the reason.
 
-    `criteria` are those of the person's audience, or the file's.
+    `criteria` are those of the person's audience, or the file's where `audience` is empty.
     """
 
-    fields: dict[str, Value]
-    engagement: tuple[Engagement, ...]
+    fields: Mapping[str, Value]
+    engagement: Sequence[Engagement]
     criteria: Criteria
+    audience: str = ""
 
 
 def known_now(facts: Facts, definition: Definition, live: Sequence[PersonRecord] = ()) -> Known:
@@ -63,6 +65,14 @@ def known_then(
         if item.known_at <= at and (since is None or item.engagement.occurred_at > since)
     ]
     return _known(records, facts, engagement, definition)
+
+
+def known_as(fields: Mapping[str, Value], engagement: Sequence[Engagement], criteria: Criteria) -> Known:
+    """Somebody with these fields and this engagement, with their persona, judged by the criteria of their audience."""
+    told, audience = settled(criteria, fields)
+    if audience is None:
+        return Known(told, engagement, criteria)
+    return Known(told, engagement, audience.criteria, audience.id)
 
 
 def score_known(known: Known, at: datetime) -> Score:
@@ -98,4 +108,4 @@ def _known(
     fields, _ = person_fields(records, facts.companies, merged_precedence(mappings))
     done = [known.engagement for known in engagement]
     counted = count_once(set_aside_scanners(done, scanner_rules(mappings)))
-    return Known(fields, counted, definition.criteria)
+    return known_as(fields, counted, definition.criteria)

@@ -31,6 +31,9 @@ RESULTS = (
     "since",
     "criteria_version",
     "stage",
+    "next",
+    "persona",
+    "audience",
 )
 TRANSFORMS: Mapping[str, str] = {
     "text": "Trimmed text; a list is joined with `; `.",
@@ -128,7 +131,8 @@ class Counter:
 class WriteLine:
     """One line of a mapping's `write`: which result goes to which vendor field, under which write rule.
 
-    `result`: score, fit, engagement, band, grade, status, reason, since, criteria_version or stage.
+    `result`: score, fit, engagement, band, grade, status, reason, since, criteria_version, stage, next, persona
+    or audience.
     `rule`: always, if_blank, if_ours, only_raise or never. `clear`: a blank may overwrite. `write_only`: whose records
     alone are written to; None: everybody's.
     """

@@ -137,6 +137,7 @@ def _parse(
         for name, body in _items(doc.get("engagement"), ("engagement",), problems)
     }
     _one_source_each(streams, problems)
+    _persona_is_no_echo(objects, problems)
     if "objects" in doc and not any(each.kind == "person" for each in objects.values()):
         problems.append(Problem(("objects",), "names no object of kind person: nobody would be read."))
     file = _file(doc.get("file"), problems)
@@ -160,6 +161,24 @@ def _parse(
         precedence=_precedence(doc.get("precedence"), problems, known),
         file=file,
     )
+
+
+def _persona_is_no_echo(objects: Mapping[str, ObjectMapping], problems: list[Problem]) -> None:
+    """A persona by rule, read back from where it was written, would pass for one that a human assigned."""
+    read = {
+        fold(source)
+        for each in objects.values()
+        for one in each.fields
+        if one.field == "persona"
+        for source in one.sources
+    }
+    for name, each in objects.items():
+        for position, line in enumerate(each.write):
+            if line.result == "persona" and line.rule != "never" and fold(line.to) in read:
+                what = (
+                    f"`{line.to}` is where the assigned persona is read from; write it to a field of its own."
+                )
+                problems.append(Problem(("objects", name, "write", position, "to"), what))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from connector.core.mapping import LADDER, CrmMapping
 from connector.core.model import MqlStatus
 
 GRADES = tuple(f"{fit}{engagement}" for fit in "ABCD" for engagement in "1234")
-REASON_LENGTH = 255
+TEXT_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,14 @@ _NUMBERS = {
     "engagement": ("MQL engagement", 3, "What the person did lately, 0 to 100."),
     "band": ("MQL band", 1, "The score in five bands, 1 to 5."),
     "criteria_version": ("MQL criteria version", 9, "Which version of the definition decided."),
+}
+
+
+_TEXTS = {
+    "reason": ("MQL reason", "Why the score is what it is."),
+    "next": ("MQL next", "The nurture that follows, by the definition."),
+    "persona": ("MQL persona", "What the person is like, as assigned in a CRM or by the definition."),
+    "audience": ("MQL audience", "By which part of the definition the person is judged; blank: the whole."),
 }
 
 
@@ -90,6 +98,5 @@ def _target(object_: str, to: str, result: str, stages: dict[str, str]) -> Targe
             "Where the person is, in both CRMs.",
             options=options,
         )
-    return TargetField(
-        object_, to, result, "MQL reason", "text", "Why the score is what it is.", length=REASON_LENGTH
-    )
+    label, what = _TEXTS[result]
+    return TargetField(object_, to, result, label, "text", what, length=TEXT_LENGTH)

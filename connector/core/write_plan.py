@@ -77,10 +77,19 @@ class LeftAlone(Protocol):
     def same_only(self) -> bool: ...
 
 
-def results(score: Score, decision: StageDecision, criteria_version: int) -> dict[str, JsonValue]:
+def results(
+    score: Score,
+    decision: StageDecision,
+    criteria_version: int,
+    *,
+    next: str | None = None,
+    persona: str | None = None,
+    audience: str | None = None,
+) -> dict[str, JsonValue]:
     """What may be written about a person, by result name. Numbers whole, times in UTC to the second.
 
-    `since` is the start of the present spell as MQL, None outside one; `stage` is ours, not a vendor's.
+    `since` is the start of the present spell as MQL, None outside one; `stage` is ours, not a vendor's. `next`: the
+    nurture that follows; `persona` and `audience` are ids, or what a CRM calls the persona.
     """
     state = decision.state
     return {
@@ -94,6 +103,9 @@ def results(score: Score, decision: StageDecision, criteria_version: int) -> dic
         "since": instant(state.mql_since) if state.mql_since else None,
         "criteria_version": criteria_version,
         "stage": state.stage,
+        "next": next,
+        "persona": persona,
+        "audience": audience,
     }
 
 

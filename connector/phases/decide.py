@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from connector.core.audience import PERSONA
+from connector.core.conditions import is_missing
 from connector.core.definition import Definition
 from connector.core.kinds import DEMOTION, PROMOTION, kind_of, responsible
 from connector.core.known import Known, known_now, known_then, measure, score_all
@@ -263,7 +265,15 @@ def _decide_one(
         ladder=ladder,
         override=override,
     )
-    wanted = results(score, decision, version)
+    persona = known.fields.get(PERSONA)
+    wanted = results(
+        score,
+        decision,
+        version,
+        next=criteria.stages.next_of(decision.state.stage, decision.state.status),
+        persona=None if is_missing(persona) else str(persona),
+        audience=known.audience or None,
+    )
     master = master_here(candidate.records, definition.mappings)
     planned: list[PlannedWrite] = []
     pending: set[str] = set()
@@ -315,6 +325,7 @@ def _decide_one(
         before=facts.state,
         outlived=tuple(ended),
         tugged=tuple(tugged),
+        audience=known.audience,
         override=override.id if override else None,
     )
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from connector.core.criteria_file import parse_criteria
+from connector.core.known import known_as, score_known
 from connector.core.model import Engagement
 from connector.core.score import score_frames, score_person
 from connector.core.score.tables import score_many
@@ -174,6 +175,33 @@ def criteria_docs(draw):
     return doc
 
 
+PERSONAS = ["champion", "3", "2026-10-31"]
+"""Ids that also read as a number and as a date."""
+
+
+@st.composite
+def shared_docs(draw):
+    """Criteria with personas, and with audiences that have keys of their own."""
+    doc = draw(criteria_docs())
+    every = [*FIELDS, "persona"]
+    doc["personas"] = [
+        {"id": id, "when": draw(conditions(FIELDS))}
+        for id in draw(st.lists(st.sampled_from(PERSONAS), unique=True))
+    ]
+    if doc["personas"]:
+        doc["fit"].append({"id": "of-persona", "when": draw(leaves(["persona"])), "points": draw(POINTS)})
+    doc["audiences"] = []
+    for i in range(draw(st.integers(0, 2))):
+        own = draw(criteria_docs())
+        keys = draw(st.lists(st.sampled_from(["fit", "hand_raise", "disqualify", "weights"]), unique=True))
+        if draw(st.booleans()):
+            keys += ["engagement", "groups", "decay"]  # the rules of the file may need groups that these lack
+        doc["audiences"].append(
+            {"id": f"a{i}", "when": draw(conditions(every))} | {key: own[key] for key in keys if key in own}
+        )
+    return doc
+
+
 AGES = st.one_of(
     st.sampled_from(
         [timedelta(0), timedelta(days=7), timedelta(days=30), timedelta(days=1), timedelta(microseconds=-1)]
@@ -211,6 +239,7 @@ TYPED_PEOPLE = st.fixed_dictionaries(
         ),
         "since": st.one_of(st.none(), st.sampled_from(TIMES[1:])),
         "active": st.one_of(st.none(), st.booleans()),
+        "persona": st.one_of(st.none(), st.sampled_from([*TEXTS[:4], *PERSONAS])),
     }
 )
 MIXED_PEOPLE = st.dictionaries(
@@ -251,12 +280,15 @@ def test_many_people_score_as_each_of_them_alone(doc, people):
 
 
 @FEW
-@given(criteria_docs(), histories(TYPED_PEOPLE))
+@given(shared_docs(), histories(TYPED_PEOPLE))
 def test_a_table_scores_as_the_people_in_it(doc, people):
     criteria = parse_criteria(doc, lists=lambda name: SOME)
     people_table, event_table = tables_of(people)
     rows = score_frames(criteria, people_table, event_table, AS_OF).collect().sort("person_id").to_dicts()
-    alone = [score_person(criteria, fields, engagement, AS_OF) for fields, engagement in people]
+    known = [known_as(fields, engagement, criteria) for fields, engagement in people]
+    alone = [score_known(each, AS_OF) for each in known]
+    if criteria.audiences:
+        assert [row["audience"] or "" for row in rows] == [each.audience for each in known]
     for row, theirs in zip(rows, alone, strict=True):
         assert row["score"] == pytest.approx(theirs.score, abs=1e-9)
         assert (row["band"], row["grade"]) == (theirs.band, theirs.grade)
@@ -276,6 +308,7 @@ def tables_of(people):
             "size": pl.Float64,
             "since": pl.Datetime("us", "UTC"),
             "active": pl.Boolean,
+            "persona": pl.String,
         },
     )
     rows = [

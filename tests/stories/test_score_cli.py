@@ -133,6 +133,29 @@ def test_times_in_a_zone_that_is_only_an_offset_are_instants(folder):
     assert bob["engagement"] == 10.0
 
 
+def test_each_audience_is_scored_by_its_own_criteria(folder):
+    shared = """
+personas: [{id: head, name: Head, when: {field: seniority, in: [VP, Director]}}]
+audiences:
+  - {id: partners, name: Partners, when: {field: persona, is: reseller}, fit: []}
+  - id: heads
+    name: Heads
+    when: {field: persona, is: head}
+    weights: {fit: 1, engagement: 0}
+"""
+    (folder / "criteria.yaml").write_text(CRITERIA + shared, encoding="utf-8")
+    people = pl.read_parquet(folder / "people.parquet")
+    people = people.with_columns(persona=pl.Series([" ", None, "Reseller"]))
+    people.write_parquet(folder / "people.parquet")
+    score(folder)
+    scores = pl.read_parquet(folder / "out.parquet").sort("person_id")
+    assert scores.select("person_id", "audience", "fit", "engagement", "score").rows() == [
+        ("ann", "heads", 40.0, 17.5, 40.0),
+        ("bob", None, 0.0, 0.0, 0.0),
+        ("cho", "partners", 0.0, 0.0, 0.0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [

@@ -31,7 +31,8 @@ def keys_of(schema):
 def mismatches(value, schema, path="$"):
     """What of a value the schema does not allow, as far as this schema's own vocabulary goes."""
     if "$ref" in schema:
-        return mismatches(value, SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]], path)
+        section, name = schema["$ref"].rsplit("/", 2)[1:]
+        return mismatches(value, SCHEMA[section][name], path)
     if "oneOf" in schema:
         found = [mismatches(value, each, path) for each in schema["oneOf"]]
         return [] if [] in found else [f"{path}: {value!r} fits none: {min(found, key=len)}"]
@@ -82,6 +83,8 @@ def test_the_shipped_file_fits_the_schema():
         {"fit": [{"id": "a"}]},
         {"decay": {"half_life": "soon"}},
         {"stages": {"mql": {}}},
+        {"audiences": [{"id": "a", "when": {"field": "country", "is": "DE"}, "bands": [1]}]},
+        {"audiences": [{"id": "a", "when": {"field": "country", "is": "DE"}, "currency": "EUR"}]},
     ],
 )
 def test_schema_and_reader_refuse_the_same(broken):

@@ -13,6 +13,7 @@ from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, OPPORTUNITY_FI
 from connector.core.limits import Freeze, PlanLimits
 from connector.core.mapping import fold, wanted_fields
 from connector.core.mapping_file import parse_mapping
+from connector.core.targets import targets_of
 from connector.errors import FixConfig
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,19 @@ def test_the_shipped_hubspot_file_writes_what_is_promised():
     to = [(line.result, line.to, line.rule, line.clear) for line in lines]
     expected = [(result, f"mql_{result}", "always", result == "since") for result in RESULTS[:-1]]
     assert to == [*expected, ("stage", "lifecyclestage", "only_raise", False)]
+
+
+def test_what_the_criteria_name_besides_is_written_where_a_line_says_so():
+    lines = [
+        {"result": name, "to": f"mql_{name}", "rule": "always"} for name in ("next", "persona", "audience")
+    ]
+    mapping = parse_mapping(contact(fields={"persona": "hs_persona"}, write=lines))
+    assert [(each.name, each.kind, each.length) for each in targets_of(mapping)] == [
+        ("mql_next", "text", 255), ("mql_persona", "text", 255), ("mql_audience", "text", 255),
+    ]  # fmt: skip
+    lines[1]["to"] = "HS_Persona"
+    found = problems(contact(fields={"persona": "hs_persona"}, write=lines))
+    assert list(found) == ["objects.contact.write.1.to"]
 
 
 @pytest.mark.parametrize("object", ["Lead", "Contact"])

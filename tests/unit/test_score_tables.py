@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 
 from connector.app.files import load_criteria
+from connector.core.conditions import Leaf
+from connector.core.criteria import Audience, Criteria, FitRule, Persona
 from connector.core.criteria_file import parse_criteria
 from connector.core.score import score_frames, score_parquet, tables
 from connector.core.score.pack import OUT
@@ -164,7 +166,14 @@ def test_spark_gives_what_polars_gives(criteria, spark, tmp_path):
 
 def test_spark_scores_parquet_files_with_nanoseconds(spark, tmp_path):
     shipped = load_criteria(SHIPPED)
-    few = replace(shipped, engagement=shipped.engagement[:2], hand_raise=shipped.hand_raise[:1])
+    hands = (replace(shipped.hand_raise[0], min_fit=None),)
+    few = replace(shipped, fit=(), engagement=shipped.engagement[:1], hand_raise=hands)
+    buyers = FitRule("buyer", "Buyer", Leaf("persona", "is", "buyer"), 30.0)
+    few = replace(
+        few,
+        personas=(Persona("buyer", "Buyer", Leaf("seniority", "is_blank")),),
+        audiences=(Audience("buyers", "Buyers", buyers.when, Criteria(fit=(buyers,))),),
+    )
     people = pl.DataFrame({"person_id": [1, 2], "seniority": ["vp", None], "company_size": ["850", "n/a"]})
     events = pl.DataFrame(
         {"person_id": ["1", "1"], "type": ["page_view", "demo_request"], "url": ["/pricing", None]}
@@ -178,6 +187,8 @@ def test_spark_scores_parquet_files_with_nanoseconds(spark, tmp_path):
     assert one.schema == other.schema
     assert by_person(one.to_dicts()) == by_person(other.to_dicts())
     assert one.sort("person_id")["hand_raised"].to_list() == ["demo", None]
+    assert one.sort("person_id").select("audience", "fit").rows() == [(None, 0.0), ("buyers", 30.0)]
+    assert one.sort("person_id")["audience"].to_list() == other.sort("person_id")["audience"].to_list()
 
 
 def occurred(dtype_or_texts):

@@ -122,7 +122,9 @@ def test_results_are_whole_numbers_and_seconds():
         "mql", MqlStatus.QUALIFIED, mql_since=datetime(2026, 11, 20, 8, 0, 0, 999999, tzinfo=UTC)
     )
     wanted = results(score, StageDecision(state, None, "MQL: Asked for a demo"), 7)
-    assert wanted == WANTED
+    assert wanted == {**WANTED, "next": None, "persona": None, "audience": None}
+    told = results(score, StageDecision(state, None, ""), 7, next="A", persona="buyer", audience="dach")
+    assert (told["next"], told["persona"], told["audience"]) == ("A", "buyer", "dach")
 
 
 @pytest.mark.parametrize(

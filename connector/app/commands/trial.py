@@ -21,8 +21,8 @@ from connector.app.output import out as console
 from connector.app.output import print_json
 from connector.app.settings import load_settings
 from connector.core.criteria import Criteria
+from connector.core.known import Known, known_as, score_all
 from connector.core.model import Score
-from connector.core.score import score_people
 from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
 from connector.errors import FixConfig
@@ -40,6 +40,7 @@ class Tried:
     score: Score
     stage: str
     because: str
+    audience: str = ""
 
 
 def trial(
@@ -67,7 +68,7 @@ def trial(
     tried = _decide(leads, definition, moment)
     measured = _measured(tried, definition)
     if out is not None:
-        _write(out, tried)
+        _write(out, tried, definition)
     if json:
         print_json(_document(file, definition_path, moment, tried, measured, cut, out))
     else:
@@ -120,14 +121,15 @@ def _rows(file: Path) -> tuple[list[dict[str, str | None]], list[int]]:
 
 
 def _decide(leads: Sequence[TrialLead], criteria: Criteria, moment: datetime) -> list[Tried]:
-    scores = score_people(criteria, [(lead.fields, lead.engagement) for lead in leads], moment)
-    return [_tried(lead, score, criteria, moment) for lead, score in zip(leads, scores, strict=True)]
+    people = [known_as(lead.fields, lead.engagement, criteria) for lead in leads]
+    scores = score_all(people, moment)
+    return [_tried(*each, moment) for each in zip(leads, people, scores, strict=True)]
 
 
-def _tried(lead: TrialLead, score: Score, criteria: Criteria, moment: datetime) -> Tried:
-    now = Measured(score, lead.fields, lead.engagement)
-    decision = decide_stage(None, at=moment, now=now, then=lambda at: now, criteria=criteria)
-    return Tried(lead, score, decision.state.stage, decision.because)
+def _tried(lead: TrialLead, known: Known, score: Score, moment: datetime) -> Tried:
+    now = Measured(score, known.fields, known.engagement)
+    decision = decide_stage(None, at=moment, now=now, then=lambda at: now, criteria=known.criteria)
+    return Tried(lead, score, decision.state.stage, decision.because, known.audience)
 
 
 def _measured(tried: Sequence[Tried], criteria: Criteria) -> Separation | None:
@@ -139,16 +141,17 @@ def _measured(tried: Sequence[Tried], criteria: Criteria) -> Separation | None:
     )
 
 
-def _write(out: Path, tried: Sequence[Tried]) -> None:
+def _write(out: Path, tried: Sequence[Tried], criteria: Criteria) -> None:
+    """With `audience` as last column, where the criteria have any."""
+    columns = (*COLUMNS, "audience") if criteria.audiences else COLUMNS
     try:
         with out.open("w", encoding="utf-8", newline="") as lines:
             writer = csv.writer(lines)
-            writer.writerow(COLUMNS)
+            writer.writerow(columns)
             for each in tried:
                 s = each.score
-                writer.writerow(
-                    [each.lead.id, repr(s.fit), repr(s.engagement), repr(s.score), s.band, each.stage]
-                )
+                cells = (each.lead.id, repr(s.fit), repr(s.engagement), repr(s.score), s.band, each.stage)
+                writer.writerow([*cells, each.audience][: len(columns)])
     except OSError as error:
         raise FixConfig(f"The scores cannot be written: {error.strerror}.", where=str(out)) from error
 
@@ -168,6 +171,7 @@ def _document(
         "as_of": moment,
         "people": len(tried),
         "stages": dict(Counter(each.stage for each in tried)),
+        "audiences": dict(Counter(each.audience for each in tried if each.audience)),
         "bands": {
             str(band): count for band, count in sorted(Counter(each.score.band for each in tried).items())
         },
@@ -207,6 +211,11 @@ def _tell(
     )
     stages = Counter(each.stage for each in tried)
     console.print("Stages: " + ", ".join(f"{count:,} {stage}" for stage, count in stages.most_common()))
+    if criteria.audiences:
+        audiences = Counter(each.audience or "no audience" for each in tried)
+        console.print(
+            "Audiences: " + ", ".join(f"{count:,} {audience}" for audience, count in audiences.most_common())
+        )
     console.print("The highest, and why:")
     for each in _examples(tried):
         console.print(f"  {each.score.score:5.1f}  {each.score.grade}  {each.lead.id}  {each.because}")

@@ -60,22 +60,30 @@ READING_TYPES: Mapping[str, pl.DataType] = {
 # ------------------------------------------------------------ what the criteria need
 
 
-def readings_of_people(criteria: Criteria) -> Columns:
-    """The readings of people's fields that the rules need, each with the name of its column."""
-    conditions = [rule.when for rule in criteria.fit] + [rule.when for rule in criteria.disqualify]
-    return _named(_readings(conditions))
+def readings_of_people(*criteria: Criteria, deciding: Iterable[Condition] = ()) -> Columns:
+    """The readings of people's fields that the rules of these criteria need, and the conditions that decide who is
+    judged by which, each with the name of its column."""
+    conditions = [*deciding]
+    for each in criteria:
+        conditions += [rule.when for rule in each.fit]
+        conditions += [rule.when for rule in each.disqualify]
+    found = _readings(conditions)
+    if any(each.personas for each in criteria):
+        found.add(("persona", "set"))  # who has one already keeps it
+    return _named(found)
 
 
-def readings_of_events(criteria: Criteria) -> Columns:
+def readings_of_events(*criteria: Criteria) -> Columns:
     """The readings of events that the rules need, each with the name of its column."""
-    rules = (*criteria.engagement, *criteria.hand_raise)
+    rules = [rule for each in criteria for rule in (*each.engagement, *each.hand_raise)]
     found = _readings(rule.where for rule in rules if rule.where is not None)
     return _named(found | {(rule.sum, "number") for rule in rules if rule.sum is not None})
 
 
-def types_of(criteria: Criteria) -> list[str]:
+def types_of(*criteria: Criteria) -> list[str]:
     """The types of events that any rule asks for."""
-    return sorted({type for rule in (*criteria.engagement, *criteria.hand_raise) for type in rule.events})
+    rules = [rule for each in criteria for rule in (*each.engagement, *each.hand_raise)]
+    return sorted({type for rule in rules for type in rule.events})
 
 
 def readings_of(leaf: Leaf) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from connector.core.score.prepare import (
     readings_of_people,
     types_of,
 )
+from connector.core.score.split import needs_of, plan_parts
 from connector.errors import FixConfig
 
 if TYPE_CHECKING:
@@ -41,8 +43,8 @@ def score_frames(criteria: Criteria, people: Any, engagement: Any, as_of: dateti
     `person_id` and a column per field. Engagement: `person_id`, `type`, `occurred_at` and any of `name`, `url`,
     `campaign`, `channel`, `status`, `value`, `attributes` (a JSON text). Out: `person_id`, `fit`, `engagement`,
     `score` (doubles, unrounded), `band` (int64), `grade`, `disqualified`, `hand_raised` (texts, the latter two may be
-    null), `contributions` (list of {rule: text, points: double}). Raises FixConfig where a person comes twice or a
-    column cannot be read.
+    null), `contributions` (list of {rule: text, points: double}); where the criteria have audiences, `audience` (its
+    id, null for none), too. Raises FixConfig where a person comes twice or a column cannot be read.
     """
     if isinstance(people, pl.DataFrame | pl.LazyFrame):
         return _score_polars(criteria, people.lazy(), engagement.lazy(), as_of)
@@ -145,10 +147,8 @@ def _score_polars(
     share: tuple[int, int] = (0, 1),
 ) -> pl.LazyFrame:
     """The scores of one share (number, of how many) of the people."""
-    people_columns, event_columns = readings_of_people(criteria), readings_of_events(criteria)
-    ready_people, ready_events = prepare_polars(
-        people, engagement, people_columns, event_columns, types_of(criteria)
-    )
+    needs = needs_of(criteria)
+    ready_people, ready_events = prepare_polars(people, engagement, needs.people, needs.events, needs.types)
     counts = people.select(
         blank=pl.col("person_id").null_count(),
         twice=pl.len() - pl.col("person_id").n_unique(),
@@ -160,15 +160,15 @@ def _score_polars(
         ready_people, ready_events = ready_people.filter(mine), ready_events.filter(mine)
     # Each rule filters the events: in memory that is cheap, read and trimmed anew for each rule it is not.
     ready_people, ready_events = (each.lazy() for each in pl.collect_all([ready_people, ready_events]))
-    planned = plan_scores(
-        criteria,
-        nw.from_native(ready_people),
-        nw.from_native(ready_events),
-        people_columns,
-        event_columns,
-        _as_of_us(as_of),
+    planned = plan_parts(
+        criteria, nw.from_native(ready_people), nw.from_native(ready_events), needs, _as_of_us(as_of)
     )
-    return _packed(criteria, planned)
+    if not criteria.audiences:
+        return _packed(criteria, next(planned).planned)
+    return pl.concat(
+        _packed(part.criteria, part.planned).with_columns(pl.lit(part.audience, pl.String).alias("audience"))
+        for part in planned
+    )
 
 
 def _packed(criteria: Criteria, planned: Planned) -> pl.LazyFrame:
@@ -190,9 +190,9 @@ def _score_spark(
 
     from connector.core.score.spark import pack_spark, prepare_spark
 
-    people_columns, event_columns = readings_of_people(criteria), readings_of_events(criteria)
+    needs = needs_of(criteria)
     ready_people, ready_events = prepare_spark(
-        people, engagement, people_columns, event_columns, types_of(criteria), people_nanos, event_nanos
+        people, engagement, needs.people, needs.events, needs.types, people_nanos, event_nanos
     )
     counts = ready_people.select(
         fn.count_if(fn.col("person_id").isNull()).alias("blank"),
@@ -200,17 +200,17 @@ def _score_spark(
     ).first()
     assert counts is not None
     _demand_unique(counts["blank"], counts["twice"])
-    planned = plan_scores(
-        criteria,
-        nw.from_native(ready_people),
-        nw.from_native(ready_events),
-        people_columns,
-        event_columns,
-        _as_of_us(as_of),
-    )
-    scores: Any = nw.to_native(planned.scores)
-    contributions: Any = nw.to_native(planned.contributions)
-    return pack_spark(scores, contributions, _rules(criteria))
+    packed: list[SparkFrame] = []
+    for part in plan_parts(
+        criteria, nw.from_native(ready_people), nw.from_native(ready_events), needs, _as_of_us(as_of)
+    ):
+        scores: Any = nw.to_native(part.planned.scores)
+        contributions: Any = nw.to_native(part.planned.contributions)
+        each = pack_spark(scores, contributions, _rules(part.criteria))
+        if criteria.audiences:
+            each = each.withColumn("audience", fn.lit(part.audience).cast("string"))
+        packed.append(each)
+    return reduce(lambda a, b: a.unionByName(b), packed)
 
 
 def _spark_parquet(
