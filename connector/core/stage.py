@@ -99,7 +99,7 @@ def decide_stage(
     state = case.hear(state, answers, adopt=adopt and before is None)
     adopted = adopt and before is None
     found = state.stage
-    state = case.reached_again(case.overruled(state))
+    state = case.reached_again(case.used_up(case.overruled(state), state, answers))
     adopted = adopted and state.stage == found
     return case.decision(replace(state, seen=_seen(evidence)), adopted=adopted)
 
@@ -211,6 +211,13 @@ class _Case:
         if answer.kind == "rejected":
             return self._rejected(state, answer)
         return self._accepted(state, answer) if state.stage == "mql" or state.raised_from else state
+
+    def used_up(self, state: StageState, heard: StageState, answers: Sequence[Answer]) -> StageState:
+        """An answer that was there when a rule made an MQL is no answer to that, whatever the CRM's clock says."""
+        there = [answer.at for answer in answers if answer.at >= self.at]
+        if not there or state.stage == heard.stage or state.stage not in ("mql", "sql"):
+            return state
+        return replace(state, answered_at=max(there))
 
     def _adopt_answer(self, state: StageState, answer: Answer) -> StageState:
         if self.rank(state.stage) > self.rank("mql") or self.rank(state.stage) < 0:
