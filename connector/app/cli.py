@@ -13,6 +13,7 @@ import typer
 
 from connector import __version__
 from connector.app.cli_criteria import criteria_app, mapping_app
+from connector.app.cli_override import override_app
 from connector.app.cli_people import people_app
 from connector.app.cli_review import review_app
 from connector.app.exits import LOOK, OK, guarded, tell_usage
@@ -62,6 +63,7 @@ app.add_typer(definition_app, name="definition")
 app.add_typer(holds_app, name="holds")
 app.add_typer(review_app, name="review")
 app.add_typer(runs_app, name="runs")
+app.add_typer(override_app, name="override")
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(mapping_app, name="mapping")
 app.add_typer(db_app, name="db")

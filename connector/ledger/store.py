@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
+from connector.core.override import Override
 from connector.core.reconcile import Standing
 from connector.core.undo import Writer
 from connector.ledger import (
@@ -18,6 +19,7 @@ from connector.ledger import (
     store_decide,
     store_gather,
     store_lease,
+    store_override,
     store_plan,
     store_push,
     store_request,
@@ -609,6 +611,32 @@ class SqlLedger:
     ) -> Answered:
         """The last answer is taken back; both records become due."""
         return await self._db.write(store_review.undo_review, a, b, at, author=author, note=note)
+
+    async def add_overrides(
+        self, words: Sequence[Override], at: datetime, *, again: bool = True
+    ) -> list[Override]:
+        """Keep what a human says above the rules; whom it concerns is due. `again=False`: only what is new."""
+        return await self._db.write(store_override.add, words, at, again=again)
+
+    async def end_overrides(self, ids: Sequence[int], by: str, at: datetime) -> list[Override]:
+        """These hold no longer; whom they concern is due."""
+        return await self._db.write(store_override.end, ids, by, at)
+
+    async def overrides(self, *, ended: bool = False) -> list[Override]:
+        """What humans say above the rules, newest first."""
+        return await self._db.read(store_override.listed, ended=ended)
+
+    async def overrides_of(self, refs: Sequence[Ref]) -> tuple[Override, ...]:
+        """All that was ever said of the person with these records, oldest first."""
+        return await self._db.read(store_override.of_refs, refs)
+
+    async def named(self, names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+        """The (scope, record) that each of these names may mean."""
+        return await self._db.read(store_override.named, names)
+
+    async def concerned(self, words: Sequence[Override]) -> int:
+        """How many person records these words may concern."""
+        return await self._db.read(store_override.concerned, words)
 
     async def in_quarantine(self, crm: str, limit: int = 100) -> list[tuple[str, str, str]]:
         """Rows that could not be read as records: (object, id, why)."""

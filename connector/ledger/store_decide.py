@@ -28,7 +28,7 @@ from connector.core.model import (
     Ref,
 )
 from connector.errors import StopRun
-from connector.ledger import codec, store_identity, store_lease, store_review
+from connector.ledger import codec, store_identity, store_lease, store_override, store_review
 from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
 from connector.ledger.store_admin import targets_since
 from connector.ledger.store_backfill import held_by
@@ -216,12 +216,14 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
     written = written_to(db, refs)
     refused = _refused(db, people)
     held = holds_on(db, people)
+    members = [[people[str(ref)] for ref in group if str(ref) in people] for group in groups]
+    said = store_override.of_people(db, members, companies)
     whose = {name: store_identity.Place(row.person_id, row.home) for name, row in rows.items()}
     before = store_identity.going_on(db, [[str(ref) for ref in group] for group in groups], whose)
     answer: list[Facts] = []
-    for group, was in zip(groups, before, strict=True):
-        names = [str(ref) for ref in group if str(ref) in people]
-        records = tuple(people[name] for name in names)
+    for group, was, words in zip(members, before, said, strict=True):
+        names = [str(record.ref) for record in group]
+        records = tuple(group)
         events = {row[0]: row[1] for name in names for row in by_about.get(name, ())}
         events |= {row[0]: row[1] for r in records for mail in r.emails for row in by_email.get(mail, ())}
         own_deals = {deal.ref: deal for name in names for deal in deals.get(name, ())}
@@ -248,6 +250,7 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
                 refused={
                     record.ref: refused[str(record.ref)] for record in records if str(record.ref) in refused
                 },
+                overrides=words,
                 person=was.id if was else None,
                 state=was.state if was else None,
                 score=was.score if was else None,

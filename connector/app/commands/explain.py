@@ -8,12 +8,15 @@ from typing import Any
 
 from connector.app.asking import ask_ledger, one_person
 from connector.app.commands.holds import hold_document
+from connector.app.commands.override import override_document, override_line
 from connector.app.definition import CRITERIA
 from connector.app.exits import OK
 from connector.app.files import load_criteria
 from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
+from connector.app.wiring import SystemClock
 from connector.core.criteria import Criteria, RuleKind
+from connector.core.override import Override
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 from connector.ports import Hold, PersonView, StoryLine
@@ -22,13 +25,17 @@ from connector.ports import Hold, PersonView, StoryLine
 def explain(who: str, *, json: bool) -> int:
     """Print one person's qualification. FixConfig (exit 2) when nobody or several match."""
 
-    async def question(ledger: SqlLedger) -> tuple[PersonView, list[StoryLine], list[Hold]]:
+    async def question(
+        ledger: SqlLedger,
+    ) -> tuple[PersonView, list[StoryLine], list[Hold], tuple[Override, ...]]:
         person = await one_person(ledger, who)
-        return person, await ledger.story(person.id), await ledger.holds(person.refs)
+        story, holds = await ledger.story(person.id), await ledger.holds(person.refs)
+        return person, story, holds, await ledger.overrides_of(person.refs)
 
-    person, story, holds = ask_ledger(question)
+    person, story, holds, overrides = ask_ledger(question)
+    at = SystemClock().now()
     if json:
-        print_json(document(person, story, holds))
+        print_json(document(person, story, holds, [override_document(word, at) for word in overrides]))
         return OK
     state, score = person.state, person.score
     out.print(f"Person {person.id}: {', '.join(str(ref) for ref in person.refs)}")
@@ -40,7 +47,9 @@ def explain(who: str, *, json: bool) -> int:
         f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), "
         f"band {score.band}, grade {score.grade}"
     )
-    out.print(f"  {state.because}")
+    out.print(f"  {state.because}", markup=False)
+    for word in overrides:
+        out.print(f"  {override_line(word, at)}", markup=False)
     for line in reasons(person, _criteria()):
         out.print(f"    {line}")
     out.print(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}")
@@ -77,8 +86,13 @@ def _criteria() -> Criteria | None:
         return None
 
 
-def document(person: PersonView, story: list[StoryLine], holds: Sequence[Hold] = ()) -> dict[str, Any]:
-    """The same as JSON."""
+def document(
+    person: PersonView,
+    story: list[StoryLine],
+    holds: Sequence[Hold] = (),
+    overrides: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """The same as JSON. `override` is the number of the one that counted at the last decision."""
     return {
         "person": person.id,
         "records": [str(ref) for ref in person.refs],
@@ -98,6 +112,8 @@ def document(person: PersonView, story: list[StoryLine], holds: Sequence[Hold] =
         "fields": dict(person.fields),
         "decided_at": person.decided_at,
         "criteria_version": person.criteria_version,
+        "override": person.override,
+        "overrides": list(overrides),
         "holds": [hold_document(hold) for hold in holds if hold.holds],
         "story": [asdict(line) for line in story],
     }

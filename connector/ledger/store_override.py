@@ -1,0 +1,210 @@
+"""A human's words above the rules: kept, ended, listed, and those that concern a group. Whoever they concern is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+
+from connector.core.model import CompanyRecord, PersonRecord, Ref
+from connector.core.normalize.transforms import domain
+from connector.core.override import Override
+from connector.ledger import codec
+from connector.ledger.hot import chunks, mark_due, where_in
+from connector.ledger.store_admin import audit
+from connector.ledger.tables import ADDRESS, COMPANY_DOMAIN, OVERRIDE, RECORD
+
+_DOMAINS = 50  # looked for in one walk over the records
+
+# ------------------------------------------------------------------------------------------------------------- say
+
+
+def add(db: Connection, words: Sequence[Override], at: datetime, *, again: bool) -> list[Override]:
+    """Keep these words, each in place of what was told to us of the same person, company or domain before.
+
+    `again=False`: one that says what is in force already is left out. Their `id` and `made_at` are given here.
+    """
+    known = {(word.scope, word.target): word for word in _told(db, words) if word.in_force(at)}
+    done: list[Override] = []
+    for word in words:
+        earlier = known.get((word.scope, word.target))
+        if earlier is not None and not again and _says(earlier) == _says(word):
+            continue
+        if earlier is not None:
+            _end(db, earlier.id, word.author, at)
+        done.append(_insert(db, word, at))
+        detail = {
+            "kind": word.kind, "until": _iso(word.until), "expires": _iso(word.expires_at),
+            "reason": word.reason, "instead_of": earlier.id if earlier else None,
+        }  # fmt: skip
+        audit(db, at, word.author, "override add", f"{word.scope} {word.target}", detail)
+    mark_due(db, _people(db, done), at)
+    return done
+
+
+def end(db: Connection, ids: Sequence[int], by: str, at: datetime) -> list[Override]:
+    """These words hold no longer; those that have ended before stay as they are."""
+    rows = where_in(db, select(OVERRIDE).where(OVERRIDE.c.ended_at.is_(None)), OVERRIDE.c.id, ids)
+    ended = sorted((load(row) for row in rows), key=lambda word: word.id)
+    for word in ended:
+        _end(db, word.id, by, at)
+        audit(db, at, by, "override remove", f"{word.scope} {word.target}", {"override": word.id})
+    mark_due(db, _people(db, ended), at)
+    return ended
+
+
+def _insert(db: Connection, word: Override, at: datetime) -> Override:
+    values = {
+        "kind": word.kind,
+        "scope": word.scope,
+        "target": word.target,
+        "until": word.until,
+        "expires_at": word.expires_at,
+        "author": word.author,
+        "reason": word.reason,
+        "source": word.source,
+        "made_at": at,
+    }
+    return load(db.execute(insert(OVERRIDE).values(**values).returning(*OVERRIDE.c)).one())
+
+
+def _end(db: Connection, number: int, by: str, at: datetime) -> None:
+    db.execute(update(OVERRIDE).where(OVERRIDE.c.id == number).values(ended_at=at, ended_by=by))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _says(word: Override) -> tuple[object, ...]:
+    return word.kind, word.until, word.expires_at, word.reason
+
+
+def _told(db: Connection, words: Iterable[Override]) -> list[Override]:
+    query = select(OVERRIDE).where(OVERRIDE.c.ended_at.is_(None), OVERRIDE.c.source == "")
+    rows = where_in(db, query, OVERRIDE.c.target, (word.target for word in words))
+    return [load(row) for row in sorted(rows, key=lambda row: row.id)]
+
+
+# ------------------------------------------------------------------------------------------------------------- ask
+
+
+def listed(db: Connection, *, ended: bool = False) -> list[Override]:
+    """Every word, newest first; without `ended`, those that nobody has ended. Time may have, even so."""
+    query = select(OVERRIDE).order_by(OVERRIDE.c.id.desc())
+    return [load(row) for row in db.execute(query if ended else query.where(OVERRIDE.c.ended_at.is_(None)))]
+
+
+def of_people(
+    db: Connection, groups: Sequence[Sequence[PersonRecord]], companies: Mapping[Ref, CompanyRecord]
+) -> list[tuple[Override, ...]]:
+    """All that was ever said of each of these groups of records, oldest first: of a person by an address or record, of
+    their company, of the domain of their mail or company."""
+    if db.execute(select(OVERRIDE.c.id).limit(1)).first() is None:
+        return [() for _ in groups]
+    places = [_places(group, companies) for group in groups]
+    rows = where_in(
+        db, select(OVERRIDE), OVERRIDE.c.target, {target for each in places for _, target in each}
+    )
+    said: dict[tuple[str, str], list[Override]] = {}
+    for row in sorted(rows, key=lambda row: row.id):
+        said.setdefault((row.scope, row.target), []).append(load(row))
+    return [
+        tuple(sorted((word for place in each for word in said.get(place, ())), key=lambda word: word.id))
+        for each in places
+    ]
+
+
+def of_refs(db: Connection, refs: Sequence[Ref]) -> tuple[Override, ...]:
+    """The same for the records of one person."""
+    people = where_in(
+        db, select(RECORD.c.body).where(RECORD.c.kind == "person"), RECORD.c.ref, map(str, refs)
+    )
+    records = [codec.load_person(row.body) for row in people]
+    wanted = {str(record.company) for record in records if record.company}
+    found = where_in(db, select(RECORD.c.body).where(RECORD.c.kind == "company"), RECORD.c.ref, wanted)
+    companies = {company.ref: company for company in (codec.load_company(row.body) for row in found)}
+    return of_people(db, [records], companies)[0]
+
+
+def _places(records: Sequence[PersonRecord], companies: Mapping[Ref, CompanyRecord]) -> set[tuple[str, str]]:
+    mails = {mail for record in records for mail in record.emails}
+    theirs = {record.company for record in records if record.company is not None}
+    fields = [record.fields for record in records]
+    fields += [companies[ref].fields for ref in theirs if ref in companies]
+    hosts = {mail.rpartition("@")[2] for mail in mails}
+    for each in fields:
+        hosts |= {str(each["company_domain"])} if each.get("company_domain") else set()
+        site = each.get("website")
+        host = domain(site) if isinstance(site, str) else None
+        hosts |= {host} if host else set()
+    return (
+        {("person", mail) for mail in mails}
+        | {("person", str(record.ref)) for record in records}
+        | {("company", str(ref)) for ref in theirs}
+        | {("domain", host) for host in hosts}
+    )
+
+
+def named(db: Connection, names: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """The (scope, record) that each of these names, written as `crm:object:id` or as the CRM's id alone, may mean."""
+    found: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
+    records = select(RECORD.c.ref, RECORD.c.vendor_id, RECORD.c.kind)
+    records = records.where(RECORD.c.kind.in_(["person", "company"]))
+    for row in where_in(db, records, RECORD.c.ref, names):
+        found[row.ref].append((row.kind, row.ref))
+    for row in where_in(db, records, RECORD.c.vendor_id, names):
+        found[row.vendor_id].append((row.kind, row.ref))
+    return {name: sorted(set(each)) for name, each in found.items()}
+
+
+def concerned(db: Connection, words: Sequence[Override]) -> int:
+    """How many person records these words may concern, as far as they are known."""
+    return len(_people(db, words))
+
+
+def _people(db: Connection, words: Sequence[Override]) -> set[Ref]:
+    """The person records that these words concern. Of a domain some more: each of them is only looked at."""
+    of = {
+        scope: {word.target for word in words if word.scope == scope}
+        for scope in ("person", "company", "domain")
+    }
+    people = select(RECORD.c.ref).where(RECORD.c.kind == "person")
+    found = {row.ref for row in where_in(db, select(ADDRESS.c.ref), ADDRESS.c.email, of["person"])}
+    found |= {row.ref for row in where_in(db, people, RECORD.c.ref, of["person"])}
+    companies = set(of["company"])
+    for part in chunks(of["domain"], _DOMAINS):
+        mail = or_(*(ADDRESS.c.email.endswith(f"@{each}", autoescape=True) for each in part))
+        found |= {row.ref for row in db.execute(select(ADDRESS.c.ref).where(mail))}
+        companies |= {
+            row.ref for row in where_in(db, select(COMPANY_DOMAIN.c.ref), COMPANY_DOMAIN.c.domain, part)
+        }
+        for row in db.execute(_mentioning(part)):
+            (found if row.kind == "person" else companies).add(row.ref)
+    found |= {row.ref for row in where_in(db, people, RECORD.c.company, companies)}
+    return {codec.parse_ref(ref) for ref in found}
+
+
+def _mentioning(domains: Sequence[str]) -> Select[Any]:
+    """Records whose normalized form names one of these domains, as a site or otherwise."""
+    named = or_(*(RECORD.c.body.contains(each, autoescape=True) for each in domains))
+    return select(RECORD.c.ref, RECORD.c.kind).where(RECORD.c.kind.in_(["person", "company"]), named)
+
+
+def load(row: Row[Any]) -> Override:
+    """A word from its row."""
+    return Override(
+        id=row.id,
+        kind=row.kind,
+        scope=row.scope,
+        target=row.target,
+        author=row.author,
+        reason=row.reason,
+        made_at=row.made_at,
+        until=row.until,
+        expires_at=row.expires_at,
+        source=row.source,
+        ended_at=row.ended_at,
+    )
