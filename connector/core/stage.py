@@ -524,7 +524,8 @@ class _Case:
 
     def _head(self, state: StageState) -> str:
         word = self.override
-        if word is not None and word.id == state.by_override and state.stage != "sql":
+        told = word is not None and (word.kind == NEVER or not state.raised_from)
+        if word is not None and told and word.id == state.by_override:
             never = "never MQL, " if word.kind == NEVER else ""
             return f"{title(state.stage)}: {never}{in_words(word)}"
         found = self.before is None and state.since != self.at
