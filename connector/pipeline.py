@@ -19,6 +19,7 @@ from connector.core.definition import Definition
 from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
 from connector.core.model import OUTCOMES, JsonValue
+from connector.core.places import told
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.adopt import Adopted, adopt
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
@@ -27,6 +28,7 @@ from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_o
 from connector.phases.gather import gather
 from connector.phases.intake import Gathered
 from connector.phases.lease import acquired
+from connector.phases.places import PLACES, tell_of_places
 from connector.phases.push import Pushed, Terms, push
 from connector.phases.read_back import told_tugs
 from connector.phases.settle import settle
@@ -312,6 +314,8 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
     """The sums: every target record once, in the first class that fits."""
     result.people, result.entered, result.left = decided.people, decided.entered, decided.left
     result.by_override = decided.by_override
+    if decided.bars:
+        result.more[PLACES] = [asdict(bar) | {"told": told(bar)} for bar in decided.bars]
     for crm, found in gathered.items():
         counts, tally = result.crms[crm], decided.tallies[crm]
         counts.fetched = found.fetched
@@ -370,6 +374,7 @@ async def _push_all(
         first = await first_of(ledger, crm, plan, definition.criteria, clock.now())
         if first is not None:
             result.more.setdefault(RECONCILIATION, {})[crm] = first
+        await tell_of_places(ledger, plan, decided.bars, clock.now())
         limits = await keep_limits(ledger, plan, crossed(mapping.limits, numbers), clock.now())
         limit = joined(FIRST if first else None, limits)
         summary = summary_of(plan, crm, tally, limit, opens_with=first)

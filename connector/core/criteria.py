@@ -155,10 +155,31 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Best:
+    """Only the best of those who qualify by points become MQL: so many in any seven days, or the top per cent of
+    everybody who is not disqualified.
+
+    `enough`: what must hold at least (the file's `from`); None: the enter rule. Where it is less, the bar is loosened.
+    """
+
+    per_week: int | None = None
+    top: float | None = None
+    enough: StageRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MqlStage(RuledStage):
-    """When a person becomes MQL, and when an MQL stops being one. `evidence` does not ask who raised a hand."""
+    """When a person becomes MQL, and when an MQL stops being one. Who raised a hand is asked for no `evidence` and no
+    place: `capacity` is of how many new MQLs in any seven days sales can take care."""
 
     evidence: Evidence | None = None
+    best: Best | None = None
+    capacity: int | None = None
+
+    @property
+    def contested(self) -> bool:
+        """Whether somebody who qualifies by points has to wait for a place."""
+        return self.best is not None or self.capacity is not None
 
 
 @dataclass(frozen=True, slots=True)

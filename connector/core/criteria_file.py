@@ -14,6 +14,7 @@ from connector.core.conditions import NEVER, Condition, Lists, Path, fields_of, 
 from connector.core.criteria import (
     DEFAULT_STAGES,
     Audience,
+    Best,
     Criteria,
     Decay,
     Disqualifier,
@@ -79,6 +80,7 @@ _NURTURED = ("subscriber", "opportunity", "customer", "evangelist", "other", "di
 """Keys of `stages` that hold nothing but their `next`."""
 _WITH_NEXT = ("lead", "mql", "sql", "recycle", *_NURTURED)
 _NEXT_AT_MOST = 255  # a text field of a CRM must hold it
+_MQL = ("enter", "leave", "evidence", "best", "capacity", "next")
 _EXPECT = (
     "stage",
     "audience",
@@ -559,10 +561,46 @@ class _Reader:
         if "mql" not in doc:
             return DEFAULT_STAGES.mql
         path = ("stages", "mql")
-        mql = self.a_map(doc["mql"], path, ("enter", "leave", "evidence", "next"), required=("enter",))
+        mql = self.a_map(doc["mql"], path, _MQL, required=("enter",))
         enter = self.stage_rule(mql["enter"], (*path, "enter")) if "enter" in mql else StageAny(())
         leave = self.stage_rule(mql["leave"], (*path, "leave")) if "leave" in mql else StageAny(())
-        return MqlStage(enter, leave, self.evidence(mql, path))
+        capacity = self.whole(mql, path, "capacity")
+        best = self.best(mql, path) if "best" in mql else None
+        if best is not None and None not in (best.per_week, capacity) and best.per_week > capacity:  # type: ignore[operator]
+            self.wrong(
+                (*path, "best", "per_week"),
+                f"The best {best.per_week} of a week are more than the capacity of {capacity}.",
+            )
+        return MqlStage(enter, leave, self.evidence(mql, path), best, capacity)
+
+    def best(self, mql: Mapping[str, object], path: Path) -> Best | None:
+        path = (*path, "best")
+        doc = self.a_map(mql["best"], path, ("per_week", "top", "from"))
+        if not isinstance(mql["best"], Mapping):
+            return None
+        if len(doc.keys() & {"per_week", "top"}) != 1:
+            self.wrong(
+                path, "`best` has either `per_week`, as in `{per_week: 40}`, or `top`, as in `{top: 5%}`."
+            )
+            return None
+        enough = self.stage_rule(doc["from"], (*path, "from")) if "from" in doc else None
+        return Best(self.whole(doc, path, "per_week"), self.share(doc, path, "top"), enough)
+
+    def share(self, doc: Mapping[str, object], path: Path, key: str) -> float | None:
+        """Per cent, as in `5%`."""
+        if key not in doc:
+            return None
+        text = str(doc[key]).strip().removesuffix("%").strip()
+        try:
+            found = float(text) if str(doc[key]).strip().endswith("%") else math.nan
+        except ValueError:
+            found = math.nan
+        if not 0 < found <= 100:
+            self.wrong(
+                (*path, key), f"`{key}` needs a share of at most 100 %, as in `5%`, not {_shown(doc[key])}."
+            )
+            return None
+        return found
 
     def evidence(self, mql: Mapping[str, object], path: Path) -> Evidence | None:
         if "evidence" not in mql:

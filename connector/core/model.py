@@ -276,6 +276,8 @@ class StageState:
     )
     handed_at: datetime | None = None  # sales' answers count from here, where a rule has moved an MQL since
     guarded: str = ""  # what kept somebody who qualifies from becoming MQL, in words
+    waits: bool = False  # qualifies by points, and waits for a place among the best
+    loosened: bool = False  # became MQL below the fixed bar, as one of the best
     seen: tuple[str, ...] | None = None  # `ref=stage` at the last decision, so that only changes count
     undone: StageState | None = (
         None  # taken back by a human; reached again by the same facts it is nothing new
@@ -309,6 +311,7 @@ class StageDecision:
     guarded: str = ""  # the guard that keeps somebody who qualifies from becoming MQL, in words
     waits: bool = False  # qualifies, and waits for a place among the best
     by_override: bool = False  # the MQL status (or its end) is a human's word, not the rules'
+    loosened: bool = False  # entered MQL below the fixed bar, as one of the best
 
 
 @dataclass(frozen=True, slots=True)

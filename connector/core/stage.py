@@ -71,6 +71,7 @@ def decide_stage(
     newer: Callable[[datetime], Measured] | None = None,
     adopt: bool = False,
     may_leave: bool = True,
+    has_place: bool = True,
     ladder: Sequence[str] = DEFAULT_LADDER,
     override: Override | None = None,
 ) -> StageDecision:
@@ -89,11 +90,12 @@ def decide_stage(
     dwell. `newer(t)` is the person at `at` counting only engagement newer than `t`; without it nobody re-qualifies.
     `adopt`: a first load; what CRMs say is taken over with its dates and never counts as entered or as a fresh
     rejection. `may_leave=False`: facts are missing (a stream failed), so nobody is demoted by points or rules.
+    `has_place=False`: where places are contested, whoever qualifies by points waits for one.
     `ladder` are the stages in order; one that is not in it (`other`) is mirrored and never decided by us.
     `override` is a human's word in force at `at`. It stands above the rules (1, 4 and 5), beside what sales does (2 and
     3): see `overruled`.
     """
-    case = _Case(before, at, now, then, newer, criteria, tuple(ladder), may_leave, override)
+    case = _Case(before, at, now, then, newer, criteria, tuple(ladder), may_leave, has_place, override)
     state = before or StageState("lead", since=at, dwell_from=at)
     state = case.observe(state, evidence, adopt=adopt)
     state = case.hear(state, answers, adopt=adopt and before is None)
@@ -116,6 +118,7 @@ class _Case:
     criteria: Criteria
     ladder: tuple[str, ...]
     may_leave: bool
+    has_place: bool
     override: Override | None = None
 
     def rank(self, stage: str) -> int:
@@ -303,7 +306,7 @@ class _Case:
 
     def judge(self, state: StageState) -> StageState:
         """Disqualify, leave or enter."""
-        state = replace(state, guarded="")
+        state = replace(state, guarded="", waits=False)
         if self.now.score.disqualified:
             return self._disqualified(state, self.now.score.disqualified)
         if state.status is MqlStatus.DISQUALIFIED:
@@ -339,11 +342,15 @@ class _Case:
             dwell_from=self.at,
             raised_from="",
             handed_at=None,
+            loosened=False,
         )
 
-    def _made_mql(self, state: StageState, *, handed_at: datetime | None = None) -> StageState:
+    def _made_mql(
+        self, state: StageState, *, handed_at: datetime | None = None, loosened: bool = False
+    ) -> StageState:
         return replace(
             self._moved(state, "mql", MqlStatus.QUALIFIED),
+            loosened=loosened,
             mql_since=self.at,
             first_mql_at=state.first_mql_at or self.at,
             cool_off_until=None,
@@ -371,16 +378,26 @@ class _Case:
             return self._made_sql(state)
         if not self.below_mql(state.stage):
             return state
-        mql, sql = self._enters(stages.mql, state), self._enters(stages.sql, state)
+        fixed, sql = self._enters(stages.mql, state), self._enters(stages.sql, state)
+        mql = fixed or self._good_enough(state)
         counted = self.counted(state)
         kept = keeps_from_entering(counted, self.criteria, self.at) if counted and (mql or sql) else ""
-        if mql and not kept:
-            state = self._made_mql(state)
+        asked = counted is not None and counted.score.hand_raised is not None
+        waits = mql and not kept and stages.mql.contested and not self.has_place and not (fixed and asked)
+        if mql and not kept and not waits:
+            state = self._made_mql(state, loosened=not fixed)
         if sql and not kept:
             return self._made_sql(state)
         if state.stage == "subscriber" and self._enters(stages.lead, state):
             state = replace(self._moved(state, "lead", state.status), raised_from="subscriber")
-        return replace(state, guarded=kept)
+        return replace(state, guarded=kept, waits=waits and state.stage != "mql")
+
+    def _good_enough(self, state: StageState) -> bool:
+        """Whether somebody may compete for a place though the enter rule does not hold: the bar is loosened."""
+        best = self.criteria.stages.mql.best
+        if best is None or best.enough is None:
+            return False
+        return self._enters(RuledStage(best.enough), state)
 
     def _made_sql(self, state: StageState) -> StageState:
         """An MQL stays qualified until sales answers; SQL without MQL never was."""
@@ -514,13 +531,15 @@ class _Case:
             left_mql=was_mql and (not is_mql or new_spell) and state.undone is None and not _held(before),
             look_again_at=self.look_again_at(state),
             guarded=state.guarded,
+            waits=state.waits,
+            loosened=state.loosened and state.stage == "mql" and moved,
             by_override=state.by_override is not None
             or (before is not None and before.by_override is not None and moved),
         )
 
     def _same_words(self, told: StageState, state: StageState) -> bool:
-        now = self.now.score.band, state.guarded, state.by_override
-        return bool(told.because) and (told.band, told.guarded, told.by_override) == now
+        now = self.now.score.band, state.guarded, state.waits, state.by_override
+        return bool(told.because) and (told.band, told.guarded, told.waits, told.by_override) == now
 
     def _head(self, state: StageState) -> str:
         word = self.override

@@ -38,6 +38,8 @@ def head(
     kept = f"; not MQL yet, {state.guarded}" if state.guarded else ""
     if state.raised_from:
         return f"{name}: by the rule for it, band {score.band}{kept}"
+    if state.loosened and state.stage == "mql":
+        return f"{name}: below the fixed bar, let in as one of {places_in_words(criteria)}, band {score.band}"
     if state.stage == "mql" and hand_raised:
         return f"{name}: {criteria.name_of(hand_raised, 'hand_raise')}"
     if before is not None and before.status is MqlStatus.DISQUALIFIED:
@@ -48,7 +50,18 @@ def head(
         return f"{name}: no longer {title(left)}, {why}{kept}"
     if state.guarded:
         return f"{name}: not MQL yet, {state.guarded}"
+    if state.waits:
+        return f"{name}: qualifies, waits for a place ({places_in_words(criteria)})"
     return f"{name}: band {score.band}"
+
+
+def places_in_words(criteria: Criteria) -> str:
+    """How many become MQL by points: `the best 40 a week`, `the top 5 %`."""
+    best, capacity = criteria.stages.mql.best, criteria.stages.mql.capacity
+    if best is not None and best.top is not None:
+        said = f"the top {best.top:g} %"
+        return said if capacity is None else f"{said}, at most {capacity} a week"
+    return f"the best {best.per_week if best is not None else capacity} a week"
 
 
 def _disqualifier(criteria: Criteria, rule: str) -> str:

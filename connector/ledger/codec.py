@@ -272,6 +272,8 @@ def _state(state: StageState) -> dict[str, JsonValue]:
         "raised_from": state.raised_from,
         "handed_at": _time(state.handed_at),
         "guarded": state.guarded,
+        "waits": state.waits,
+        "loosened": state.loosened,
         "seen": None if state.seen is None else list(state.seen),
     }
     if state.by_override is not None:
@@ -304,6 +306,8 @@ def _load_state(raw: Mapping[str, Any]) -> StageState:
         raised_from=raw.get("raised_from", ""),
         handed_at=_at(raw.get("handed_at")),
         guarded=raw.get("guarded", ""),
+        waits=raw.get("waits", False),
+        loosened=raw.get("loosened", False),
         seen=None if raw["seen"] is None else tuple(raw["seen"]),
         undone=_load_state(raw["undone"]) if raw.get("undone") else None,
         by_override=raw.get("by_override"),

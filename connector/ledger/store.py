@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
 from connector.core.override import Override
+from connector.core.places import Bar
 from connector.core.reconcile import Standing
 from connector.core.undo import Writer
 from connector.ledger import (
@@ -20,6 +21,7 @@ from connector.ledger import (
     store_gather,
     store_lease,
     store_override,
+    store_places,
     store_plan,
     store_push,
     store_request,
@@ -557,6 +559,36 @@ class SqlLedger:
     async def members(self, limit: int, *, after: int = 0) -> list[tuple[int, tuple[Ref, ...]]]:
         """The next so many people who have records, by id, with their records in order."""
         return await self._db.read(store_ask.members, limit, after=after)
+
+    # places among the best
+
+    async def entered_mql(self, audiences: Collection[str], since: datetime) -> int:
+        """How many of these audiences became MQL after this moment; who was taken back since does not count."""
+        return await self._db.read(store_places.entered, audiences, since)
+
+    async def waiting(self, contest: str) -> list[tuple[int, float]]:
+        """Who waits for a place in this contest: (person, score)."""
+        return await self._db.read(store_places.waiting, contest)
+
+    async def in_the_running(self, audiences: Collection[str]) -> int:
+        """How many people of these audiences are not disqualified."""
+        return await self._db.read(store_places.in_the_running, audiences)
+
+    async def score_of_rank(self, audiences: Collection[str], rank: int) -> float | None:
+        """The score at this place among them, from 1; None where there are not so many."""
+        return await self._db.read(store_places.score_of_rank, audiences, rank)
+
+    async def take_up(self, people: Sequence[int], lease: Lease, at: datetime) -> None:
+        """All records of these people are due."""
+        await self._db.write(store_places.take_up, people, lease, at)
+
+    async def keep_bars(self, bars: Sequence[Bar], run: int, lease: Lease) -> None:
+        """Add the relative bars that a run found."""
+        await self._db.write(store_places.keep_bars, bars, run, lease)
+
+    async def bars(self) -> list[Bar]:
+        """The newest relative bar of each contest, by name."""
+        return await self._db.read(store_places.bars)
 
     async def stage_counts(self) -> Mapping[str, int]:
         """How many people stand in each stage now."""

@@ -498,7 +498,7 @@ def _person_values(decided: Decided, run: int, at: datetime, version: int) -> di
         "ended_at": None,
         "audience": decided.audience or None,
         "override": decided.override,
-        "waits": decided.audience or "all" if decided.stage.waits else None,
+        "waits": decided.waits or None,
         "guarded": decided.stage.guarded or None,
     }
 

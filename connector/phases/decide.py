@@ -5,6 +5,7 @@ Runs only after every stream has ended, so that nobody is judged on half of the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ from connector.core.model import (
     Value,
 )
 from connector.core.override import strongest
+from connector.core.places import Bar, contest_of, contests
 from connector.core.refs import RefSet
 from connector.core.resolve import Group, resolve
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
@@ -38,6 +40,7 @@ from connector.core.write_plan import REJECTED_WAIT, Lowering, outlived, plan_re
 from connector.errors import LeaseBusy
 from connector.phases.lease import acquired, in_turn
 from connector.phases.others import others_pushed
+from connector.phases.places import Given, give_places
 from connector.ports import (
     TUGGED,
     Clock,
@@ -94,6 +97,17 @@ class DecidedAll:
     plans: dict[str, int] = field(default_factory=dict)
     last: Ref | None = None  # up to whom a backfill has decided
     more: bool = False  # it gave way to another run, or had enough for one plan
+    loosened: Counter[str] = field(default_factory=Counter)  # who entered below the fixed bar, by contest
+    bars: tuple[Bar, ...] = ()  # where places among the best are contested
+    waited: dict[Ref, _Counted] = field(default_factory=dict)  # records whose person waited for such a place
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """As what a record was counted."""
+
+    fate: str
+    overwrites: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +177,14 @@ async def decide(
         else:
             await ledger.retire_plans(crms, lease, as_of, anew=anew)
         last = done.last
-        while refs := await ledger.due(crms, as_of, batch, after=last, backfill=backfill):
+        given = Given(frozenset(), ())
+        while True:
+            refs = await ledger.due(crms, as_of, batch, after=last, backfill=backfill)
+            if not refs and (turn or given.bars or not contests(definition.criteria)):
+                break
+            if not refs:
+                given, last = await give_places(ledger, definition.criteria, lease, as_of), None
+                continue
             hood = await ledger.neighbourhood(refs)
             resolution = resolve(hood.records, hood.person_of, hood.decided)
             targets = {ref.crm for group in resolution.groups for ref in group.targets}
@@ -194,6 +215,7 @@ async def decide(
                     may_leave=may_leave,
                     ladder=ladder,
                     done=done,
+                    given=given.people,
                 )
                 for candidate, score in zip(candidates, scores, strict=True)
             ]
@@ -214,6 +236,10 @@ async def decide(
                 if enough or await ledger.holder(wanted("decide"), clock.now()) is not None:
                     done.more = True
                     break
+        if given.bars:
+            done.bars = tuple(replace(bar, loosened=done.loosened.get(bar.audience, 0)) for bar in given.bars)
+            lease = await ledger.renew(lease, clock.now())
+            await ledger.keep_bars(done.bars, run, lease)
         if not turn:
             for plan in done.plans.values():
                 lease = await ledger.renew(lease, clock.now())
@@ -245,6 +271,7 @@ def _decide_one(
     may_leave: bool,
     ladder: Sequence[str],
     done: DecidedAll,
+    given: frozenset[int],
 ) -> Decided:
     facts, known = candidate.facts, candidate.known
     criteria = known.criteria
@@ -262,6 +289,7 @@ def _decide_one(
         answers=[record.answer for record in candidate.records if record.answer],
         adopt=facts.state is None and any(ref in first_load for ref in candidate.group.refs),
         may_leave=may_leave,
+        has_place=facts.person in given,
         ladder=ladder,
         override=override,
     )
@@ -280,6 +308,7 @@ def _decide_one(
     kinds: set[tuple[str, str]] = set()
     ended: list[tuple[Ref, str]] = []
     tugged: list[Hold] = []
+    anew = any(record.ref in done.waited for record in candidate.records)
     for record in candidate.records:
         mapping = definition.mappings.get(record.ref.crm)
         if mapping is None:
@@ -294,8 +323,13 @@ def _decide_one(
             done.tallies[record.ref.crm].tugs += pulled
         ended += _outlived(record, mapping, wanted, facts, schemas, criteria.min_change)
         if record.ref.crm in crms:
-            if _count(done.tallies[record.ref.crm], record, write, mapping) and write.fate == "planned":
+            counted = _count(
+                done.tallies[record.ref.crm], record, write, mapping, waited=done.waited.pop(record.ref, None)
+            )
+            if counted and write.fate == "planned":
                 kinds.add((record.ref.crm, write.kind))
+            if counted and decision.waits:
+                done.waited[record.ref] = counted
             if write.fate != "unchanged":
                 planned.append(replace(write, rules=responsible(score)))
         elif write.fate == "planned":
@@ -308,7 +342,9 @@ def _decide_one(
         promoted = (crm, PROMOTION) in kinds
         done.tallies[crm].promoted += promoted
         done.tallies[crm].demoted += (crm, DEMOTION) in kinds and not promoted
-    done.people += 1
+    done.people += not anew
+    contest = contest_of(definition.criteria, known.audience)
+    done.loosened[contest] += decision.loosened
     done.entered += decision.entered_mql
     done.left += decision.left_mql
     done.by_override += decision.by_override and (decision.entered_mql or decision.left_mql)
@@ -327,6 +363,7 @@ def _decide_one(
         tugged=tuple(tugged),
         audience=known.audience,
         override=override.id if override else None,
+        waits=contest if decision.waits else "",
     )
 
 
@@ -535,17 +572,33 @@ def _noticed(record: PersonRecord, facts: Facts) -> datetime | None:
     return record.changed_at if known else record.created_at or record.changed_at
 
 
-def _count(tally: CrmTally, record: PersonRecord, write: PlannedWrite, mapping: CrmMapping) -> bool:
-    """Count a record in the first class that fits; False where it was counted before."""
-    if not tally.seen.add(record.ref):
-        return False
+def _count(
+    tally: CrmTally,
+    record: PersonRecord,
+    write: PlannedWrite,
+    mapping: CrmMapping,
+    *,
+    waited: _Counted | None,
+) -> _Counted | None:
+    """Count a record in the first class that fits; None where it was counted before. One that was counted while its
+    person `waited` for a place is counted anew."""
+    if not tally.seen.add(record.ref) and waited is None:
+        return None
     lines = mapping.objects[record.ref.object].write
-    tally.holding += any(record.held.get(line.to) not in (None, "") for line in lines)
-    if write.fate == "planned":
-        tally.planned += 1
-        tally.overwriting += any(line.before not in (None, "") for line in write.writes)
-    elif write.fate == "held_back":
-        tally.held_back += 1
+    now = _Counted(write.fate, any(line.before not in (None, "") for line in write.writes))
+    if waited is None:
+        tally.holding += any(record.held.get(line.to) not in (None, "") for line in lines)
     else:
-        tally.unchanged += 1
-    return True
+        _add(tally, waited, -1)
+    _add(tally, now, 1)
+    return now
+
+
+def _add(tally: CrmTally, counted: _Counted, one: int) -> None:
+    if counted.fate == "planned":
+        tally.planned += one
+        tally.overwriting += one * counted.overwrites
+    elif counted.fate == "held_back":
+        tally.held_back += one
+    else:
+        tally.unchanged += one

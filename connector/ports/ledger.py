@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from connector.core.model import (
     Ref,
     Value,
 )
+from connector.core.places import Bar
 from connector.core.reconcile import Standing
 from connector.core.undo import Writer
 from connector.ports.crm import Estimate, Range
@@ -443,6 +444,35 @@ class Ledger(Protocol):
 
     async def members(self, limit: int, *, after: int = 0) -> list[tuple[int, tuple[Ref, ...]]]:
         """The next so many people who have records, by id, with their records in order."""
+        ...
+
+    # places among the best
+    async def entered_mql(self, audiences: Collection[str], since: datetime) -> int:
+        """How many of these audiences became MQL after this moment; who was taken back since does not count."""
+        ...
+
+    async def waiting(self, contest: str) -> list[tuple[int, float]]:
+        """Who waits for a place in this contest: (person, score)."""
+        ...
+
+    async def in_the_running(self, audiences: Collection[str]) -> int:
+        """How many people of these audiences are not disqualified."""
+        ...
+
+    async def score_of_rank(self, audiences: Collection[str], rank: int) -> float | None:
+        """The score at this place among them, from 1; None where there are not so many."""
+        ...
+
+    async def take_up(self, people: Sequence[int], lease: Lease, at: datetime) -> None:
+        """All records of these people are due."""
+        ...
+
+    async def keep_bars(self, bars: Sequence[Bar], run: int, lease: Lease) -> None:
+        """Add the relative bars that a run found."""
+        ...
+
+    async def bars(self) -> list[Bar]:
+        """The newest relative bar of each contest, by name."""
         ...
 
     async def stage_counts(self) -> Mapping[str, int]:

@@ -332,6 +332,7 @@ class Decided:
     tugged: tuple[Hold, ...] = ()  # fields that somebody has changed back once too often by now
     audience: str = ""
     override: int | None = None  # the one in force
+    waits: str = ""  # the contest in which the person waits for a place
 
 
 PLAN_LIFE = timedelta(hours=24)

@@ -73,7 +73,7 @@ def test_sync_json_prints_one_document_with_sums_that_add_up(environment: dict[s
     document = answer(environment, "sync", "--yes", code=None)
 
     assert set(document) >= {"run", "status", "crms", "people", "mql", "seconds"}
-    assert set(document["mql"]) == {"entered", "left", "now"}
+    assert set(document["mql"]) >= {"entered", "left", "now"}
     for counts in document["crms"].values():
         assert counts["read"] == sum(counts[n] for n in ("quarantined", "planned", "held_back", "unchanged"))
         assert counts["planned"] == sum(

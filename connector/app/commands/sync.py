@@ -20,6 +20,7 @@ from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
 from connector.phases.first import RECONCILIATION
 from connector.phases.gate import PlanSummary
+from connector.phases.places import PLACES
 from connector.pipeline import RunResult, Watching
 
 
@@ -156,6 +157,8 @@ def report(result: RunResult) -> None:
         f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, "
         f"{result.now:,} now{wished}."
     )
+    for bar in result.more.get(PLACES, ()):
+        out.print(bar["told"], markup=False)
     for told in result.more.get(RECONCILIATION, {}).values():
         out.print(f"\n{told['title']}", markup=False)
         for line in told["lines"]:
