@@ -1,0 +1,49 @@
+"""Has the stage decided for somebody as known, once more or with something added, by `connector.core.stage`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from connector.core.known import Known, score_known
+from connector.core.model import Answer, StageDecision, StageState
+from connector.core.override import Override
+from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One person at a moment. `then(t)`: as known at `t`; `newer(t)`: at `at`, by engagement newer than `t` alone."""
+
+    before: StageState | None
+    at: datetime
+    now: Known
+    then: Callable[[datetime], Known]
+    newer: Callable[[datetime], Known]
+    evidence: tuple[StageEvidence, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    adopt: bool = False
+    ladder: Sequence[str] = field(default=DEFAULT_LADDER)
+    override: Override | None = None
+
+
+def decide_case(case: Case) -> StageDecision:
+    """Where this person stands."""
+    return decide_stage(
+        case.before,
+        at=case.at,
+        score=score_known(case.now, case.at),
+        score_at=lambda moment: score_known(case.then(moment), moment),
+        score_since=lambda since: score_known(case.newer(since), case.at),
+        criteria=case.now.criteria,
+        evidence=case.evidence,
+        answers=case.answers,
+        adopt=case.adopt,
+        ladder=case.ladder,
+    )
+
+
+def counted(case: Case, state: StageState) -> Known:
+    """What may qualify somebody who stands so: all that is known, or after a rejection the newer engagement."""
+    return case.now if state.rejected_at is None else case.newer(state.rejected_at)

@@ -1,0 +1,183 @@
+"""Any past decision once more, with what was known then: records as they stood, engagement that had come in, the state
+that the decision went on from. Says what cannot be known any more, and guesses none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.core.definition import Definition
+from connector.core.facts import Facts, KnownEngagement
+from connector.core.known import Known, known_now, known_then, score_known
+from connector.core.model import PersonRecord, RecordState, Ref, Score, StageDecision, StageState
+from connector.core.resolve import resolve
+from connector.core.stage import DEFAULT_LADDER, StageEvidence
+from connector.insight.explain.deciding import Case, decide_case
+from connector.ports import StageStep
+
+Decided = Mapping[tuple[Ref, Ref], str]
+
+LIMITS = (
+    "Companies, deals and accounts are taken as they stand today: their past is not kept.",
+    "What a human has joined or split is taken as it stands today.",
+    "Of engagement that its CRM deleted since, it is not kept when it had come; it counts from the day it happened.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A person with what was known at a moment. `apart`: records of today's person that were another one then;
+    `unborn`: records that were created since."""
+
+    facts: Facts
+    live: tuple[PersonRecord, ...]
+    apart: tuple[Ref, ...] = ()
+    unborn: tuple[Ref, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """A decision once more. `limits`: what could not be taken as it was."""
+
+    known: Known
+    score: Score
+    decision: StageDecision
+    limits: tuple[str, ...]
+
+
+def past_of(
+    facts: Facts, at: datetime, erased: Sequence[KnownEngagement] = (), said: Decided | None = None
+) -> Past:
+    """What was known at `at` of whom is one person today. `erased`: engagement deleted since, known to be gone from its
+    `known_at` on; `said`: what humans have joined and split."""
+    records, unborn = _records_at(facts, at)
+    groups = resolve(records, {}, said or {}).groups
+    mine = max(groups, key=lambda group: len(group.refs), default=None)
+    refs = set(mine.refs) if mine else set()
+    there = tuple(record for record in records if record.ref in refs)
+    apart = tuple(record.ref for record in records if record.ref not in refs)
+    emails = {mail for record in there for mail in record.emails}
+    known = [each for each in (*facts.engagement, *_still_there(erased, at)) if each.known_at <= at]
+    of_them = [each for each in known if _concerns(each, refs, emails)]
+    return Past(
+        replace(
+            facts,
+            records=there,
+            engagement=tuple(sorted(of_them, key=lambda each: each.engagement.occurred_at)),
+            past=tuple(each for each in facts.past if each.record.ref in refs),
+        ),
+        tuple(record for record in there if mine and record.ref in mine.targets),
+        apart,
+        unborn,
+    )
+
+
+def state_before(
+    history: Sequence[StageStep], now: StageState | None, at: datetime
+) -> tuple[StageState | None, bool]:
+    """The state that a decision at `at` went on from, and whether it was the first and adopted what it found."""
+    for step in history:
+        if step.decided_at >= at:
+            return step.before, step.adopted and step.before is None
+    return now, False
+
+
+def recompute(
+    past: Past,
+    definition: Definition,
+    at: datetime,
+    before: StageState | None,
+    *,
+    adopt: bool = False,
+    ladder: Sequence[str] = DEFAULT_LADDER,
+) -> Recomputed:
+    """The decision at `at` by these facts and this definition."""
+    now = known_now(past.facts, definition, past.live)
+    decision = decide_case(case_of(past, definition, at, before, now, adopt=adopt, ladder=ladder))
+    limits = list(LIMITS)
+    if past.apart:
+        limits.append(f"Left out: {_refs(past.apart)}, not one with this person then.")
+    if past.unborn:
+        limits.append(f"Left out: {_refs(past.unborn)}, created since.")
+    return Recomputed(now, score_known(now, at), decision, tuple(limits))
+
+
+def case_of(
+    past: Past,
+    definition: Definition,
+    at: datetime,
+    before: StageState | None,
+    now: Known,
+    *,
+    adopt: bool = False,
+    ladder: Sequence[str] = DEFAULT_LADDER,
+) -> Case:
+    """This person at `at`, with what the CRMs said that was news after `before`."""
+    return Case(
+        before,
+        at,
+        now,
+        then=lambda moment: known_then(past.facts, definition, moment, past.live),
+        newer=lambda since: _newer(past, definition, since),
+        evidence=tuple(_news(past.live, definition, before)),
+        answers=tuple(record.answer for record in past.live if record.answer and record.answer.at <= at),
+        adopt=adopt,
+        ladder=ladder,
+    )
+
+
+def _newer(past: Past, definition: Definition, since: datetime) -> Known:
+    newer = tuple(each for each in past.facts.engagement if each.engagement.occurred_at > since)
+    return known_now(replace(past.facts, engagement=newer), definition, past.live)
+
+
+def _records_at(facts: Facts, at: datetime) -> tuple[list[PersonRecord], tuple[Ref, ...]]:
+    """As they stood; and those that were not there yet."""
+    stood: dict[Ref, PersonRecord] = {}
+    for version in sorted(facts.past, key=lambda version: version.known_until, reverse=True):
+        if version.known_until > at:
+            stood[version.record.ref] = version.record
+    records = [stood.get(record.ref, record) for record in facts.records]
+    unborn = tuple(
+        record.ref for record in records if record.created_at is not None and record.created_at > at
+    )
+    return [record for record in records if record.ref not in unborn], unborn
+
+
+def _still_there(erased: Iterable[KnownEngagement], at: datetime) -> list[KnownEngagement]:
+    """What was deleted later, as it stood before."""
+    return [
+        KnownEngagement(replace(each.engagement, deleted=False), each.engagement.occurred_at)
+        for each in erased
+        if each.known_at > at
+    ]
+
+
+def _concerns(each: KnownEngagement, refs: set[Ref], emails: set[str]) -> bool:
+    event = each.engagement
+    return event.about in refs if event.about is not None else event.email in emails
+
+
+def _news(
+    live: Sequence[PersonRecord], definition: Definition, before: StageState | None
+) -> Iterable[StageEvidence]:
+    """What records say of the stage, and did not at the decision before. What equals the state moves nothing."""
+    seen = {}
+    for each in (before.seen or ()) if before else ():
+        ref, _, said = each.partition("=")
+        seen[ref] = said.partition("|")[0]
+    for record in live:
+        mapping = definition.mappings.get(record.ref.crm)
+        mapped = mapping is not None and record.ref.object in mapping.objects
+        if record.stage is None or not mapped or record.state is not RecordState.LIVE:
+            continue
+        if before is not None and record.stage in (before.stage, seen.get(str(record.ref))):
+            continue
+        told = record.stage_at or record.created_at or record.changed_at
+        yield StageEvidence(record.ref.crm, record.ref, record.stage, told)
+
+
+def _refs(refs: Sequence[Ref]) -> str:
+    return ", ".join(str(ref) for ref in refs)
