@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from connector.app.exits import guarded
-from connector.app.options import Json
+from connector.app.options import Email, Json
 
 people_app = typer.Typer()  # its commands stand at the top: `connector explain`
 
@@ -17,12 +17,28 @@ def explain(
     person: Annotated[
         str, typer.Argument(help="E-mail address or record id (`151`, `hubspot:contact:151`).")
     ],
+    since: Annotated[
+        str | None, typer.Option("--since", help="Why the score changed since then: 2026-11-01.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="With --since: up to then; else up to now.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", help="The decision of then, made once more: 2026-11-01T10:00Z.")
+    ] = None,
+    known_at: Annotated[
+        str | None, typer.Option("--known-at", help="With --at: with what was known then; else at --at.")
+    ] = None,
+    email: Email = False,
     json: Json = False,
 ) -> None:
-    """Why somebody is an MQL, or why not yet, and what happened so far.
+    """Why somebody is an MQL, why not yet, why that changed, and what happened so far.
 
-    Example: connector explain ada@example.com
+    Example: connector explain ada@example.com --since 2026-11-01
     """
     from connector.app.commands.explain import explain as body
 
-    guarded(json, lambda: body(person, json=json))
+    guarded(
+        json,
+        lambda: body(person, since=since, until=until, at=at, known_at=known_at, email=email, json=json),
+    )

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
+from connector.core.facts import KnownEngagement
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
 from connector.core.override import Override
 from connector.core.places import Bar
@@ -18,6 +19,7 @@ from connector.ledger import (
     store_backfill,
     store_census,
     store_decide,
+    store_explain,
     store_gather,
     store_lease,
     store_override,
@@ -56,6 +58,7 @@ from connector.ports import (
     ReviewAnswer,
     ReviewPair,
     RunInfo,
+    StageStep,
     StoryLine,
 )
 
@@ -551,6 +554,18 @@ class SqlLedger:
     async def story(self, person: int) -> list[StoryLine]:
         """What happened to a person, oldest first."""
         return await self._db.read(store_ask.story, person)
+
+    async def stage_steps(self, person: int) -> list[StageStep]:
+        """A person's own steps, oldest first, each with the state that it went on from."""
+        return await self._db.read(store_explain.stage_steps, person)
+
+    async def erased(self, refs: Sequence[Ref], emails: Sequence[str]) -> list[KnownEngagement]:
+        """Their engagement that its CRM has deleted; `known_at` is when we learned of that."""
+        return await self._db.read(store_explain.erased, refs, emails)
+
+    async def version_at(self, at: datetime) -> int | None:
+        """The version of the definition in force at this moment; None before the first."""
+        return await self._db.read(store_explain.version_at, at)
 
     async def people(self, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
         """By score, highest first."""

@@ -427,6 +427,19 @@ class StoryLine:
 
 
 @dataclass(frozen=True, slots=True)
+class StageStep:
+    """A step of a person's stage as it was kept: when it was decided, by which version, from what state (None: the
+    first decision, or kept before that was)."""
+
+    decided_at: datetime
+    to_stage: str
+    because: str
+    adopted: bool
+    version: int
+    before: StageState | None
+
+
+@dataclass(frozen=True, slots=True)
 class PersonView:
     """A person as the last decision left them."""
 

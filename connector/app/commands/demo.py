@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import orjson
 
-from connector.app.commands.explain import document as person_document
 from connector.app.commands.explain import reasons
 from connector.app.commands.init import shipped
 from connector.app.commands.sandbox import until_stopped
 from connector.app.commands.sync import exit_code, report, run_once
 from connector.app.exits import FAILED, OK
+from connector.app.explaining import as_decided
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.settings import Settings, load_settings
@@ -111,7 +111,7 @@ def demo(*, people: int, seed: int, serve: bool, json: bool) -> int:
                 {
                     "first": story.first.document(),
                     "second": story.second.document(),
-                    "examples": [person_document(person, []) for person in story.mqls[:EXAMPLES]],
+                    "examples": [as_decided(person) for person in story.mqls[:EXAMPLES]],
                     "writes": {crm: dict(fields) for crm, fields in story.writes.items()},
                     "second_sync_writes": story.second_writes,
                     "seconds": round(seconds, 1),

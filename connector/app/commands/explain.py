@@ -1,64 +1,152 @@
-"""`connector explain`: why somebody is an MQL or not yet, from the facts and decisions in the ledger."""
+"""`connector explain`: why somebody is an MQL, why not yet, and why that changed, from what is in the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from datetime import datetime
 
 from connector.app.asking import ask_ledger, one_person
 from connector.app.commands.holds import hold_document
-from connector.app.commands.override import override_document, override_line
-from connector.app.definition import CRITERIA
+from connector.app.commands.score import instant
 from connector.app.exits import OK
-from connector.app.files import load_criteria
+from connector.app.explaining import Explained, document, explain_change, explain_now, explain_past, gather
 from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.criteria import Criteria, RuleKind
-from connector.core.override import Override
 from connector.errors import FixConfig
+from connector.insight.explain import words
+from connector.insight.explain.why import Driver, Why
 from connector.ledger import SqlLedger
-from connector.ports import Hold, PersonView, StoryLine
+from connector.ports import PersonView
+
+_EVENTS = 3  # told of each rule; --json has all
 
 
-def explain(who: str, *, json: bool) -> int:
-    """Print one person's qualification. FixConfig (exit 2) when nobody or several match."""
+def explain(
+    who: str,
+    *,
+    since: str | None,
+    until: str | None,
+    at: str | None,
+    known_at: str | None,
+    email: bool,
+    json: bool,
+) -> int:
+    """Print one person's qualification. FixConfig (exit 2) when nobody or several match, and where a moment cannot be
+    gone back to."""
+    settings, now = load_settings(), SystemClock().now()
+    if until and not since:
+        raise FixConfig("--until says where a change ends.", next_step="Say where it begins: --since DATE.")
+    if known_at and not at:
+        raise FixConfig("--known-at goes with --at.", next_step="Say which decision: --at DATE.")
+    first, last = _moment(since, "--since"), _moment(until, "--until")
+    moment, known = _moment(at, "--at"), _moment(known_at, "--known-at")
 
-    async def question(
-        ledger: SqlLedger,
-    ) -> tuple[PersonView, list[StoryLine], list[Hold], tuple[Override, ...]]:
+    async def question(ledger: SqlLedger) -> Explained:
         person = await one_person(ledger, who)
-        story, holds = await ledger.story(person.id), await ledger.holds(person.refs)
-        return person, story, holds, await ledger.overrides_of(person.refs)
+        found = explain_now(await gather(ledger, person, settings), now)
+        if first:
+            found = await explain_change(ledger, found, first, last or now, settings)
+        if moment:
+            found = await explain_past(ledger, found, moment, known or moment, settings)
+        return found
 
-    person, story, holds, overrides = ask_ledger(question)
-    at = SystemClock().now()
+    found = ask_ledger(question)
+    holds = [hold for hold in found.gathered.holds if hold.holds]
     if json:
-        print_json(document(person, story, holds, [override_document(word, at) for word in overrides]))
+        print_json({**document(found, email=email), "holds": [hold_document(hold) for hold in holds]})
         return OK
+    if moment:
+        _tell_past(found)
+    elif first:
+        _tell_change(found)
+    else:
+        _tell_now(found, email=email)
+        for hold in holds:
+            _say(f"  left alone: {hold.field} of {hold.ref} ({hold.why})")
+        _say("History")
+        for entry in found.gathered.story:
+            _say(f"  {when(entry.at)}  {entry.kind:<12} {entry.text}")
+    return OK
+
+
+def _moment(text: str | None, option: str) -> datetime | None:
+    return instant(text, option) if text else None
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False)
+
+
+# ------------------------------------------------------------ as it stands
+
+
+def _tell_now(found: Explained, *, email: bool) -> None:
+    person = found.gathered.person
     state, score = person.state, person.score
-    out.print(f"Person {person.id}: {', '.join(str(ref) for ref in person.refs)}")
-    out.print(
-        f"  stage {state.stage}, MQL status {state.status.value}"
-        + (f", MQL since {when(state.mql_since)}" if state.mql_since else "")
-    )
-    out.print(
+    address = f" ({person.fields['email']})" if email and person.fields.get("email") else ""
+    _say(f"Person {person.id}{address}: {', '.join(str(ref) for ref in person.refs)}")
+    for ground in found.gathered.ground:
+        _say(f"  one person: {ground}")
+    since = f", MQL since {when(state.mql_since)}" if state.mql_since else ""
+    _say(f"  stage {state.stage}, MQL status {state.status.value}{since}")
+    _say(
         f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), "
         f"band {score.band}, grade {score.grade}"
     )
-    out.print(f"  {state.because}", markup=False)
-    for word in overrides:
-        out.print(f"  {override_line(word, at)}", markup=False)
-    for line in reasons(person, _criteria()):
-        out.print(f"    {line}")
-    out.print(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}")
-    for hold in holds:
-        if hold.holds:
-            out.print(f"  left alone: {hold.field} of {hold.ref} ({hold.why})", markup=False)
-    for entry in story:
-        out.print(f"  {when(entry.at)}  {entry.kind:<12} {entry.text}")
-    return OK
+    _say(f"  {state.because}")
+    audience = f", audience {person.audience}" if person.audience else ""
+    _say(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}{audience}")
+    if found.override is not None:
+        word = found.override
+        until = f" until {word.until:%Y-%m-%d}" if word.until else ""
+        _say(f"  override: {word.kind}{until}, said by {word.author or word.source}: {word.reason}")
+    if person.guarded:
+        _say(f"  held back: {person.guarded}")
+    _say("Why")
+    if found.why is None:
+        for line in reasons(person, None):
+            _say(f"  {line}")
+        _say("  The definition of that decision cannot be read any more; no more can be said.")
+        return
+    _tell_why(found.why)
+    if found.missing and found.missing.sentences:
+        _say(f"Why not yet (as of {when(found.at)} UTC)")
+        for sentence in found.missing.sentences:
+            _say(f"  {sentence}")
+
+
+def _tell_why(why: Why) -> None:
+    for driver in why.drivers:
+        _say(f"  {_driver(driver)}")
+        for behind in driver.events[:_EVENTS]:
+            points = "" if behind.points is None else f" ({words.signed(behind.points)})"
+            _say(f"            {when(behind.at)}  {behind.what}, seen in {behind.crm}{points}")
+        if len(driver.events) > _EVENTS:
+            _say(f"            and {len(driver.events) - _EVENTS} more")
+    steps = why.arithmetic
+    for group in steps.groups:
+        if group.given > group.cap:
+            taken = group.counts - group.given
+            _say(f"  {taken:+6.1f}  the cap of {group.group}: at most {group.cap:g} count")
+    _say(
+        f"  fit {steps.fit:g} x {steps.fit_weight:g} + engagement {steps.engagement:.1f} x "
+        f"{steps.engagement_weight:g} = {steps.score:.1f}"
+    )
+    for each in why.not_counted[:_EVENTS]:
+        _say(f"  not counted: {when(each.at)}  {each.what}, seen in {each.crm}: {each.why}")
+    if len(why.not_counted) > _EVENTS:
+        _say(f"  not counted: {len(why.not_counted) - _EVENTS} more (--json tells all)")
+
+
+def _driver(driver: Driver) -> str:
+    if driver.kind == "disqualify":
+        return f"disqualified: {driver.name} ({driver.says})"
+    if driver.kind == "hand_raise":
+        return f"raised a hand: {driver.name}" + (f" ({driver.says})" if driver.says else "")
+    group = f" [{driver.group}]" if driver.group else ""
+    says = f": {driver.says}" if driver.says else ""
+    return f"{driver.points:+6.1f}  {driver.name}{group}{says}"
 
 
 def reasons(person: PersonView, criteria: Criteria | None) -> list[str]:
@@ -78,42 +166,36 @@ def reasons(person: PersonView, criteria: Criteria | None) -> list[str]:
     return lines
 
 
-def _criteria() -> Criteria | None:
-    """For the rules' names only: a file that does not load now must not hide what was decided then."""
-    try:
-        return load_criteria(load_settings().mappings_dir / CRITERIA)
-    except FixConfig:
-        return None
+# ------------------------------------------------------------ then
 
 
-def document(
-    person: PersonView,
-    story: list[StoryLine],
-    holds: Sequence[Hold] = (),
-    overrides: Sequence[dict[str, Any]] = (),
-) -> dict[str, Any]:
-    """The same as JSON. `override` is the number of the one that counted at the last decision."""
-    return {
-        "person": person.id,
-        "records": [str(ref) for ref in person.refs],
-        "stage": person.state.stage,
-        "mql_status": person.state.status.value,
-        "mql_since": person.state.mql_since,
-        "first_mql_at": person.state.first_mql_at,
-        "because": person.state.because,
-        "fit": person.score.fit,
-        "engagement": person.score.engagement,
-        "score": person.score.score,
-        "band": person.score.band,
-        "grade": person.score.grade,
-        "disqualified": person.score.disqualified,
-        "hand_raised": person.score.hand_raised,
-        "contributions": [asdict(contribution) for contribution in person.score.contributions],
-        "fields": dict(person.fields),
-        "decided_at": person.decided_at,
-        "criteria_version": person.criteria_version,
-        "override": person.override,
-        "overrides": list(overrides),
-        "holds": [hold_document(hold) for hold in holds if hold.holds],
-        "story": [asdict(line) for line in story],
-    }
+def _tell_change(found: Explained) -> None:
+    assert found.changed is not None
+    assert found.between is not None
+    then, now = found.changed.then, found.changed.now
+    first, last = found.between
+    _say(f"Person {found.gathered.person.id}, from {when(first.at)} to {when(last.at)} UTC")
+    _say(f"  score {then.score:.1f} -> {now.score:.1f} ({words.signed(now.score - then.score)})")
+    for change in sorted(found.changed.changes, key=lambda change: -abs(change.points)):
+        _say(f"  {change.points:+6.1f}  {change.name}: {change.says}")
+    if not found.changed.changes:
+        _say("  nothing changed")
+
+
+def _tell_past(found: Explained) -> None:
+    past = found.past
+    assert past is not None
+    state, score = past.decision.state, past.score
+    _say(
+        f"Person {found.gathered.person.id} as of {when(found.past_at)} UTC, with what was known at "
+        f"{when(found.known_at)}, by criteria version {found.past_version}"
+    )
+    _say(f"  stage {state.stage}, MQL status {state.status.value}")
+    _say(
+        f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), band {score.band}"
+    )
+    _say(f"  {past.decision.because}")
+    if found.kept is not None:
+        _say(f"  kept then: {found.kept.to_stage}: {found.kept.because}")
+    for limit in past.limits:
+        _say(f"  not as of then: {limit}")

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from connector.core.conditions import fields_of
 from connector.core.criteria import Criteria, EngagementRule, FitRule, compare
 from connector.core.known import Known, score_known
 from connector.core.model import Engagement, Ref, Score, Value
+from connector.core.wording import duration_in_words
 from connector.insight.explain import words
 from connector.insight.explain.arithmetic import Part, arithmetic, names_of, part_in_words
 from connector.insight.explain.why import NAMES_SOMEBODY, NotCounted, matching
@@ -95,7 +97,7 @@ def changed(
         return "definition", _of_definition(part, before.criteria, after.criteria, now.version)
 
     changes: list[Change] = []
-    for step, (old, new) in enumerate(zip(stands, stands[1:], strict=False)):
+    for step, (old, new) in enumerate(pairwise(stands)):
         if old == new:
             continue
         was, is_ = _shares(old), _shares(new)
@@ -141,7 +143,7 @@ def _by_time(
         return "came_due", f"its date came: {_dated(due)}"
     lost = [event for event in before if _key(event) not in {_key(each) for each in after}]
     if lost and rule.within is not None:
-        return "too_old", f"older than {words.span(rule.within)}: {_dated(lost)}"
+        return "too_old", f"older than {duration_in_words(rule.within)}: {_dated(lost)}"
     return "faded", "faded with age"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from connector.core.known import Known, score_known
+from connector.core.known import Known, measure
 from connector.core.model import Answer, StageDecision, StageState
 from connector.core.override import Override
 from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
@@ -33,9 +33,9 @@ def decide_case(case: Case) -> StageDecision:
     return decide_stage(
         case.before,
         at=case.at,
-        score=score_known(case.now, case.at),
-        score_at=lambda moment: score_known(case.then(moment), moment),
-        score_since=lambda since: score_known(case.newer(since), case.at),
+        now=measure(case.now, case.at),
+        then=lambda moment: measure(case.then(moment), moment),
+        newer=lambda since: measure(case.newer(since), case.at),
         criteria=case.now.criteria,
         evidence=case.evidence,
         answers=case.answers,

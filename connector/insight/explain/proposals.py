@@ -26,6 +26,7 @@ from connector.core.conditions import (
 from connector.core.criteria import EventRule, FitRule, RuleKind
 from connector.core.known import Known
 from connector.core.model import Engagement, Value
+from connector.core.wording import condition_in_words
 from connector.insight.explain import words
 from connector.insight.explain.why import NAMES_SOMEBODY, events_behind, matching
 
@@ -85,7 +86,7 @@ def _of_events(rule: EventRule, kind: RuleKind, known: Known, at: datetime) -> S
     events = tuple(replace(made, key=f"{rule.id}-{have + n}") for n in range(count))
     if not events_behind(rule, [*known.engagement, *events], at):
         return None
-    where = f" with {words.condition(rule.where)}" if rule.where is not None else ""
+    where = f" whose {condition_in_words(rule.where)}" if rule.where is not None else ""
     return Step(rule.id, rule.name, kind, words.times(count, words.plain(made.type)) + where, events)
 
 
@@ -97,7 +98,7 @@ def _of_sum(rule: EventRule, kind: RuleKind, known: Known, at: datetime, made: E
     if event is None or not events_behind(rule, [*known.engagement, event], at):
         return None
     amount = f" with {words.plain(rule.sum or '')} {words.number(lacking)}" if lacking else ""
-    where = f" and {words.condition(rule.where)}" if rule.where is not None else ""
+    where = f", whose {condition_in_words(rule.where)}" if rule.where is not None else ""
     return Step(rule.id, rule.name, kind, f"one {words.plain(made.type)}{amount}{where}", (event,))
 
 
@@ -148,7 +149,7 @@ def _of_fields(rule: FitRule, fields: Mapping[str, Value]) -> Step | None:
             continue
         told = {**fields, **new}
         if new and holds(rule.when, told.get):
-            says = f"a known {words.condition(_narrowed(rule.when, frozenset(new)))}"
+            says = f"knowing that {condition_in_words(_narrowed(rule.when, frozenset(new)))}"
             return Step(rule.id, rule.name, "points", says, fields=new)
     return None
 

@@ -14,6 +14,7 @@ from connector.core.mapping import CrmMapping
 from connector.core.model import Engagement, Score, Value
 from connector.core.normalize import scanner_rules, set_aside_scanners
 from connector.core.score.oracle import rules_that_hold, score_person
+from connector.core.wording import condition_in_words
 from connector.insight.explain import words
 from connector.insight.explain.arithmetic import Arithmetic, arithmetic
 
@@ -137,7 +138,7 @@ def _drivers(known: Known, steps: Arithmetic, at: datetime) -> list[Driver]:
             rule.name,
             "fit",
             given[rule.id].points,
-            words.condition(rule.when),
+            condition_in_words(rule.when),
             fields=_looked_at(fields, fields_of(rule.when)),
         )
         for rule in criteria.fit

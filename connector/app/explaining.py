@@ -1,0 +1,304 @@
+"""Gathers what is to be explained of one person from the ledger, and makes one document of it. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from connector.app.definition import load_definition, read_texts
+from connector.app.settings import Settings
+from connector.app.wiring import plugins
+from connector.core.criteria import fields_of_criteria
+from connector.core.definition import Definition
+from connector.core.facts import Facts, KnownEngagement
+from connector.core.known import known_now, known_then, score_known
+from connector.core.model import PersonRecord, Ref, StageState
+from connector.core.override import Override, strongest
+from connector.core.resolve import resolve
+from connector.errors import FixConfig
+from connector.insight.explain.changed import Changed, Moment, changed
+from connector.insight.explain.deciding import Case
+from connector.insight.explain.missing import Missing, missing
+from connector.insight.explain.past import Past, Recomputed, past_of, recompute, state_before
+from connector.insight.explain.why import NAMES_SOMEBODY, Why, why
+from connector.ledger import SqlLedger
+from connector.ports import Hold, PersonView, StageStep, StoryLine
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All that is known of one person, and by which definition they were decided (None: it cannot be read any more)."""
+
+    person: PersonView
+    facts: Facts
+    live: tuple[PersonRecord, ...]
+    ground: tuple[str, ...]
+    said: Mapping[tuple[Ref, Ref], str]
+    steps: tuple[StageStep, ...]
+    erased: tuple[KnownEngagement, ...]
+    story: tuple[StoryLine, ...]
+    holds: tuple[Hold, ...]
+    definition: Definition | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The three answers, as far as they could be given and were asked."""
+
+    gathered: Gathered
+    why: Why | None
+    missing: Missing | None
+    at: datetime  # of `missing`
+    override: Override | None = None
+    changed: Changed | None = None
+    between: tuple[Moment, Moment] | None = None
+    past: Recomputed | None = None
+    past_at: datetime | None = None
+    known_at: datetime | None = None
+    past_version: int | None = None
+    kept: StageStep | None = None  # the step that was kept at `past_at`
+
+
+async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> Gathered:
+    """What is known of this person, without anything being written."""
+    hood = await ledger.neighbourhood(person.refs)
+    groups = resolve(hood.records, hood.person_of, hood.decided).groups
+    own = [group for group in groups if set(group.refs) & set(person.refs)]
+    group = max(own, key=lambda group: (group.person == person.id, len(group.refs)), default=None)
+    (facts,) = await ledger.facts([person.refs])
+    targets = set(group.targets) if group else set()
+    emails = sorted({mail for record in facts.records for mail in record.emails})
+    return Gathered(
+        person=person,
+        facts=facts,
+        live=tuple(record for record in facts.records if record.ref in targets),
+        ground=group.ground if group else (),
+        said=hood.decided,
+        steps=tuple(await ledger.stage_steps(person.id)),
+        erased=tuple(await ledger.erased(person.refs, emails)),
+        story=tuple(await ledger.story(person.id)),
+        holds=tuple(await ledger.holds(person.refs)),
+        definition=await definition_of(ledger, person.criteria_version, settings),
+    )
+
+
+async def definition_of(ledger: SqlLedger, version: int | None, settings: Settings) -> Definition | None:
+    """A version of the definition as it was kept; of the one in force else the files as they are. None where that
+    cannot be read by today's rules: what was decided is told all the same."""
+    kept = await ledger.files(version) if version else {}
+    definition = read_texts(kept, plugins()) if kept else None
+    if definition is not None or version != await ledger.version():
+        return definition
+    try:
+        return load_definition(settings.mappings_dir, plugins())
+    except FixConfig:
+        return None
+
+
+def explain_now(gathered: Gathered, now: datetime) -> Explained:
+    """Why, as decided; and what is missing now."""
+    person, facts, definition = gathered.person, gathered.facts, gathered.definition
+    override = strongest(facts.overrides, now)
+    if definition is None:
+        return Explained(gathered, None, None, now, override)
+    known = known_then(facts, definition, person.decided_at, gathered.live)
+    told = [each for each in facts.engagement if each.known_at <= person.decided_at]
+    case = Case(
+        person.state,
+        now,
+        known_now(facts, definition, gathered.live),
+        then=lambda moment: known_then(facts, definition, moment, gathered.live),
+        newer=lambda since: known_then(facts, definition, now, gathered.live, since=since),
+        override=override,
+    )
+    return Explained(
+        gathered,
+        why(known, person.score, person.decided_at, told, definition.mappings),
+        missing(case, guarded=person.guarded, waits=person.waits),
+        now,
+        override,
+    )
+
+
+async def explain_change(
+    ledger: SqlLedger, explained: Explained, since: datetime, until: datetime, settings: Settings
+) -> Explained:
+    """What came between the two moments. FixConfig where a definition of then cannot be read."""
+    gathered = explained.gathered
+    first, before = await _moment(ledger, gathered, since, settings)
+    last, after = await _moment(ledger, gathered, until, settings)
+    there = {record.ref for record in after.facts.records} - {record.ref for record in before.facts.records}
+    definition = await _definition_at(ledger, until, settings)
+    gone = why(
+        last.known, score_known(last.known, until), until, after.facts.engagement, definition[1].mappings
+    )
+    found = changed(first, last, joined=there, why_gone=gone.not_counted)
+    return replace(explained, changed=found, between=(first, last))
+
+
+async def explain_past(
+    ledger: SqlLedger, explained: Explained, at: datetime, known_at: datetime, settings: Settings
+) -> Explained:
+    """The decision at `at` once more, with what was known at `known_at`. FixConfig where that cannot be done."""
+    gathered = explained.gathered
+    version, definition = await _definition_at(ledger, at, settings)
+    past = past_of(gathered.facts, known_at, gathered.erased, gathered.said)
+    if not past.facts.records:
+        raise FixConfig("Nothing was known of this person then.", next_step="Choose a later moment.")
+    before, adopt = state_before(gathered.steps, gathered.person.state, at)
+    found = recompute(past, definition, at, before, adopt=adopt)
+    kept = next((step for step in gathered.steps if step.decided_at == at), None)
+    return replace(explained, past=found, past_at=at, known_at=known_at, past_version=version, kept=kept)
+
+
+async def _definition_at(ledger: SqlLedger, at: datetime, settings: Settings) -> tuple[int, Definition]:
+    version = await ledger.version_at(at)
+    if version is None:
+        raise FixConfig(
+            f"No definition was in force at {at:%Y-%m-%d %H:%M}.", next_step="Choose a later moment."
+        )
+    definition = await definition_of(ledger, version, settings)
+    if definition is None:
+        raise FixConfig(
+            f"Version {version} of the definition cannot be read by today's rules.",
+            next_step="Choose a moment of a later version; `connector explain PERSON` tells what was decided then.",
+        )
+    return version, definition
+
+
+async def _moment(
+    ledger: SqlLedger, gathered: Gathered, at: datetime, settings: Settings
+) -> tuple[Moment, Past]:
+    version, definition = await _definition_at(ledger, at, settings)
+    past = past_of(gathered.facts, at, gathered.erased, gathered.said)
+    return Moment(known_now(past.facts, definition, past.live), at, version), past
+
+
+# ------------------------------------------------------------ one document
+
+
+def document(explained: Explained, *, email: bool = False) -> dict[str, Any]:
+    """All of it. Of the person's fields only what the rules read; addresses where they are asked for."""
+    gathered, person = explained.gathered, explained.gathered.person
+    found = {
+        **as_decided(person),
+        "identity": list(gathered.ground),
+        "fields": fields_told(gathered, email=email),
+        "override": _override(explained.override),
+        "why": asdict(explained.why) if explained.why else None,
+        "missing": _missing(explained.missing, explained.at),
+        "story": [asdict(line) for line in gathered.story],
+    }
+    if explained.changed and explained.between:
+        first, last = explained.between
+        found["changed"] = {
+            "since": first.at,
+            "until": last.at,
+            "score_then": explained.changed.then.score,
+            "score_now": explained.changed.now.score,
+            "versions": [first.version, last.version],
+            "changes": [asdict(change) for change in explained.changed.changes],
+        }
+    if explained.past:
+        found["past"] = _past(explained, explained.past)
+    return found
+
+
+def as_decided(person: PersonView) -> dict[str, Any]:
+    """How the last decision left a person, without their fields."""
+    state, score = person.state, person.score
+    return {
+        "person": person.id,
+        "records": [str(ref) for ref in person.refs],
+        "stage": state.stage,
+        "mql_status": state.status.value,
+        "mql_since": state.mql_since,
+        "first_mql_at": state.first_mql_at,
+        "because": state.because,
+        "fit": score.fit,
+        "engagement": score.engagement,
+        "score": score.score,
+        "band": score.band,
+        "grade": score.grade,
+        "disqualified": score.disqualified,
+        "hand_raised": score.hand_raised,
+        "contributions": [asdict(contribution) for contribution in score.contributions],
+        "decided_at": person.decided_at,
+        "criteria_version": person.criteria_version,
+        "audience": person.audience,
+        "guarded": person.guarded,
+        "waits": person.waits,
+    }
+
+
+def fields_told(gathered: Gathered, *, email: bool) -> dict[str, Any]:
+    """What the rules read of the person; where they cannot be told, nothing."""
+    criteria = gathered.definition.criteria if gathered.definition else None
+    read = (fields_of_criteria(criteria) if criteria else frozenset()) - NAMES_SOMEBODY
+    wanted = read | ({"email"} if email else set())
+    return {name: value for name, value in gathered.person.fields.items() if name in wanted}
+
+
+def _override(override: Override | None) -> dict[str, Any] | None:
+    if override is None:
+        return None
+    told = ("kind", "scope", "author", "reason", "made_at", "until", "expires_at", "source")
+    return {name: getattr(override, name) for name in told}
+
+
+def _missing(missing: Missing | None, at: datetime) -> dict[str, Any] | None:
+    if missing is None:
+        return None
+    return {
+        "as_of": at,
+        "blockers": list(missing.blockers),
+        "shortfalls": [asdict(each) for each in missing.shortfalls],
+        "ways": [
+            {"steps": [_step(step) for step in way.steps], "acts": way.acts, "not_before": way.not_before}
+            for way in missing.ways
+        ],
+        "gains": [
+            {**_step(gain.step), "score": gain.score, "fit": gain.fit, "engagement": gain.engagement}
+            for gain in missing.gains
+        ],
+        "sentences": list(missing.sentences),
+    }
+
+
+def _step(step: Any) -> dict[str, Any]:
+    events = [each.type for each in step.events]
+    return {
+        "rule": step.rule,
+        "name": step.name,
+        "says": step.says,
+        "events": events,
+        "fields": dict(step.fields),
+    }
+
+
+def _past(explained: Explained, past: Recomputed) -> dict[str, Any]:
+    state: StageState = past.decision.state
+    return {
+        "at": explained.past_at,
+        "known_at": explained.known_at,
+        "criteria_version": explained.past_version,
+        "stage": state.stage,
+        "mql_status": state.status.value,
+        "because": past.decision.because,
+        "fit": past.score.fit,
+        "engagement": past.score.engagement,
+        "score": past.score.score,
+        "band": past.score.band,
+        "grade": past.score.grade,
+        "guarded": past.decision.guarded,
+        "why": asdict(why(past.known, past.score, _at(explained))),
+        "kept": asdict(explained.kept) if explained.kept else None,
+        "limits": list(past.limits),
+    }
+
+
+def _at(explained: Explained) -> datetime:
+    assert explained.past_at is not None
+    return explained.past_at
