@@ -13,6 +13,7 @@ from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.criteria import Criteria, RuleKind
+from connector.core.override import in_words
 from connector.errors import FixConfig
 from connector.insight.explain import words
 from connector.insight.explain.why import Driver, Why
@@ -98,9 +99,8 @@ def _tell_now(found: Explained, *, email: bool) -> None:
     audience = f", audience {person.audience}" if person.audience else ""
     _say(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}{audience}")
     if found.override is not None:
-        word = found.override
-        until = f" until {word.until:%Y-%m-%d}" if word.until else ""
-        _say(f"  override: {word.kind}{until}, said by {word.author or word.source}: {word.reason}")
+        until = f" until {found.override.until:%Y-%m-%d}" if found.override.until else ""
+        _say(f"  override: {found.override.kind}{until}, {in_words(found.override)}")
     if person.guarded:
         _say(f"  held back: {person.guarded}")
     _say("Why")

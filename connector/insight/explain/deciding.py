@@ -41,6 +41,7 @@ def decide_case(case: Case) -> StageDecision:
         answers=case.answers,
         adopt=case.adopt,
         ladder=case.ladder,
+        override=case.override,
     )
 
 

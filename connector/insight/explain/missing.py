@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from connector.core.criteria import Criteria, StageAll, StageAny, StageEntry, StageRule, StageTest, compare
 from connector.core.known import Known, score_known
 from connector.core.model import MqlStatus, Score, StageState
+from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, in_words
 from connector.insight.explain import words
 from connector.insight.explain.deciding import Case, counted, decide_case
 from connector.insight.explain.proposals import Step, added, steps
@@ -68,14 +69,16 @@ class Missing:
 
 def missing(case: Case, *, guarded: str = "", waits: bool = False) -> Missing:
     """What keeps this person from being an MQL. `guarded` and `waits`: as the last decision told them."""
-    state = decide_case(case).state
+    decision = decide_case(case)
+    state = decision.state
     if state.stage in _ABOVE:
         return Missing()
-    blockers = _blockers(case, state, guarded, waits)
+    blockers = _blockers(case, state, decision.guarded or guarded, waits)
     base = counted(case, state)
     score = score_known(base, case.at)
     shortfalls = tuple(_shortfalls(case.now.criteria, score))
-    if score.disqualified:
+    never = case.override is not None and case.override.kind == NEVER
+    if score.disqualified or never:
         return Missing(blockers, shortfalls, (), (), tuple(map(words.sentence, blockers)))
     found = steps(base, case.at)
     gains = tuple(_gains(case, state, score, found))
@@ -104,9 +107,11 @@ def _blockers(case: Case, state: StageState, guarded: str, waits: bool) -> tuple
     if rule:
         reason = next((each.reason for each in criteria.disqualify if each.id == rule), rule)
         found.append(f"disqualified by {criteria.name_of(rule, 'disqualify')}: {reason}")
-    if case.override is not None and case.override.kind != "mql_now":
+    if case.override is not None and case.override.kind != MQL_NOW:
         until = f" until {case.override.until:%Y-%m-%d}" if case.override.until else ""
-        found.append(f"{case.override.author} said {case.override.kind}{until}: {case.override.reason}")
+        what = "never MQL" if case.override.kind == NEVER else f"on hold{until}"
+        found.append(f"{what}, {in_words(case.override)}")
+        guarded = "" if case.override.kind == HOLD_UNTIL else guarded
     if state.cool_off_until is not None and state.cool_off_until > case.at:
         found.append(f"at rest until {state.cool_off_until:%Y-%m-%d}: until then only a raised hand counts")
     if state.rejected_at is not None:
@@ -226,17 +231,19 @@ def _put_together(case: Case, state: StageState, *, fields: bool) -> Way | None:
     here = counted(case, state)
     left = _distance(criteria, criteria.stages.mql.enter, score_known(here, case.at))
     while len(taken) < _LONGEST:
-        best: tuple[float, int, Step] | None = None
+        best: tuple[float, bool, int, Step] | None = None
         for step in steps(here, case.at):
             if step.kind != "points" or (step.fields and not fields):
                 continue
             score = score_known(added(here, step), case.at)
-            key = (_distance(criteria, criteria.stages.mql.enter, score), step.acts)
-            if best is None or key < best[:2]:
+            again = any(step.rule == each.rule for each in taken)
+            key = (_distance(criteria, criteria.stages.mql.enter, score), again, step.acts)
+            if best is None or key < best[:3]:
                 best = (*key, step)
-        if best is None or best[0] >= left - 1e-9:
+        # At the bounds already, what is missing is evidence: more of it, of other kinds first.
+        if best is None or (best[0] >= left - 1e-9 and best[0] > 1e-9):
             return None
-        left, here, taken = best[0], added(here, best[2]), (*taken, best[2])
+        left, here, taken = best[0], added(here, best[3]), (*taken, best[3])
         way = _way(case, taken)
         if way is not None:
             return way
@@ -265,7 +272,11 @@ def _of_shortfalls(shortfalls: tuple[Shortfall, ...], gains: tuple[Gain, ...]) -
         else:
             name = "points are" if short.measure == "score" else "points of engagement are"
             head = f"{words.number(short.short)} {name} missing"
-        given = [(getattr(gain, short.measure), gain.step.says) for gain in gains]
+        given = [(float(getattr(gain, short.measure)), gain.step) for gain in gains]
         given = sorted((each for each in given if each[0] > 0.005), key=lambda each: -each[0])[:4]
-        told = ", ".join(f"{says} gives {words.number(points)}" for points, says in given)
-        yield f"{head}; {told}" if told else head
+        told = ", ".join(
+            f"{step.says} {'gives' if step.acts == 1 else 'give'} {words.number(points)}"
+            for points, step in given
+        )
+        joint = "; " if short.measure == "fit" else ": "
+        yield f"{head}{joint}{told}" if told else head

@@ -12,6 +12,7 @@ from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
 from connector.core.known import Known, known_now, known_then, score_known
 from connector.core.model import PersonRecord, RecordState, Ref, Score, StageDecision, StageState
+from connector.core.override import strongest
 from connector.core.resolve import resolve
 from connector.core.stage import DEFAULT_LADDER, StageEvidence
 from connector.insight.explain.deciding import Case, decide_case
@@ -125,6 +126,7 @@ def case_of(
         answers=tuple(record.answer for record in past.live if record.answer and record.answer.at <= at),
         adopt=adopt,
         ladder=ladder,
+        override=strongest(past.facts.overrides, at),
     )
 
 
