@@ -127,13 +127,10 @@ async def explain_change(
 ) -> Explained:
     """What came between the two moments. FixConfig where a definition of then cannot be read."""
     gathered = explained.gathered
-    first, before = await _moment(ledger, gathered, since, settings)
-    last, after = await _moment(ledger, gathered, until, settings)
+    first, before, _ = await _moment(ledger, gathered, since, settings)
+    last, after, definition = await _moment(ledger, gathered, until, settings)
     there = {record.ref for record in after.facts.records} - {record.ref for record in before.facts.records}
-    definition = await _definition_at(ledger, until, settings)
-    gone = why(
-        last.known, score_known(last.known, until), until, after.facts.engagement, definition[1].mappings
-    )
+    gone = why(last.known, score_known(last.known, until), until, after.facts.engagement, definition.mappings)
     found = changed(first, last, joined=there, why_gone=gone.not_counted)
     return replace(explained, changed=found, between=(first, last))
 
@@ -143,23 +140,26 @@ async def explain_past(
 ) -> Explained:
     """The decision at `at` once more, with what was known at `known_at`. FixConfig where that cannot be done."""
     gathered = explained.gathered
-    version, definition = await _definition_at(ledger, at, settings)
+    version, definition = await _definition_at(ledger, gathered, at, settings)
     past = past_of(gathered.facts, known_at, gathered.erased, gathered.said)
     if not past.facts.records:
         raise FixConfig("Nothing was known of this person then.", next_step="Choose a later moment.")
     before, adopt = state_before(gathered.steps, gathered.person.state, at)
     found = recompute(past, definition, at, before, adopt=adopt)
-    kept = next((step for step in gathered.steps if step.decided_at == at), None)
+    kept = next((step for step in gathered.steps if step.made_at(at)), None)
     return replace(explained, past=found, past_at=at, known_at=known_at, past_version=version, kept=kept)
 
 
-async def _definition_at(ledger: SqlLedger, at: datetime, settings: Settings) -> tuple[int, Definition]:
+async def _definition_at(
+    ledger: SqlLedger, gathered: Gathered, at: datetime, settings: Settings
+) -> tuple[int, Definition]:
     version = await ledger.version_at(at)
     if version is None:
         raise FixConfig(
             f"No definition was in force at {at:%Y-%m-%d %H:%M}.", next_step="Choose a later moment."
         )
-    definition = await definition_of(ledger, version, settings)
+    own = version == gathered.person.criteria_version
+    definition = gathered.definition if own else await definition_of(ledger, version, settings)
     if definition is None:
         raise FixConfig(
             f"Version {version} of the definition cannot be read by today's rules.",
@@ -170,10 +170,10 @@ async def _definition_at(ledger: SqlLedger, at: datetime, settings: Settings) ->
 
 async def _moment(
     ledger: SqlLedger, gathered: Gathered, at: datetime, settings: Settings
-) -> tuple[Moment, Past]:
-    version, definition = await _definition_at(ledger, at, settings)
+) -> tuple[Moment, Past, Definition]:
+    version, definition = await _definition_at(ledger, gathered, at, settings)
     past = past_of(gathered.facts, at, gathered.erased, gathered.said)
-    return Moment(known_now(past.facts, definition, past.live), at, version), past
+    return Moment(known_now(past.facts, definition, past.live), at, version), past, definition
 
 
 # ------------------------------------------------------------ one document

@@ -20,9 +20,9 @@ from connector.ports import StageStep
 
 def stage_steps(db: Connection, person: int) -> list[StageStep]:
     """A person's own steps, oldest first; not those of whom they were joined with. One that was adopted is dated by the
-    CRM, so it was decided when its run began, or later."""
+    CRM, so all that is known is that its run decided it."""
     query = (
-        select(*STAGE_HISTORY.c, RUN.c.started_at)
+        select(*STAGE_HISTORY.c, RUN.c.started_at, RUN.c.finished_at)
         .join(RUN, RUN.c.id == STAGE_HISTORY.c.run, isouter=True)
         .where(STAGE_HISTORY.c.person == person, STAGE_HISTORY.c.was_of.is_(None))
         .order_by(STAGE_HISTORY.c.id)
@@ -30,6 +30,7 @@ def stage_steps(db: Connection, person: int) -> list[StageStep]:
     return [
         StageStep(
             decided_at=max(row.at, row.started_at) if row.adopted and row.started_at else row.at,
+            decided_by=max(row.at, row.finished_at) if row.adopted and row.finished_at else row.at,
             to_stage=row.to_stage,
             because=row.because,
             adopted=row.adopted,

@@ -428,15 +428,20 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class StageStep:
-    """A step of a person's stage as it was kept: when it was decided, by which version, from what state (None: the
-    first decision, or kept before that was)."""
+    """A step of a person's stage as it was kept: between which moments it was decided (one, but for a step that was
+    adopted and is dated by its CRM), by which version, from what state (None: the first, or kept before that was)."""
 
     decided_at: datetime
+    decided_by: datetime
     to_stage: str
     because: str
     adopted: bool
     version: int
     before: StageState | None
+
+    def made_at(self, at: datetime) -> bool:
+        """Whether it is what was decided at this moment."""
+        return self.decided_at <= at <= self.decided_by
 
 
 @dataclass(frozen=True, slots=True)

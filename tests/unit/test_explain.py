@@ -36,7 +36,8 @@ def definition(**more: Any) -> Criteria:
         ],
         "engagement": [
             {"id": "pricing", "name": "Pricing", "event": "page_view",
-             "where": {"field": "url", "contains": "/pricing"}, "within": "30d", "points": 24, "decay": {"half_life": "10d"}, "group": "web"},
+             "where": {"field": "url", "contains": "/pricing"}, "within": "30d", "points": 24,
+             "decay": {"half_life": "10d"}, "group": "web"},
             {"id": "webinar", "name": "Webinar", "event": "webinar_attendance", "within": "90d", "points": 30},
         ],
         "disqualify": [

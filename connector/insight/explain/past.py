@@ -23,6 +23,7 @@ Decided = Mapping[tuple[Ref, Ref], str]
 LIMITS = (
     "Companies, deals and accounts are taken as they stand today: their past is not kept.",
     "What a human has joined or split is taken as it stands today.",
+    "Between two steps of the stage the reason is told as of this moment; a CRM may still show an earlier one.",
     "Of engagement that its CRM deleted since, it is not kept when it had come; it counts from the day it happened.",
 )
 
@@ -78,11 +79,17 @@ def past_of(
 def state_before(
     history: Sequence[StageStep], now: StageState | None, at: datetime
 ) -> tuple[StageState | None, bool]:
-    """The state that a decision at `at` went on from, and whether it was the first and adopted what it found."""
+    """The state that a decision at `at` went on from, and whether it was the first and adopted what it found.
+
+    Between two steps only what moves is kept: the reason is then told as of `at`, not as it was last told.
+    """
     for step in history:
-        if step.decided_at >= at:
+        if step.made_at(at):
             return step.before, step.adopted and step.before is None
-    return now, False
+        if step.decided_at > at:
+            now = step.before
+            break
+    return (replace(now, band=None) if now else None), False
 
 
 def recompute(
