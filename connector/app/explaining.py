@@ -15,7 +15,7 @@ from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
 from connector.core.known import known_now, known_then, score_known
 from connector.core.model import PersonRecord, Ref, StageState
-from connector.core.override import Override, strongest
+from connector.core.override import strongest
 from connector.core.resolve import resolve
 from connector.errors import FixConfig
 from connector.insight.explain.changed import Changed, Moment, changed
@@ -51,7 +51,6 @@ class Explained:
     why: Why | None
     missing: Missing | None
     at: datetime  # of `missing`
-    override: Override | None = None
     changed: Changed | None = None
     between: tuple[Moment, Moment] | None = None
     past: Recomputed | None = None
@@ -102,7 +101,7 @@ def explain_now(gathered: Gathered, now: datetime) -> Explained:
     person, facts, definition = gathered.person, gathered.facts, gathered.definition
     override = strongest(facts.overrides, now)
     if definition is None:
-        return Explained(gathered, None, None, now, override)
+        return Explained(gathered, None, None, now)
     known = known_then(facts, definition, person.decided_at, gathered.live)
     told = [each for each in facts.engagement if each.known_at <= person.decided_at]
     case = Case(
@@ -112,13 +111,13 @@ def explain_now(gathered: Gathered, now: datetime) -> Explained:
         then=lambda moment: known_then(facts, definition, moment, gathered.live),
         newer=lambda since: known_then(facts, definition, now, gathered.live, since=since),
         override=override,
+        base=definition.criteria,
     )
     return Explained(
         gathered,
         why(known, person.score, person.decided_at, told, definition.mappings),
         missing(case, guarded=person.guarded, waits=person.waits),
         now,
-        override,
     )
 
 
@@ -186,7 +185,7 @@ def document(explained: Explained, *, email: bool = False) -> dict[str, Any]:
         **as_decided(person),
         "identity": list(gathered.ground),
         "fields": fields_told(gathered, email=email),
-        "override": _override(explained.override),
+        "override": person.override,
         "why": asdict(explained.why) if explained.why else None,
         "missing": _missing(explained.missing, explained.at),
         "story": [asdict(line) for line in gathered.story],
@@ -239,13 +238,6 @@ def fields_told(gathered: Gathered, *, email: bool) -> dict[str, Any]:
     read = (fields_of_criteria(criteria) if criteria else frozenset()) - NAMES_SOMEBODY
     wanted = read | ({"email"} if email else set())
     return {name: value for name, value in gathered.person.fields.items() if name in wanted}
-
-
-def _override(override: Override | None) -> dict[str, Any] | None:
-    if override is None:
-        return None
-    told = ("kind", "scope", "author", "reason", "made_at", "until", "expires_at", "source")
-    return {name: getattr(override, name) for name in told}
 
 
 def _missing(missing: Missing | None, at: datetime) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from connector.app.asking import ask_ledger, one_person
 from connector.app.commands.holds import hold_document
+from connector.app.commands.override import override_document, override_line
 from connector.app.commands.score import instant
 from connector.app.exits import OK
 from connector.app.explaining import Explained, document, explain_change, explain_now, explain_past, gather
@@ -13,7 +14,6 @@ from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.criteria import Criteria, RuleKind
-from connector.core.override import in_words
 from connector.errors import FixConfig
 from connector.insight.explain import words
 from connector.insight.explain.why import Driver, Why
@@ -55,7 +55,11 @@ def explain(
     found = ask_ledger(question)
     holds = [hold for hold in found.gathered.holds if hold.holds]
     if json:
-        print_json({**document(found, email=email), "holds": [hold_document(hold) for hold in holds]})
+        beside = {
+            "holds": [hold_document(hold) for hold in holds],
+            "overrides": [override_document(word, now) for word in found.gathered.facts.overrides],
+        }
+        print_json({**document(found, email=email), **beside})
         return OK
     if moment:
         _tell_past(found)
@@ -98,9 +102,8 @@ def _tell_now(found: Explained, *, email: bool) -> None:
     _say(f"  {state.because}")
     audience = f", audience {person.audience}" if person.audience else ""
     _say(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}{audience}")
-    if found.override is not None:
-        until = f" until {found.override.until:%Y-%m-%d}" if found.override.until else ""
-        _say(f"  override: {found.override.kind}{until}, {in_words(found.override)}")
+    for word in found.gathered.facts.overrides:
+        _say(f"  {override_line(word, found.at)}")
     if person.guarded:
         _say(f"  held back: {person.guarded}")
     _say("Why")

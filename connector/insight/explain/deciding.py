@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.core.criteria import Criteria
 from connector.core.known import Known, measure
 from connector.core.model import Answer, StageDecision, StageState
 from connector.core.override import Override
@@ -26,6 +27,7 @@ class Case:
     adopt: bool = False
     ladder: Sequence[str] = field(default=DEFAULT_LADDER)
     override: Override | None = None
+    base: Criteria | None = None  # of the file, where `now` may hold those of an audience
 
 
 def decide_case(case: Case) -> StageDecision:

@@ -92,7 +92,7 @@ def with_steps(case: Case, taken: tuple[Step, ...]) -> Case:
 
     def more(known: Known) -> Known:
         for step in taken:
-            known = added(known, step)
+            known = added(known, step, case.base)
         return known
 
     return replace(case, now=more(case.now), newer=lambda since: more(case.newer(since)))
@@ -183,7 +183,7 @@ def _gains(case: Case, state: StageState, before: Score, found: list[Step]) -> I
     for step in found:
         if step.kind != "points":
             continue
-        after = score_known(added(counted(case, state), step), case.at)
+        after = score_known(added(counted(case, state), step, case.base), case.at)
         gain = Gain(
             step, after.score - before.score, after.fit - before.fit, after.engagement - before.engagement
         )
@@ -235,7 +235,7 @@ def _put_together(case: Case, state: StageState, *, fields: bool) -> Way | None:
         for step in steps(here, case.at):
             if step.kind != "points" or (step.fields and not fields):
                 continue
-            score = score_known(added(here, step), case.at)
+            score = score_known(added(here, step, case.base), case.at)
             again = any(step.rule == each.rule for each in taken)
             key = (_distance(criteria, criteria.stages.mql.enter, score), again, step.acts)
             if best is None or key < best[:3]:
@@ -243,7 +243,7 @@ def _put_together(case: Case, state: StageState, *, fields: bool) -> Way | None:
         # At the bounds already, what is missing is evidence: more of it, of other kinds first.
         if best is None or (best[0] >= left - 1e-9 and best[0] > 1e-9):
             return None
-        left, here, taken = best[0], added(here, best[3]), (*taken, best[3])
+        left, here, taken = best[0], added(here, best[3], case.base), (*taken, best[3])
         way = _way(case, taken)
         if way is not None:
             return way

@@ -23,8 +23,8 @@ from connector.core.conditions import (
     is_missing,
     number_of,
 )
-from connector.core.criteria import EventRule, FitRule, RuleKind
-from connector.core.known import Known
+from connector.core.criteria import Criteria, EventRule, FitRule, RuleKind
+from connector.core.known import Known, known_as
 from connector.core.model import Engagement, Value
 from connector.core.wording import condition_in_words
 from connector.insight.explain import words
@@ -53,11 +53,13 @@ class Step:
         return len(self.events) or 1
 
 
-def added(known: Known, step: Step) -> Known:
-    """The same person, once this has come."""
-    return replace(
-        known, fields={**known.fields, **step.fields}, engagement=(*known.engagement, *step.events)
-    )
+def added(known: Known, step: Step, base: Criteria | None = None) -> Known:
+    """The same person, once this has come. `base`: the criteria of the file, by which a field may make the person one
+    of another audience."""
+    engagement = (*known.engagement, *step.events)
+    if not step.fields:
+        return replace(known, engagement=engagement)
+    return known_as({**known.fields, **step.fields}, engagement, base or known.criteria)
 
 
 def steps(known: Known, at: datetime) -> list[Step]:
