@@ -129,7 +129,7 @@ def _object(
         what = _fate(were.get(field), are.get(field))
         if what:
             yield Difference(f"{crm} {name}: field `{field}` {what}", READ, crm, name)
-    for part in ("kind", "emails", "scope", "stage", "status", "counters"):
+    for part in ("kind", "emails", "scope", "stage", "status", "override", "counters"):
         if getattr(old, part) != getattr(new, part):
             yield Difference(f"{crm} {name}: {part} changed", READ, crm, name)
     yield from _write_lines(crm, name, old, new)

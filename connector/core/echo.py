@@ -59,6 +59,7 @@ def _facts(record: PersonRecord) -> tuple[object, ...]:
         frozenset(record.same_as),
         record.company,
         record.answer,
+        record.says,
         record.state,
         record.moved_to,
         record.in_scope,

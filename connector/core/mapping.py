@@ -111,6 +111,17 @@ class StatusMap:
 
 
 @dataclass(frozen=True, slots=True)
+class OverrideMap:
+    """A field of theirs by which sales says something above the rules; it is only read. `values`: mql_now, never and
+    hold to theirs. `until` and `reason` are fields of theirs, too."""
+
+    source: str
+    values: Mapping[str, tuple[str, ...]]
+    until: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Counter:
     """An aggregate without times that becomes engagement as it grows. `first`: one, or all (at most 100).
 
@@ -156,6 +167,7 @@ class ObjectMapping:
     scope: Condition | None = None
     stage: StageMap | None = None
     status: StatusMap | None = None
+    override: OverrideMap | None = None
     counters: tuple[Counter, ...] = ()
     write: tuple[WriteLine, ...] = ()
     write_only: Condition | None = None
@@ -294,6 +306,8 @@ def object_wants(each: ObjectMapping) -> Iterator[str]:
         yield each.status.source
         if each.status.reason:
             yield each.status.reason
+    if each.override:
+        yield from (one for one in (each.override.source, each.override.until, each.override.reason) if one)
     for counter in each.counters:
         yield counter.field
         yield from (each for each in (counter.at, counter.url) if each)

@@ -36,6 +36,7 @@ from connector.core.mapping import (
     FieldMap,
     FileShape,
     ObjectMapping,
+    OverrideMap,
     ScannerRule,
     StageMap,
     StatusMap,
@@ -47,6 +48,7 @@ from connector.core.mapping import (
     stream_wants,
 )
 from connector.core.names import nearest
+from connector.core.override import KINDS as KINDS_OF_OVERRIDE
 from connector.core.titles import TitleRow, parse_titles
 from connector.errors import FixConfig, Problem
 
@@ -65,9 +67,21 @@ TOP_KEYS = (
     "precedence",
     "file",
 )
-OBJECT_KEYS = ("kind", "emails", "fields", "scope", "stage", "status", "counters", "write", "write_only")
+OBJECT_KEYS = (
+    "kind",
+    "emails",
+    "fields",
+    "scope",
+    "stage",
+    "status",
+    "override",
+    "counters",
+    "write",
+    "write_only",
+)
 FIELD_KEYS = ("from", "transform", "values", "otherwise", "currency", "currency_from")
 STAGE_KEYS = ("from", "values", "backward")
+OVERRIDE_KEYS = ("from", "values", "until", "reason")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
 COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
@@ -203,7 +217,7 @@ def _object(
     if kind != "person":
         problems.extend(
             Problem((*path, key), f"only an object of kind person has `{key}`.")
-            for key in ("emails", "scope", "stage", "status", "counters", "write", "write_only")
+            for key in ("emails", "scope", "stage", "status", "override", "counters", "write", "write_only")
             if key in body
         )
     if kind == "opportunity":
@@ -229,6 +243,7 @@ def _object(
         scope=_condition(body.get("scope"), (*path, "scope"), problems, known),
         stage=stage,
         status=_status(body.get("status"), (*path, "status"), problems),
+        override=_override(body.get("override"), (*path, "override"), problems, write),
         counters=_counters(body.get("counters"), (*path, "counters"), problems, known),
         write=write,
         write_only=_of_ours(body.get("write_only"), (*path, "write_only"), problems, known),
@@ -340,6 +355,41 @@ def _status(body: object, path: Path, problems: list[Problem]) -> StatusMap | No
             if seen.setdefault(fold(one), kind) != kind
         )
     return answers
+
+
+def _override(
+    body: object, path: Path, problems: list[Problem], write: Sequence[WriteLine]
+) -> OverrideMap | None:
+    if body is None or not _is_map(body, path, problems):
+        return None
+    _known_keys(body, OVERRIDE_KEYS, path, problems)
+    values: dict[str, tuple[str, ...]] = {}
+    owner: dict[str, str] = {}
+    for kind, theirs in _items(body.get("values"), (*path, "values"), problems):
+        at: Path = (*path, "values", kind)
+        if _choice(kind, KINDS_OF_OVERRIDE, "override", at, problems) is None:
+            continue
+        values[kind] = _texts(theirs, at, problems, required=True)
+        problems.extend(
+            Problem(at, f"`{one}` already stands for `{owner[fold(one)]}`.")
+            for one in values[kind]
+            if owner.setdefault(fold(one), kind) != kind
+        )
+    if not values:
+        problems.append(Problem((*path, "values"), "is missing."))
+    found = OverrideMap(
+        source=_text(body.get("from"), (*path, "from"), problems, required=True) or "",
+        values=values,
+        until=_text(body.get("until"), (*path, "until"), problems),
+        reason=_text(body.get("reason"), (*path, "reason"), problems),
+    )
+    written = {fold(line.to) for line in write}
+    problems.extend(
+        Problem((*path, key), f"`{name}` is written below; an override is sales' own and only read.")
+        for key, name in (("from", found.source), ("until", found.until), ("reason", found.reason))
+        if name and fold(name) in written
+    )
+    return found
 
 
 def _counters(body: object, path: Path, problems: list[Problem], known: _Known) -> tuple[Counter, ...]:

@@ -143,6 +143,16 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a record's own field says above the rules: `kind` as in `connector.core.override`. `field` is theirs."""
+
+    kind: str
+    field: str
+    until: datetime | None = None  # of a hold; None: until the field is cleared
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PersonRecord:
     """A person's record in one CRM, normalized: our fields, all addresses, explicit ids, what sales and CRM say.
 
@@ -164,6 +174,7 @@ class PersonRecord:
     held: Mapping[str, JsonValue] = field(default_factory=dict)  # what stands where we write; blanks left out
     changed_at: datetime | None = None
     created_at: datetime | None = None
+    says: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,15 @@ from collections.abc import Collection, Iterator, Mapping
 
 from connector.core.criteria import Criteria, fields_of_criteria
 from connector.core.fields import PERSON_FIELDS
-from connector.core.mapping import COUNTERS, CrmMapping, ObjectMapping, fold, optional_fields, wanted_fields
+from connector.core.mapping import (
+    COUNTERS,
+    CrmMapping,
+    ObjectMapping,
+    OverrideMap,
+    fold,
+    optional_fields,
+    wanted_fields,
+)
 from connector.core.names import nearest
 from connector.core.targets import TargetField, targets_of
 from connector.ports import FieldInfo, Finding
@@ -74,6 +82,8 @@ def _object(mapping: CrmMapping, each: ObjectMapping, schema: Mapping[str, Field
         yield from _stages(mapping.crm, each, schema[each.stage.source], each.stage.source in targets)
     if each.status and each.status.source in schema:
         yield from _statuses(each, schema[each.status.source])
+    if each.override and each.override.source in schema:
+        yield from _overrides(each, each.override, schema[each.override.source])
 
 
 def _unreadable(name: str, wanted: Collection[str], schema: Mapping[str, FieldInfo]) -> Iterator[Finding]:
@@ -203,6 +213,19 @@ def _stages(crm: str, each: ObjectMapping, info: FieldInfo, written: bool) -> It
                 "Correct `stage.values` in the mapping"
                 + (f", or `connector setup {crm}` adds the option." if first else "."),
             )
+
+
+def _overrides(each: ObjectMapping, override: OverrideMap, info: FieldInfo) -> Iterator[Finding]:
+    known = {fold(option) for option in info.options}
+    for kind, values in override.values.items() if known else ():
+        for value in values:
+            if fold(value) not in known:
+                yield Finding(
+                    "problem",
+                    f"{each.object}.{override.source}",
+                    f"has no option `{value}` ({kind}); nearest: {nearest(value, info.options) or '-'}",
+                    f"Correct `override.values.{kind}` in the mapping. We only read the field; sales needs the option.",
+                )
 
 
 def _statuses(each: ObjectMapping, info: FieldInfo) -> Iterator[Finding]:

@@ -24,6 +24,7 @@ from connector.core.model import (
     PersonRecord,
     RecordState,
     Ref,
+    Said,
     Score,
     StageState,
     Value,
@@ -144,6 +145,8 @@ def values_from(raw: Mapping[str, Any]) -> dict[str, Value]:
 def dump_person(record: PersonRecord) -> str:
     """A person record as JSON text."""
     answer = record.answer
+    says = record.says
+    said = {} if says is None else {"says": [says.kind, says.field, _utc(says.until), says.reason]}
     return _dump_record(
         {
             "ref": str(record.ref),
@@ -160,6 +163,7 @@ def dump_person(record: PersonRecord) -> str:
             "held": dict(record.held),
             "changed_at": _utc(record.changed_at),
             "created_at": _utc(record.created_at),
+            **said,
         }
     )
 
@@ -185,6 +189,7 @@ def load_person(text: str) -> PersonRecord:
         held=raw["held"],
         changed_at=_at(raw["changed_at"]),
         created_at=_at(raw["created_at"]),
+        says=Said(said[0], said[1], _at(said[2]), said[3]) if (said := raw.get("says")) else None,
     )
 
 

@@ -20,7 +20,7 @@ from connector.core.model import (
     VendorRecord,
 )
 from connector.core.normalize import keep_answer_date
-from connector.ledger import codec, store_lease
+from connector.ledger import codec, store_lease, store_override
 from connector.ledger.hot import (
     chunks,
     delete_in,
@@ -242,6 +242,7 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
         for change in changes
         if change.old is None or is_news(change.old, change.new, written.to(change.new.ref))
     )
+    store_override.follow(db, [change.new for change in changes if _says_otherwise(change)], at)
     _relate(db, ADDRESS, changes, lambda record: set(record.emails))
     _relate(db, LINK, changes, named_as_same)
     past = [
@@ -251,6 +252,10 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
     ]
     if past:
         db.execute(PAST_RECORD.insert(), past)
+
+
+def _says_otherwise(change: _Change[PersonRecord]) -> bool:
+    return change.new.says != (change.old.says if change.old is not None else None)
 
 
 class _Written:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -34,7 +35,7 @@ def add(db: Connection, words: Sequence[Override], at: datetime, *, again: bool)
             continue
         if earlier is not None:
             _end(db, earlier.id, word.author, at)
-        done.append(_insert(db, word, at))
+        done.append(_insert(db, replace(word, made_at=at)))
         detail = {
             "kind": word.kind, "until": _iso(word.until), "expires": _iso(word.expires_at),
             "reason": word.reason, "instead_of": earlier.id if earlier else None,
@@ -55,7 +56,34 @@ def end(db: Connection, ids: Sequence[int], by: str, at: datetime) -> list[Overr
     return ended
 
 
-def _insert(db: Connection, word: Override, at: datetime) -> Override:
+def follow(db: Connection, records: Sequence[PersonRecord], at: datetime) -> None:
+    """What the own fields of these records say has changed: the earlier word of each ends, a new one begins. Its author
+    is the record. Whoever keeps the records makes their people due."""
+    earlier = select(OVERRIDE).where(OVERRIDE.c.ended_at.is_(None), OVERRIDE.c.source != "")
+    standing: dict[str, Override] = {}
+    for row in where_in(db, earlier, OVERRIDE.c.target, (str(record.ref) for record in records)):
+        standing[row.target] = load(row)
+    for record in records:
+        name, says = str(record.ref), record.says
+        before = standing.get(name)
+        if before is not None:
+            _end(db, before.id, name, at)
+            audit(db, at, name, "override remove", f"person {name}", {"override": before.id})
+        if says is None:
+            continue
+        since = min(record.changed_at or at, at)
+        if before is not None and before.kind == says.kind:
+            since = (
+                before.made_at
+            )  # said otherwise, it is not said anew: an answer of sales since then still wins
+        source = f"{name} {says.field}"
+        word = Override(0, says.kind, "person", name, name, says.reason, since, says.until, None, source)
+        _insert(db, word)
+        detail = {"kind": says.kind, "until": _iso(says.until), "reason": says.reason}
+        audit(db, at, name, "override add", f"person {name}", detail)
+
+
+def _insert(db: Connection, word: Override) -> Override:
     values = {
         "kind": word.kind,
         "scope": word.scope,
@@ -65,7 +93,7 @@ def _insert(db: Connection, word: Override, at: datetime) -> Override:
         "author": word.author,
         "reason": word.reason,
         "source": word.source,
-        "made_at": at,
+        "made_at": word.made_at,
     }
     return load(db.execute(insert(OVERRIDE).values(**values).returning(*OVERRIDE.c)).one())
 

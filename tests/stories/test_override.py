@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connector.app.cli import app
+from connector.core.mapping import OverrideMap
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
 from connector.ledger import open_ledger
 from connector.ports import PersonView
@@ -212,3 +214,35 @@ async def test_the_commands_add_list_explain_import_and_remove(sqlite_url: str, 
     assert (await answer("remove", rows[0]["id"]))["removed"][0]["kind"] == "hold"
     assert "connector override list" in await told("remove", "acme.example", code=2)
     assert "Give one of --mql-now" in await told("add", "a@b.example", "--reason", "x", code=2)
+
+
+@pytest.mark.parametrize("crm", ["hubspot", "salesforce"])
+async def test_a_field_that_sales_sets_is_read_and_clearing_it_ends_the_override(
+    sqlite_url: str, crm: str
+) -> None:
+    async with world(sqlite_url, people=24) as made:
+        object_, table = ("contact", "contacts") if crm == "hubspot" else ("Lead", "Lead")
+        field, reason = ("city", "message") if crm == "hubspot" else ("City", "Description")
+        fields = OverrideMap(field, {"mql_now": ("now",), "never": ("never",)}, None, reason)
+        objects = made.definition.mappings[crm].objects
+        changed = replace(objects[object_], override=fields)
+        made.remap(crm, objects={**objects, object_: changed})
+        await made.sync()
+        who = await somebody(made, where=low)
+        record = who.contact if crm == "hubspot" else who.lead
+
+        made.running[crm].edit(table, record, {field: "NOW", reason: "Met at the fair"})
+        made.later(minutes=15)
+        await made.sync()
+        view = await look(made, who)
+        assert view.state.stage == "mql"
+        assert view.state.because.startswith(f"MQL: by override of {crm}:{object_}:{record}: Met at the fair")
+        (word,) = await made.ledger.overrides()
+        assert (word.id, word.source) == (view.override, f"{crm}:{object_}:{record} {field}")
+
+        made.running[crm].edit(table, record, {field: ""})
+        made.later(minutes=15)
+        await made.sync()
+        view = await look(made, who)
+        assert (view.state.stage, view.override) == ("lead", None)
+        assert await made.ledger.overrides() == []

@@ -268,6 +268,7 @@ def test_the_published_schema_knows_the_same_keys():
     assert keys("field") == f.FIELD_KEYS
     assert keys("stage") == f.STAGE_KEYS
     assert keys("status") == f.STATUS_KEYS
+    assert keys("override") == f.OVERRIDE_KEYS
     assert keys("counter") == f.COUNTER_KEYS
     assert keys("write") == f.WRITE_KEYS
     assert keys("stream") == f.STREAM_KEYS
@@ -320,3 +321,19 @@ def test_write_only_speaks_of_fields_of_ours_and_names_the_nearest():
     assert written.write_only is not None
     assert problems(wrong)["objects.contact.write.0.write_only"].nearest == "country"
     assert "objects.contact.write_only" in problems(on_object)
+
+
+def test_an_override_field_is_read_whole_and_never_one_that_is_written():
+    doc = contact(
+        write=[{"result": "status", "to": "Word", "rule": "always"}],
+        override={
+            "from": "word",
+            "values": {"nevr": "no", "hold": ["later"], "never": "LATER"},
+            "untill": "x",
+        },
+    )
+    found = problems(doc)
+    assert found["objects.contact.override.untill"].nearest == "until"
+    assert found["objects.contact.override.values.nevr"].nearest == "never"
+    assert {"objects.contact.override.from", "objects.contact.override.values.never"} <= set(found)
+    assert "objects.contact.override.values" in problems(contact(override={"from": "word"}))

@@ -1,11 +1,13 @@
 """A human's word above the rules: what it makes of a stage, how long, and what wins over it. And who it is about."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.core.model import MqlStatus
+from connector.core.mapping_file import parse_mapping
+from connector.core.model import MqlStatus, RecordState, Ref, Said, VendorRecord
+from connector.core.normalize import normalize_person
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override, in_words, strongest
 from tests.unit.test_stage import AT, DAY, HIGH, KNOWN_LEAD, LOW, MQL, answered, decide, says, scored
 
@@ -151,3 +153,39 @@ def test_the_nearest_word_counts_then_the_newest_and_none_that_is_over():
 def test_the_reason_names_nobody_by_address():
     word = replace(WISH, author="grace@acme.example", reason="asked by bob@acme.example\n at the fair")
     assert in_words(word) == "by override of grace: asked by (address) at the fair"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"word": " HOLD ", "until": "2027-01-01", "why": "Later"},
+            Said("hold", "word", datetime(2027, 1, 1, tzinfo=UTC), "Later"),
+        ),
+        ({"word": "hold", "until": "soon"}, Said("hold", "word")),
+        ({"word": "no", "until": "2027-01-01"}, Said("never", "word")),
+        ({"word": "maybe"}, None),
+        ({"word": ""}, None),
+        ({}, None),
+    ],
+)
+def test_a_record_says_what_the_mapping_knows_of_its_field(values, said):
+    mapping = parse_mapping(
+        {
+            "crm": "acme",
+            "version": 1,
+            "objects": {
+                "contact": {
+                    "kind": "person",
+                    "override": {
+                        "from": "word", "until": "until", "reason": "why",
+                        "values": {"never": "no", "hold": "hold"},
+                    },
+                }
+            },
+        }
+    )  # fmt: skip
+    record = VendorRecord(Ref("acme", "contact", "1"), "person", values, AT)
+    assert normalize_person(record, mapping).says == said
+    gone = VendorRecord(Ref("acme", "contact", "1"), "person", values, AT, state=RecordState.ARCHIVED)
+    assert normalize_person(gone, mapping).says is None

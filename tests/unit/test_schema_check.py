@@ -149,3 +149,11 @@ def test_several_wrong_things_are_all_told() -> None:
     live = schema(s=FieldInfo("s", "text"), r=None, jobtitle=None, d=FieldInfo("d", "date"))
 
     assert len(found(live)) == 4
+
+
+def test_an_override_field_is_asked_for_its_options_and_for_no_right_to_write() -> None:
+    of = mapping(override={"from": "word", "values": {"never": ["no"], "mql_now": ["now"]}, "reason": "gone"})
+    word = FieldInfo("word", "enum", options=("NO", "later"), restricted=True, writable=False)
+    told = {finding.where: finding for finding in found(schema(word=word), of)}
+    assert set(told) == {"person.word", "person.gone"}
+    assert "has no option `now` (mql_now)" in told["person.word"].what

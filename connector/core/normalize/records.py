@@ -18,12 +18,15 @@ from connector.core.model import (
     JsonValue,
     OpportunityRecord,
     PersonRecord,
+    RecordState,
+    Said,
     Value,
     VendorRecord,
 )
 from connector.core.normalize import transforms
 from connector.core.normalize.derive import derive
 from connector.core.normalize.transforms import Around, apply
+from connector.core.override import HOLD_UNTIL
 from connector.core.titles import TitleRow
 from connector.errors import SkipRecord
 
@@ -64,6 +67,7 @@ def normalize_person(
         held={name: value for name in ready.held if (value := values.get(name)) is not None},
         changed_at=record.changed_at,
         created_at=record.created_at,
+        says=ready.says(values) if record.state is RecordState.LIVE else None,
     )
 
 
@@ -143,6 +147,7 @@ class _Ready:
     amounts: tuple[FieldMap, ...]
     stages: Mapping[str, str]  # theirs, folded, to ours
     answers: Mapping[str, tuple[str, str | None]]  # their status, folded: our answer and its standing reason
+    words: Mapping[str, str]  # what their override field says, folded: our kind of override
     held: tuple[str, ...]  # the fields that we write to
 
     def fields(self, values: Mapping[str, JsonValue]) -> dict[str, Value]:
@@ -178,6 +183,17 @@ class _Ready:
         if kind == "rejected" and not reason and status.reason:
             reason = transforms.text(record.values.get(status.reason))
         return Answer(kind, said, record.status_at or seen_at or record.changed_at, reason)
+
+    def says(self, values: Mapping[str, JsonValue]) -> Said | None:
+        """What the record's own field says above the rules; blank, or a value that the mapping does not know: nothing.
+        Without a date that can be read, a hold lasts until the field is cleared."""
+        shape = self.shape.override
+        kind = self.words.get(fold(transforms.text(values.get(shape.source)) or "")) if shape else None
+        if shape is None or kind is None:
+            return None
+        until = apply("datetime", values.get(shape.until)) if kind == HOLD_UNTIL and shape.until else None
+        reason = transforms.text(values.get(shape.reason)) if shape.reason else None
+        return Said(kind, shape.source, until if isinstance(until, datetime) else None, reason or "")
 
 
 def _ready_for(record: VendorRecord, mapping: CrmMapping, kind: str) -> _Ready:
@@ -232,6 +248,11 @@ def _prepare(shape: ObjectMapping, titles: tuple[TitleRow, ...]) -> _Ready:
         amounts=tuple(one for one in one_each.values() if one.transform == "money"),
         stages=stages,
         answers=answers,
+        words={
+            fold(each): kind
+            for kind, theirs in (shape.override.values.items() if shape.override else ())
+            for each in theirs
+        },
         held=tuple(line.to for line in shape.write),
     )
 
