@@ -6,6 +6,11 @@ from connector.core.criteria import Criteria
 from connector.core.model import MqlStatus, Score, StageState
 
 _TITLES = {"mql": "MQL", "sql": "SQL"}
+_DOWN = {
+    *(("sql", to) for to in ("mql", "lead", "subscriber")),
+    *(("mql", to) for to in ("lead", "subscriber")),
+    ("lead", "subscriber"),
+}
 
 
 def title(stage: str) -> str:
@@ -38,16 +43,16 @@ def head(
     kept = f"; not MQL yet, {state.guarded}" if state.guarded else ""
     if state.raised_from:
         return f"{name}: by the rule for it, band {score.band}{kept}"
+    left = before.stage if before is not None else ""
+    if before is not None and (left, state.stage) in _DOWN:
+        why = "the override has ended" if before.by_override is not None else f"band {score.band}"
+        return f"{name}: no longer {title(left)}, {why}{kept}"
     if state.loosened and state.stage == "mql":
         return f"{name}: below the fixed bar, let in as one of {places_in_words(criteria)}, band {score.band}"
     if state.stage == "mql" and hand_raised:
         return f"{name}: {criteria.name_of(hand_raised, 'hand_raise')}"
     if before is not None and before.status is MqlStatus.DISQUALIFIED:
         return f"{name}: no longer disqualified, band {score.band}{kept}"
-    left = before.stage if before is not None and before.stage != state.stage else ""
-    if (left == "mql" and state.stage == "lead") or (before is not None and left and before.raised_from):
-        why = "the override has ended" if before and before.by_override is not None else f"band {score.band}"
-        return f"{name}: no longer {title(left)}, {why}{kept}"
     if state.guarded:
         return f"{name}: not MQL yet, {state.guarded}"
     if state.waits:

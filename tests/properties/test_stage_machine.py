@@ -267,5 +267,6 @@ def test_every_move_says_what_caused_it(history):
             assert "by the rule" in because
         elif state.stage != "mql" and state.answered_at != before.answered_at:
             assert "by sales" in because
-        elif what != "human" and state.stage != "mql" and (before.stage == "mql" or before.raised_from):
-            assert "no longer" in because
+        elif what not in ("human", "sales") and state.by_override is None:
+            down = DEFAULT_LADDER.index(state.stage) < DEFAULT_LADDER.index(before.stage)
+            assert ("no longer " in because.replace("no longer disqualified", "")) == down, because

@@ -91,6 +91,7 @@ def test_a_rule_raises_a_subscriber_to_lead_and_takes_back_only_that():
     assert (raised.state.stage, raised.because) == ("lead", "Lead: by the rule for it, band 2")
     kept = decide(raised.state, person(15), at=AT + DAY)
     assert kept.state.stage == "lead"
+    assert decide(kept.state, person(70), at=AT + DAY).because == "MQL: band 4"
     back = decide(kept.state, person(5), at=AT + 2 * DAY)
     assert (back.state.stage, back.because) == ("subscriber", "Subscriber: no longer Lead, band 1")
 
