@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,8 +13,8 @@ from connector.app.wiring import plugins
 from connector.core.criteria import fields_of_criteria
 from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
-from connector.core.known import known_now, known_then, score_known
-from connector.core.model import PersonRecord, Ref, StageState
+from connector.core.known import judged, known_now, known_then, score_known
+from connector.core.model import Engagement, PersonRecord, Ref, StageState
 from connector.core.override import strongest
 from connector.core.resolve import resolve
 from connector.errors import FixConfig
@@ -69,6 +69,11 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
     (facts,) = await ledger.facts([person.refs])
     targets = set(group.targets) if group else set()
     emails = sorted({mail for record in facts.records for mail in record.emails})
+    definition = await definition_of(ledger, person.criteria_version, settings)
+
+    def judge(engagement: Sequence[Engagement]) -> Sequence[Engagement]:
+        return judged(engagement, person.fields, definition) if definition else engagement
+
     return Gathered(
         person=person,
         facts=facts,
@@ -77,9 +82,9 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
         said=hood.decided,
         steps=tuple(await ledger.stage_steps(person.id)),
         erased=tuple(await ledger.erased(person.refs, emails)),
-        story=tuple(await ledger.story(person.id)),
+        story=tuple(await ledger.story(person.id, judge)),
         holds=tuple(await ledger.holds(person.refs)),
-        definition=await definition_of(ledger, person.criteria_version, settings),
+        definition=definition,
     )
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from connector.core.criteria import Criteria, Disqualifier, EventRule, FitRule
 from connector.core.mapping import COUNTERS, CrmMapping, ObjectMapping, StreamMapping, object_wants
+from connector.core.suspect_rules import SuspectRule
 
 NOTHING, DECIDE, READ = "nothing", "decide", "read"
 
-Rules = Sequence[FitRule | EventRule | Disqualifier]
+Rules = Sequence[FitRule | EventRule | Disqualifier | SuspectRule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
         ("engagement rule", old.engagement, new.engagement),
         ("disqualifier", old.disqualify, new.disqualify),
         ("hand-raiser", old.hand_raise, new.hand_raise),
+        ("suspect rule", old.suspect, new.suspect),
     )
     for kind, were, are in kinds:
         for what in _by_id(kind, were, are):

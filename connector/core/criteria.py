@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from connector.core.conditions import Condition, fields_of
 from connector.core.model import Engagement, MqlStatus, Value
+from connector.core.suspect_rules import SuspectRule
 from connector.errors import Problem
 
 TOLERANCE = 1e-9
@@ -298,6 +299,7 @@ class Criteria:
     engagement: tuple[EngagementRule, ...] = ()
     disqualify: tuple[Disqualifier, ...] = ()
     hand_raise: tuple[HandRaise, ...] = ()
+    suspect: tuple[SuspectRule, ...] = ()
     stages: Stages = DEFAULT_STAGES
     examples: tuple[Example, ...] = ()
     personas: tuple[Persona, ...] = ()

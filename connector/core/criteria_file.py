@@ -41,6 +41,7 @@ from connector.core.durations import parse_duration
 from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS
 from connector.core.model import Engagement, Value
 from connector.core.names import nearest
+from connector.core.suspect_rules import SecondSign, SuspectRule
 from connector.errors import FixConfig, Problem
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ _TOP = (
     "engagement",
     "disqualify",
     "hand_raise",
+    "suspect",
     "stages",
     "examples",
     "personas",
@@ -74,6 +76,7 @@ _EVENT_NAMES = ("type", "occurred_at", *EVENT_FIELDS, "attributes.")
 """What a condition on an event may name; `attributes.` stands for every `attributes.<key>`."""
 
 _EVENT_RULE = ("id", "name", "event", "where", "within", "at_least", "sum")
+_SUSPECT = ("id", "name", "event", "where", "after_sent", "links", "within", "unopened", "unless")
 _MEASURES = ("score", "fit", "engagement", "band")
 _MEASURE_OPS = ("is", "is_not", "gt", "gte", "lt", "lte", "between")
 _NURTURED = ("subscriber", "opportunity", "customer", "evangelist", "other", "disqualified")
@@ -143,6 +146,8 @@ class _Reader:
         self.unique_ids([("disqualify", disqualify)])
         hand_raise = self.rules(top, "hand_raise", self.hand_raise)
         self.unique_ids([("hand_raise", hand_raise)])
+        suspect = self.rules(top, "suspect", self.suspect)
+        self.unique_ids([("suspect", suspect)])
         self.unused_groups(engagement)
         return Criteria(
             version=self.whole(top, (), "version", default=1, least=1) or 1,
@@ -161,6 +166,7 @@ class _Reader:
             engagement=engagement,
             disqualify=disqualify,
             hand_raise=hand_raise,
+            suspect=suspect,
             stages=self.stages(top),
             examples=self.rules(top, "examples", self.example),
             personas=self.personas(top),
@@ -462,15 +468,6 @@ class _Reader:
 
     def event_rule(self, rule: Mapping[str, object], path: Path) -> _EventKeys:
         id, name = self.title(rule, path)
-        where = None
-        if "where" in rule:
-            where = parse_condition(
-                rule["where"],
-                (*path, "where"),
-                self.problems,
-                lists=self.lists,
-                known_fields=_EVENT_NAMES,
-            )
         total = self.text(rule, path, "sum") if "sum" in rule else None
         if total is not None and total != "value" and not _is_attribute(total):
             self.wrong((*path, "sum"), "`sum` adds up `value` or an `attributes.<key>` of the events.")
@@ -482,11 +479,54 @@ class _Reader:
             "id": id,
             "name": name,
             "events": self.event_types(rule, path),
-            "where": where,
+            "where": self.where(rule, path),
             "within": self.duration(rule, path, "within"),
             "at_least": at_least,
             "sum": total,
         }
+
+    def where(self, rule: Mapping[str, object], path: Path) -> Condition | None:
+        if "where" not in rule:
+            return None
+        return parse_condition(
+            rule["where"], (*path, "where"), self.problems, lists=self.lists, known_fields=_EVENT_NAMES
+        )
+
+    def suspect(self, doc: object, path: Path) -> SuspectRule:
+        rule = self.a_map(doc, path, _SUSPECT, required=("id", "event"))
+        id, name = self.title(rule, path)
+        if not {"where", "after_sent", "links", "unopened"} & rule.keys():
+            self.wrong(path, "A suspect rule names a sign: `where`, `after_sent`, `links` or `unopened`.")
+        if "within" in rule and "links" not in rule:
+            self.wrong((*path, "within"), "`within` says in what time `links` are clicked; name both.")
+        return SuspectRule(
+            id=id,
+            name=name,
+            events=self.event_types(rule, path),
+            where=self.where(rule, path),
+            after_sent=self.duration(rule, path, "after_sent"),
+            links=self.whole(rule, path, "links", least=2),
+            within=self.duration(rule, path, "within"),
+            unopened=self.yes(rule, path, "unopened"),
+            unless=self.second_sign(rule["unless"], (*path, "unless")) if "unless" in rule else None,
+        )
+
+    def second_sign(self, doc: object, path: Path) -> SecondSign:
+        sign = self.a_map(doc, path, ("event", "within", "another_day"))
+        found = SecondSign(
+            self.event_types(sign, path),
+            self.duration(sign, path, "within") or SecondSign().within,
+            self.yes(sign, path, "another_day"),
+        )
+        if not found.events and not found.another_day:
+            self.wrong(path, "`unless` names a second sign: `event` or `another_day: true`.")
+        return found
+
+    def yes(self, doc: Mapping[str, object], path: Path, key: str) -> bool:
+        value = doc.get(key, False)
+        if not isinstance(value, bool):
+            self.wrong((*path, key), f"`{key}` is true or false, not {_shown(value)}.")
+        return value is True
 
     def event_types(self, rule: Mapping[str, object], path: Path) -> tuple[str, ...]:
         if "event" not in rule:
@@ -507,7 +547,9 @@ class _Reader:
 
     def unique_ids(
         self,
-        sections: Sequence[tuple[str, Sequence[FitRule | EventRule | Disqualifier | Persona | Audience]]],
+        sections: Sequence[
+            tuple[str, Sequence[FitRule | EventRule | Disqualifier | SuspectRule | Persona | Audience]]
+        ],
     ) -> None:
         seen: dict[str, str] = {}
         for section, rules in sections:

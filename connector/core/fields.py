@@ -93,6 +93,16 @@ PERSON_FIELDS: Mapping[str, OurField] = _table(
     OurField(
         "email_opt_out", "boolean", "True when the person asked not to be mailed, in any CRM.", "boolean"
     ),
+    OurField(
+        "phone_opt_out", "boolean", "True when the person asked not to be called, in any CRM.", "boolean"
+    ),
+    OurField(
+        "spam_signs",
+        "text",
+        "What in the person's own words looks like form spam, as in `a link in the name`.",
+        "spam_signs",
+        derived=True,
+    ),
     OurField("owner", "text", "Who looks after the person: the CRM's own user id or name.", "text"),
     OurField("created_at", "datetime", "When the first record of the person was created.", "datetime"),
 )

@@ -5,7 +5,7 @@ hold for them. Pure: gathers nothing and scores nothing by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connector.core.audience import settled
@@ -19,6 +19,7 @@ from connector.core.normalize import (
     person_fields,
     scanner_rules,
     set_aside_scanners,
+    set_aside_suspects,
 )
 from connector.core.score import score_people, score_person
 from connector.core.stage_rules import Measured
@@ -26,7 +27,7 @@ from connector.core.stage_rules import Measured
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One person at a moment. `engagement` holds all of it, what is not counted too, with the reason.
+    """One person at a moment. `engagement` is what counts; `judged` tells of the rest, with the reason.
 
     `criteria` are those of the person's audience, or the file's where `audience` is empty.
     """
@@ -75,6 +76,21 @@ def known_as(fields: Mapping[str, Value], engagement: Sequence[Engagement], crit
     return Known(told, engagement, audience.criteria, audience.id)
 
 
+def judged(
+    engagement: Iterable[Engagement], fields: Mapping[str, Value], definition: Definition
+) -> tuple[Engagement, ...]:
+    """All engagement of somebody with these fields, in order, by the definition of now: what a machine did, or a
+    rule of `suspect` names, is not counted, and `why_not` says which. Whether two CRMs tell the same is not asked."""
+    return _judged(engagement, known_as(fields, (), definition.criteria).criteria, definition)
+
+
+def _judged(
+    engagement: Iterable[Engagement], criteria: Criteria, definition: Definition
+) -> tuple[Engagement, ...]:
+    scanned = set_aside_scanners(list(engagement), scanner_rules(definition.mappings.values()))
+    return set_aside_suspects(scanned, criteria.suspect)
+
+
 def score_known(known: Known, at: datetime) -> Score:
     """The score of one person at this moment."""
     return score_person(known.criteria, known.fields, known.engagement, at)
@@ -106,6 +122,6 @@ def _known(
 ) -> Known:
     mappings = definition.mappings.values()
     fields, _ = person_fields(records, facts.companies, merged_precedence(mappings))
-    done = [known.engagement for known in engagement]
-    counted = count_once(set_aside_scanners(done, scanner_rules(mappings)))
-    return known_as(fields, counted, definition.criteria)
+    person = known_as(fields, (), definition.criteria)
+    told = _judged((known.engagement for known in engagement), person.criteria, definition)
+    return replace(person, engagement=count_once(told))

@@ -52,6 +52,7 @@ TRANSFORMS: Mapping[str, str] = {
     "seniority": "Our seniority, read from a job title in eight languages.",
     "job_function": "Our job function, read from a job title in eight languages.",
     "employees": "Number of employees; the lower end of a range such as 51-200.",
+    "spam_signs": "What looks like form spam in a message, as in `many links in the message`; the text is not kept.",
     "list_first": "The first of a list or of a text separated by semicolons.",
 }
 """Every transform by name; `connector.core.normalize.transforms` carries them out."""

@@ -26,6 +26,7 @@ from connector.core.criteria import (
     StageEntry,
     StageRule,
 )
+from connector.core.suspect_rules import SecondSign, SuspectRule
 
 _OPS: Mapping[str, str] = {
     "is": "is", "is_not": "is not", "in": "is one of", "not_in": "is none of", "in_list": "is in the list",
@@ -93,6 +94,8 @@ def _entry(entry: StageEntry) -> str:
     for measure, op, value in entry.tests:
         bound = " and ".join(f"{end:g}" for end in value) if isinstance(value, tuple) else f"{value:g}"
         parts.append(f"{measure} {_BOUNDS[op]} {bound}")
+    if entry.when is not None:
+        parts.append(condition_in_words(entry.when))
     if entry.hand_raised is not None:
         parts.append("a hand was raised" if entry.hand_raised else "no hand was raised")
     if entry.disqualified is not None:
@@ -106,7 +109,7 @@ def _entry(entry: StageEntry) -> str:
 
 # ------------------------------------------------------------------------------------------------- differences
 
-Rule = FitRule | EventRule | Disqualifier
+Rule = FitRule | EventRule | Disqualifier | SuspectRule
 
 
 def changes_in_words(old: Criteria, new: Criteria) -> list[str]:
@@ -121,6 +124,7 @@ def changes_in_words(old: Criteria, new: Criteria) -> list[str]:
     found += _rules("disqualifier", old.disqualify, new.disqualify, old, new)
     found += _rules("rule of fit", old.fit, new.fit, old, new)
     found += _rules("rule of engagement", old.engagement, new.engagement, old, new)
+    found += _rules("suspect rule", old.suspect, new.suspect, old, new)
     found += _groups(old.groups, new.groups)
     found += _head(old, new)
     return found
@@ -172,6 +176,8 @@ def rule_in_words(rule: Rule, criteria: Criteria) -> str:
             return f"gives {_points(rule.points)} where {condition_in_words(rule.when)}"
         case Disqualifier():
             return f"disqualifies where {condition_in_words(rule.when)}"
+        case SuspectRule():
+            return f"does not count {_suspect(rule)}"
         case HandRaise():
             fit = "" if rule.min_fit is None else f" from fit {rule.min_fit:g} on"
             return f"qualifies at once{fit} for {_events(rule)}"
@@ -192,6 +198,26 @@ def rule_in_words(rule: Rule, criteria: Criteria) -> str:
                 )
             return said
     raise TypeError(type(rule).__name__)
+
+
+def _suspect(rule: SuspectRule) -> str:
+    said = " or ".join(rule.events)
+    if rule.where is not None:
+        said += f" with {condition_in_words(rule.where)}"
+    if rule.links is not None:
+        said += f", from {rule.links} links of one message on"
+    if rule.within is not None:
+        said += f" within {duration_in_words(rule.within)}"
+    if rule.after_sent is not None:
+        said += f", at most {duration_in_words(rule.after_sent)} after the mail was sent"
+    if rule.unopened:
+        said += ", of a mail that was not opened"
+    return said if rule.unless is None else f"{said}, unless {_sign(rule.unless)}"
+
+
+def _sign(sign: SecondSign) -> str:
+    said = [f"{' or '.join(sign.events)} lies within {duration_in_words(sign.within)}"] if sign.events else []
+    return " or ".join([*said, *(["it happens on another day again"] if sign.another_day else [])])
 
 
 def _events(rule: EventRule) -> str:
@@ -221,6 +247,16 @@ def _of_rule(was: Rule, now: Rule, old: Criteria, new: Criteria) -> Iterator[str
         "when": lambda value: f"holds where {condition_in_words(value)}",
         "where": lambda value: (
             "counts any" if value is None else f"counts those with {condition_in_words(value)}"
+        ),
+        "after_sent": lambda value: (
+            "asks no time of sending"
+            if value is None
+            else f"looks at {duration_in_words(value)} after the mail was sent"
+        ),
+        "links": lambda value: "asks no links" if value is None else f"needs {value} links of one message",
+        "unopened": lambda value: "concerns mails not opened" if value else "concerns opened mails as well",
+        "unless": lambda value: (
+            "lets no second sign pass" if value is None else f"lets pass where {_sign(value)}"
         ),
         "name": lambda value: f"is called {value}",
     }

@@ -1,7 +1,7 @@
 """People and what counts of what they did, in bulk: as tables for `score_frames`. Reads below the ORM; scores nobody.
 
 A share of the people at a time, so that memory is bounded by the share. What counts is told by the same functions as in
-a run (`set_aside_scanners`, `count_once`): they are asked of those whose events could be touched by them at all.
+a run (`set_aside_scanners`, `set_aside_suspects`, `count_once`): they are asked of those whose events could be touched.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ from sqlalchemy import Connection, select, text
 
 from connector.core.criteria import Criteria
 from connector.core.mapping import CrmMapping
-from connector.core.normalize import count_once, scanner_rules, set_aside_scanners
+from connector.core.normalize import (
+    count_once,
+    judged_types,
+    scanner_rules,
+    set_aside_scanners,
+    set_aside_suspects,
+    suspect_types,
+)
 from connector.core.normalize.engagement import SAME_EVENT
 from connector.core.score.prepare import readings_of_events, readings_of_people, types_of
+from connector.core.suspect_rules import SuspectRule
 from connector.ledger import codec
 from connector.ledger.hot import where_in
 from connector.ledger.store_decide import load_engagement
@@ -104,7 +112,9 @@ def _plain(value: Any) -> str | None:
 def _engagement(
     db: Connection, after: int, last: int, criteria: Criteria, mappings: Collection[CrmMapping]
 ) -> pl.DataFrame:
-    types = {f"t{number}": name for number, name in enumerate(types_of(criteria))}
+    scored, suspects = types_of(criteria), criteria.suspect
+    wanted = sorted({*scored, *suspect_types(suspects)})
+    types = {f"t{number}": name for number, name in enumerate(wanted)}
     true = (
         "e.counted AND NOT e.deleted"
         if db.dialect.name == "postgresql"
@@ -127,14 +137,18 @@ def _engagement(
         parts.append(pl.DataFrame([pl.Series(name, values, kind) for (name, kind), values in of_rows]))
     found.close()
     events = pl.concat(parts).unique(["person_id", "id"])
-    doubtful = _doubtful(events, mappings)
-    judged = _judged(db, events.join(doubtful, on="person_id", how="semi"), mappings)
+    doubtful = _doubtful(events, mappings, suspects)
+    judged = _judged(db, events.join(doubtful, on="person_id", how="semi"), mappings, suspects)
     out = events.join(doubtful, on="person_id", how="anti").vstack(judged)
+    out = out.filter(pl.col("type").is_in(scored))
     return out.select("person_id", "type", pl.col("occurred_at").cast(pl.Datetime("us", "UTC")), *read)
 
 
-def _doubtful(events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.DataFrame:
-    """Those of whom an event is told twice, by two records or two CRMs, or who clicked as much as a scanner."""
+def _doubtful(
+    events: pl.DataFrame, mappings: Collection[CrmMapping], suspects: Sequence[SuspectRule]
+) -> pl.DataFrame:
+    """Those of whom an event is told twice, by two records or two CRMs, who clicked as much as a scanner, or who did
+    something that a rule of `suspect` may set aside."""
     told_twice = events.group_by("person_id", "crm", "stream", "key").len().filter(pl.col("len") > 1)
     # Of two CRMs that tell one event within minutes, the events next to each other do.
     before = events.sort("person_id", "type", "occurred_at").with_columns(
@@ -151,10 +165,16 @@ def _doubtful(events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.Data
         .select("person_id")
         for (crm, stream), rule in scanner_rules(mappings).items()
     ]
-    return pl.concat([told_twice.select("person_id"), twins.select("person_id"), *many]).unique()
+    named = events.filter(pl.col("type").is_in(sorted(judged_types(suspects)))).select("person_id")
+    return pl.concat([told_twice.select("person_id"), twins.select("person_id"), *many, named]).unique()
 
 
-def _judged(db: Connection, events: pl.DataFrame, mappings: Collection[CrmMapping]) -> pl.DataFrame:
+def _judged(
+    db: Connection,
+    events: pl.DataFrame,
+    mappings: Collection[CrmMapping],
+    suspects: Sequence[SuspectRule],
+) -> pl.DataFrame:
     """Those of these people's events that count, as a run would have it."""
     ids = events["id"].to_list()
     known = {
@@ -167,7 +187,8 @@ def _judged(db: Connection, events: pl.DataFrame, mappings: Collection[CrmMappin
     for (person,), group in ordered:
         told = [(id_, known[id_]) for id_ in group["id"]]
         ids_of = {(each.crm, each.stream, each.key, each.about): id_ for id_, each in told}
-        kept = count_once(set_aside_scanners([each for _, each in told], rules))
+        scanned = set_aside_scanners([each for _, each in told], rules)
+        kept = count_once(set_aside_suspects(scanned, suspects))
         counting += [(int(person), ids_of[each.crm, each.stream, each.key, each.about]) for each in kept]
     schema = {"person_id": pl.Int64, "id": pl.Int64}
     return events.join(pl.DataFrame(counting, schema, orient="row"), on=["person_id", "id"], how="semi")

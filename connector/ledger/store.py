@@ -43,6 +43,7 @@ from connector.ports import (
     Facts,
     Held,
     Hold,
+    Judge,
     Kept,
     Lease,
     Neighbourhood,
@@ -551,9 +552,9 @@ class SqlLedger:
         """The fields of these people as the last decision left them, by person id."""
         return await self._db.read(store_ask.names, people)
 
-    async def story(self, person: int) -> list[StoryLine]:
-        """What happened to a person, oldest first."""
-        return await self._db.read(store_ask.story, person)
+    async def story(self, person: int, judge: Judge | None = None) -> list[StoryLine]:
+        """What happened to a person, oldest first; with `judge`, also what was not counted, and why."""
+        return await self._db.read(store_ask.story, person, judge)
 
     async def stage_steps(self, person: int) -> list[StageStep]:
         """A person's own steps, oldest first, each with the state that it went on from."""

@@ -23,7 +23,7 @@ from connector.ledger.tables import (
     REVIEW,
     STAGE_HISTORY,
 )
-from connector.ports import PersonView, StoryLine
+from connector.ports import Judge, PersonView, StoryLine
 
 _SENT = ("sending", "written", "rejected", "unknown", "set_aside")
 
@@ -159,13 +159,16 @@ def stage_counts(db: Connection) -> dict[str, int]:
 # ----------------------------------------------------------------------------------------------------------- story
 
 
-def story(db: Connection, person: int) -> list[StoryLine]:
-    """What happened to a person, oldest first: counted engagement, stage changes, writes, pairs for review."""
+def story(db: Connection, person: int, judge: Judge | None = None) -> list[StoryLine]:
+    """What happened to a person, oldest first: counted engagement, stage changes, writes, pairs for review.
+
+    `judge` says of all engagement what does not count and why; with it, that is told as well.
+    """
     rows = db.execute(select(RECORD.c.ref, RECORD.c.body).where(RECORD.c.person_id == person)).all()
     refs = [row.ref for row in rows]
     emails = {mail for row in rows for mail in codec.load_person(row.body).emails}
     lines = [
-        *_engagement_lines(db, refs, emails),
+        *_engagement_lines(db, refs, emails, judge),
         *_stage_lines(db, person),
         *_write_lines(db, refs),
         *_review_lines(db, refs),
@@ -173,12 +176,18 @@ def story(db: Connection, person: int) -> list[StoryLine]:
     return sorted(lines, key=lambda line: line.at)
 
 
-def _engagement_lines(db: Connection, refs: Iterable[str], emails: Iterable[str]) -> list[StoryLine]:
-    counted = select(ENGAGEMENT).where(ENGAGEMENT.c.deleted.is_(False), ENGAGEMENT.c.counted.is_(True))
+def _engagement_lines(
+    db: Connection, refs: Iterable[str], emails: Iterable[str], judge: Judge | None
+) -> list[StoryLine]:
+    counted = select(ENGAGEMENT).where(ENGAGEMENT.c.deleted.is_(False))
+    if judge is None:
+        counted = counted.where(ENGAGEMENT.c.counted.is_(True))
     rows = {row.id: row for row in where_in(db, counted, ENGAGEMENT.c.about, refs)}
     by_address = where_in(db, counted.where(ENGAGEMENT.c.about == ""), ENGAGEMENT.c.email, emails)
     rows |= {row.id: row for row in by_address}
-    events = [load_engagement(row).engagement for _, row in sorted(rows.items())]
+    events: Sequence[Engagement] = [load_engagement(row).engagement for _, row in sorted(rows.items())]
+    if judge is not None:
+        events = judge(events)
     return [StoryLine(event.occurred_at, "engagement", _told(event)) for event in events]
 
 
@@ -186,7 +195,8 @@ def _told(event: Engagement) -> str:
     what = event.name or event.url or event.campaign
     status = f" ({event.status})" if event.status else ""
     head = f"{event.type.replace('_', ' ')}: {what}" if what else event.type.replace("_", " ")
-    return f"{head}{status}, seen in {event.crm}"
+    aside = "" if event.counted else f" (not counted: {event.why_not})"
+    return f"{head}{status}, seen in {event.crm}{aside}"
 
 
 def _stage_lines(db: Connection, person: int) -> list[StoryLine]:

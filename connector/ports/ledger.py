@@ -25,6 +25,7 @@ from connector.ports.memory import (
     Backfill,
     Brake,
     Decided,
+    Judge,
     Kept,
     Lease,
     Neighbourhood,
@@ -436,7 +437,9 @@ class Ledger(Protocol):
 
     async def person(self, person: int) -> PersonView | None: ...
 
-    async def story(self, person: int) -> list[StoryLine]: ...
+    async def story(self, person: int, judge: Judge | None = None) -> list[StoryLine]:
+        """What happened to a person, oldest first; with `judge`, also what was not counted, and why."""
+        ...
 
     async def people(self, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
         """By score, highest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -415,6 +415,10 @@ class RunInfo:
     document: Mapping[str, JsonValue]
     backfill: int | None = None  # the backfill that it worked on
     asked_by: str = ""
+
+
+Judge = Callable[[Sequence[Engagement]], Sequence[Engagement]]
+"""Says of all engagement of one person what is not counted, and why (`core.known.judged`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from connector.app.definition import load_definition
 from connector.app.wiring import plugins
 from connector.core.criteria import Criteria
 from connector.core.model import Engagement, Ref
-from connector.core.normalize import count_once, scanner_rules, set_aside_scanners
+from connector.core.normalize import count_once, scanner_rules, set_aside_scanners, set_aside_suspects
 from connector.core.score import score_frames, score_person
 from connector.ledger import frames
 from tests.stories.ledger_words import DAY, HOUR, NOON, Desk, contact, decided
@@ -93,7 +93,8 @@ async def test_tables_score_as_one_after_another(desk, people_at_once):
     aside = 0
     for number, facts in enumerate(await desk.ledger.facts([refs_of(number) for number in range(PEOPLE)])):
         told = [known.engagement for known in facts.engagement]
-        judged = set_aside_scanners(told, scanner_rules(MAPPINGS))
+        scanned = set_aside_scanners(told, scanner_rules(MAPPINGS))
+        judged = set_aside_suspects(scanned, CRITERIA.suspect)
         aside += len(told) - len(count_once(judged))
         ours = score_person(CRITERIA, FIELDS[number % len(FIELDS)], count_once(judged), NOON)
         row = scored[facts.person]

@@ -83,7 +83,7 @@ async def test_trap_all_links_of_a_mail_clicked_within_seconds_make_no_mql_in_ei
         streams = {**shipped.engagement, "Task": tasks, "CampaignMember": members}
         mappings = {**made.definition.mappings, "salesforce": replace(shipped, engagement=streams)}
         made.definition = replace(made.definition, mappings=mappings)
-        made.redefine(hand_raise=TWO_CLICKS)
+        made.redefine(hand_raise=TWO_CLICKS, suspect=())
         await made.sync()
         scanned, human = await pair(made)
         kept = len(await lines(made, scanned.contact, "email click"))
@@ -127,7 +127,7 @@ async def test_trap_all_links_of_a_mail_clicked_within_seconds_make_no_mql_in_ei
 
 async def test_trap_one_event_twice_counts_once(database_url: str) -> None:
     async with world(database_url) as made:
-        made.redefine(hand_raise=TWO_CLICKS)
+        made.redefine(hand_raise=TWO_CLICKS, suspect=())
         await made.sync()
         one, _ = await pair(made)
         before = await lines(made, one.contact, "email click")

@@ -305,11 +305,30 @@ def test_email_events_are_known_by_their_type_and_scanners_do_not_count():
     assert types_of("email_events", "hubspot", [{"type": each} for each in rows]) == [
         (each,) for each in rows.values()
     ]
-    assert types_of(
-        "email_events", "hubspot", [{"type": "DELIVERED"}, {"type": "CLICK", "filteredEvent": True}]
-    ) == [(), ()]
+    assert types_of("email_events", "hubspot", [{"type": "DELIVERED"}]) == [()]
     left = {"type": "STATUSCHANGE", "portalSubscriptionStatus": "UNSUBSCRIBED"}
     assert types_of("email_events", "hubspot", [left]) == [("email_unsubscribe",)]
+
+
+def test_what_the_crm_filtered_is_kept_with_the_reason_and_carries_when_its_mail_left():
+    values = {"type": "CLICK", "filteredEvent": True, "sentBy.id": "m1", "sentBy.created": 1762000000000}
+    told = VendorEvent("hubspot", "email_events", "1", values, NOW, email="ada@example.com")
+    [kept] = normalize_event(told, HUBSPOT)
+    assert (kept.type, kept.counted) == ("email_click", False)
+    assert kept.why_not == "the CRM's own filter took it for a machine's"
+    assert kept.attributes == {"message": "m1", "sent": 1762000000000, "filtered": True}
+    [counted] = normalize_event(replace(told, values={**values, "filteredEvent": False}), HUBSPOT)
+    assert (counted.counted, counted.why_not) == (True, None)
+
+
+def test_a_campaign_member_counts_once_they_responded():
+    on_a_list = {"Campaign.Type": "Webinar", "Status": "Registered", "HasResponded": False}
+    responded = {**on_a_list, "HasResponded": True}
+    assert types_of("CampaignMember", "salesforce", [on_a_list, responded]) == [
+        ("other",), ("webinar_registration",),
+    ]  # fmt: skip
+    sent = {"Campaign.Type": "Email", "Status": "Sent", "HasResponded": False}
+    assert types_of("CampaignMember", "salesforce", [sent]) == [()]
 
 
 def test_meetings_and_calls_count_when_they_were_ones():

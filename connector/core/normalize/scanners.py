@@ -38,15 +38,24 @@ def set_aside_scanners(engagements: Sequence[Engagement], rules: Rules) -> tuple
         rule = rules.get((each.crm, each.stream))
         if rule is None or each.type != rule.type or not each.url or each.deleted or not each.counted:
             continue
-        message = each.attributes.get("message") or each.campaign or each.name
-        recipient = each.about or each.email
-        messages.setdefault((each.crm, each.stream, recipient, message), []).append((place, each))
+        messages.setdefault((each.crm, each.stream, *recipient_and_message(each)), []).append((place, each))
     aside: dict[int, Engagement] = {}
     for (crm, stream, *_), clicks in messages.items():
         aside.update(_by_machine(clicks, rules[str(crm), str(stream)]))
     if not aside:
         return tuple(engagements)
     return tuple(aside.get(place, each) for place, each in enumerate(engagements))
+
+
+def recipient_and_message(each: Engagement) -> tuple[object, object]:
+    """Who got the mail, and which mail it was, as well as it is told; no message: None."""
+    return each.about or each.email, each.attributes.get("message") or each.campaign or each.name
+
+
+def message_of(each: Engagement) -> tuple[object, ...] | None:
+    """The mail that an event belongs to, as one recipient got it; None where the event does not tell."""
+    recipient, message = recipient_and_message(each)
+    return None if message is None else (each.crm, each.stream, recipient, message)
 
 
 def _by_machine(clicks: list[tuple[int, Engagement]], rule: ScannerRule) -> dict[int, Engagement]:

@@ -22,6 +22,7 @@ from babel import Locale
 from babel.core import get_global
 
 from connector.core.model import JsonValue, Value
+from connector.core.normalize.spam import signs_in_message
 from connector.core.titles import TitleRow, plain, read_title
 
 _LANGUAGES = "en de fr es it pt nl ja ru zh ko ar el pl tr sv da nb fi cs hu uk ro"
@@ -556,6 +557,7 @@ _BY_NAME: Mapping[str, Callable[[JsonValue, Around], Value]] = {
     "seniority": lambda raw, around: read_title(text(raw) or "", around.titles)[0],
     "job_function": lambda raw, around: read_title(text(raw) or "", around.titles)[1],
     "employees": lambda raw, _: employees(raw),
+    "spam_signs": lambda raw, _: "; ".join(signs_in_message(text(raw) or "")) or None,
     "list_first": lambda raw, _: list_first(raw),
 }
 NAMES = frozenset(_BY_NAME)

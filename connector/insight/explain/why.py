@@ -12,7 +12,7 @@ from connector.core.facts import KnownEngagement
 from connector.core.known import Known
 from connector.core.mapping import CrmMapping
 from connector.core.model import Engagement, Score, Value
-from connector.core.normalize import scanner_rules, set_aside_scanners
+from connector.core.normalize import scanner_rules, set_aside_scanners, set_aside_suspects
 from connector.core.score.oracle import rules_that_hold, score_person
 from connector.core.wording import condition_in_words
 from connector.insight.explain import words
@@ -180,9 +180,8 @@ def _not_counted(
     counts = {_key(event) for event in known.engagement if event.counted and not event.deleted}
     aside = {_key(event): event for event in known.engagement if not event.counted}
     all_told = [each.engagement for each in told]
-    by_machine = {
-        _key(event): event for event in set_aside_scanners(all_told, scanner_rules(mappings.values()))
-    }
+    scanned = set_aside_scanners(all_told, scanner_rules(mappings.values()))
+    by_machine = {_key(event): event for event in set_aside_suspects(scanned, known.criteria.suspect)}
     found: dict[tuple[str, str, str], NotCounted] = {}
     for event in [*aside.values(), *all_told]:
         key = _key(event)

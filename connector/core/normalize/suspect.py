@@ -1,0 +1,113 @@
+"""Sets aside what the criteria's `suspect` rules name: clicks and opens of machines, honeypots. Pure.
+
+Judged from all that is stored of a person whenever somebody is decided, so that a new rule holds for old events too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from connector.core.conditions import holds
+from connector.core.model import Engagement, Value
+from connector.core.normalize import transforms
+from connector.core.normalize.scanners import message_of
+from connector.core.suspect_rules import SecondSign, SuspectRule
+
+Message = tuple[object, ...]
+
+
+def set_aside_suspects(
+    engagements: Sequence[Engagement], rules: Sequence[SuspectRule]
+) -> tuple[Engagement, ...]:
+    """The same events of one person in the same order; those that a rule names are not counted, `why_not` says which.
+
+    Rules are applied in their order, each to what the earlier ones left. What a rule has to know and is not told
+    (when the mail was sent, which message it was) clears an event: nobody is suspected for a gap in the data.
+    """
+    judged = list(engagements)
+    for rule in rules:
+        for place in _suspects(judged, rule):
+            judged[place] = replace(judged[place], counted=False, why_not=rule.why)
+    return tuple(judged)
+
+
+def _suspects(judged: Sequence[Engagement], rule: SuspectRule) -> set[int]:
+    counting = [place for place, each in enumerate(judged) if each.counted and not each.deleted]
+    found = {place for place in counting if _named(judged[place], rule)}
+    if rule.links is not None and found:
+        found = _many_links(judged, found, rule.links, rule.within)
+    if rule.unopened and found:
+        opened = {message_of(judged[place]) for place in counting if judged[place].type == "email_open"}
+        found = {
+            place for place in found if (of := message_of(judged[place])) is not None and of not in opened
+        }
+    if rule.unless is not None and found:
+        others = [judged[place] for place in counting]
+        found = {place for place in found if not _cleared(judged[place], others, rule.unless)}
+    return found
+
+
+def _named(each: Engagement, rule: SuspectRule) -> bool:
+    """Whether it is of the rule's types, and looks by itself as the rule says."""
+    if each.type not in rule.events:
+        return False
+    if rule.after_sent is not None:
+        sent = transforms.moment(each.attributes.get("sent"))
+        if sent is None or each.occurred_at - sent > rule.after_sent:
+            return False
+    return rule.where is None or holds(rule.where, lambda name: _value(each, name))
+
+
+def _value(each: Engagement, name: str) -> Value:
+    if name.startswith("attributes."):
+        return each.attributes.get(name.removeprefix("attributes."))
+    found: Value = getattr(each, name)
+    return found
+
+
+def _many_links(
+    judged: Sequence[Engagement], found: Iterable[int], links: int, within: timedelta | None
+) -> set[int]:
+    """Those of a message of which so many different links were clicked, in one stretch of time if there is a bound."""
+    messages: dict[Message, list[int]] = {}
+    for place in found:
+        of = message_of(judged[place])
+        if of is not None and judged[place].url:
+            messages.setdefault(of, []).append(place)
+    machine: set[int] = set()
+    for places in messages.values():
+        places.sort(key=lambda place: judged[place].occurred_at)
+        for start in places:
+            begun = judged[start].occurred_at
+            stretch = [
+                place
+                for place in places
+                if judged[place].occurred_at >= begun
+                and (within is None or judged[place].occurred_at - begun <= within)
+            ]
+            if len({judged[place].url for place in stretch}) >= links:
+                machine.update(stretch)
+    return machine
+
+
+def _cleared(each: Engagement, others: Iterable[Engagement], unless: SecondSign) -> bool:
+    """Whether something else shows that a human was there."""
+    for other in others:
+        if other.type in unless.events and abs(other.occurred_at - each.occurred_at) <= unless.within:
+            return True
+        same = (other.type, message_of(other)) == (each.type, message_of(each))
+        if unless.another_day and same and other.occurred_at.date() != each.occurred_at.date():
+            return True
+    return False
+
+
+def suspect_types(rules: Iterable[SuspectRule]) -> frozenset[str]:
+    """All types of events that it takes to judge by these rules."""
+    return frozenset().union(*(rule.looks_at for rule in rules))
+
+
+def judged_types(rules: Iterable[SuspectRule]) -> frozenset[str]:
+    """The types of which an event may be set aside by these rules."""
+    return frozenset(type for rule in rules for type in rule.events)
