@@ -4,11 +4,11 @@ purpose: what is read is in `pull`, what is written in `push`, what an answer me
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot import access, changes, setup
+from adapters.hubspot import access, changes, in_use, setup
 from adapters.hubspot import automations as automating
 from adapters.hubspot import backfill as filling
 from adapters.hubspot import catalog as cataloguing
@@ -46,6 +46,7 @@ from connector.ports import (
     Stream,
     Switch,
     TokenStore,
+    ValueInUse,
     Variable,
 )
 from connector.transport import Auth, checked_url, leaving
@@ -213,6 +214,13 @@ class HubSpot:
         """Stages, statuses, forms, lists, owners and pipelines, as far as the token may see them."""
         return await cataloguing.catalog(self._api)
 
+    async def values_in_use(
+        self, object: str, field: str, *, besides: Collection[str] = ()
+    ) -> Sequence[ValueInUse]:
+        """See `adapters.hubspot.in_use`."""
+        schema = await self._cached_schema(object)
+        return await in_use.values_in_use(self._api, object, field, schema, besides)
+
     def use(self, switches: Mapping[str, JsonValue]) -> None:
         """The answers of earlier probes. Raises FixConfig for a value that a switch does not have."""
         for name, value in switches.items():
@@ -350,6 +358,7 @@ PLUGIN = Plugin(
     admin=admin,
     admin_variables=ADMIN_VARIABLES,
     as_source=setup.as_source,
+    reject_reason="mql_reject_reason",
     access=access.access,
     switches=SWITCHES,
 )

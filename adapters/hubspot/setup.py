@@ -114,6 +114,8 @@ def _todo(target: TargetField, found: _Found) -> _Todo:
     definition = found.live.get(target.name)
     if definition is None:
         return _absent(what, target, found)
+    if target.sales:
+        return _Todo(Step(what, "there"))  # theirs, with whatever they choose from
     type_, _ = TYPES[target.kind]
     theirs = str(definition.get("type"))
     if theirs != type_:
@@ -305,6 +307,7 @@ def _seen(object_: str, targets: Sequence[TargetField]) -> list[Step]:
     if not ours:
         return []
     labels = ", ".join(target.label for target in ours)
+    theirs = [target.label for target in ours if target.sales]
     score = next((target for target in ours if target.result == "score"), ours[0])
     reason = next((target.label for target in ours if target.result == "reason"), "")
     columns = ", ".join(filter(None, [score.label, reason]))
@@ -328,6 +331,15 @@ def _seen(object_: str, targets: Sequence[TargetField]) -> list[Step]:
             f"Settings > Properties > group {GROUP_LABEL} > select all > Manage access > Everyone can view; edit:"
             " super admins only (Professional and Enterprise). On other plans everybody may edit them, and what they"
             " edit is overwritten.",
+        ),
+        *(
+            Step(
+                f"{object_} property {label}: sales edit it",
+                "by_hand",
+                f"Settings > Properties > {label} > Manage access: everyone can view and edit. The connector reads it"
+                " and never writes it.",
+            )
+            for label in theirs
         ),
     ]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.salesforce import auth, soql
+from adapters.salesforce import auth, in_use, soql
 from adapters.salesforce.access import access
 from adapters.salesforce.automations import automations
 from adapters.salesforce.backfill import backfill, estimate
@@ -48,6 +48,7 @@ from connector.ports import (
     Range,
     Stream,
     TokenStore,
+    ValueInUse,
 )
 from connector.transport import Limiter, Transport, leaving
 
@@ -216,6 +217,12 @@ class Salesforce:
         """See catalog.catalog."""
         return await catalog(self._rest)
 
+    async def values_in_use(
+        self, object: str, field: str, *, besides: Collection[str] = ()
+    ) -> Sequence[ValueInUse]:
+        """See in_use.values_in_use."""
+        return await in_use.values_in_use(self._rest, object, field, besides)
+
     def use(self, switches: Mapping[str, JsonValue]) -> None:
         """See connector.ports."""
         self._switches |= {name: value for name, value in switches.items() if name in self._switches}
@@ -342,6 +349,7 @@ PLUGIN = Plugin(
     admin=admin,
     admin_variables=auth.ADMIN_VARIABLES,
     as_source=as_source,
+    reject_reason="MQL_Reject_Reason__c",
     access=access,
     switches=SWITCHES,
 )

@@ -39,6 +39,16 @@ def by_hand(targets: Sequence[TargetField], readers: str, *, assigned: bool) -> 
                 f"{columns}; click the column {score.label} to sort from high to low.",
             ),
         ]
+    steps += [
+        Step(
+            f"sales may edit {target.object}.{target.name}",
+            "by_hand",
+            f"Setup > Object Manager > {target.object} > Fields & Relationships > {target.label} > Set Field-Level "
+            "Security: editable for the profiles of sales, read-only for the integration user.",
+        )
+        for target in targets
+        if target.sales
+    ]
     pairs = _converted(targets)
     if pairs:
         steps.append(

@@ -94,7 +94,7 @@ class Admin:
         for name in LABELS:
             steps += await _grants(rest, name, sets[name], custom, user, make=going)
         if going:
-            steps += await self._not_seen(custom)
+            steps += await self._not_seen([target for target in custom if not target.sales])
         return [*steps, *by_hand(targets, READERS, assigned=bool(sets[READERS].assigned))]
 
     async def close(self) -> None:
@@ -275,7 +275,6 @@ async def _grants(
     else:
         id = await _insert(rest, "PermissionSet", {"Name": name, "Label": label, "Description": what})
         steps.append(Step(title, "made"))
-    verb = "edit" if edit else "read"
     for object_ in dict.fromkeys(target.object for target in targets) if edit else ():
         grant = {"SobjectType": object_, "PermissionsRead": True, "PermissionsEdit": True}
         can = found.objects.get(object_)
@@ -288,9 +287,10 @@ async def _grants(
             "SobjectType": target.object,
             "Field": field,
             "PermissionsRead": True,
-            "PermissionsEdit": edit,
+            "PermissionsEdit": edit and not target.sales,
         }
-        can = None if field not in found.fields else found.fields[field] or not edit
+        can = None if field not in found.fields else found.fields[field] or not edit or target.sales
+        verb = "edit" if grant["PermissionsEdit"] else "read"
         steps.append(
             await _grant(rest, f"{verb} on {field} by {name}", "FieldPermissions", id, grant, can, make)
         )

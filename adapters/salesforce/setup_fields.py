@@ -48,6 +48,8 @@ def compared(
         return _not_ours(what, target, described)
     if definition is None:
         return Todo(Step(what, "missing"))
+    if target.sales:
+        return Todo(Step(what, "there"), definition)  # theirs, with whatever they choose from
     metadata = definition["Metadata"]
     fault = _fault(target, metadata)
     if fault:

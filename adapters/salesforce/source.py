@@ -42,10 +42,13 @@ def as_source(targets: Sequence[TargetField]) -> Mapping[str, str]:
 def _permission_set(name: str, targets: Sequence[TargetField]) -> str:
     label, what = LABELS[name]
     edit = name == WRITERS
-    fields = sorted(f"{target.object}.{target.name}" for target in targets)
+    fields = {f"{target.object}.{target.name}": edit and not target.sales for target in targets}
     body: dict[str, Any] = {
         "description": what,
-        "fieldPermissions": [{"editable": edit, "field": field, "readable": True} for field in fields],
+        "fieldPermissions": [
+            {"editable": may_edit, "field": field, "readable": True}
+            for field, may_edit in sorted(fields.items())
+        ],
         "hasActivationRequired": False,
         "label": label,
     }

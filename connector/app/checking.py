@@ -29,6 +29,7 @@ from connector.core.limits import next_freeze
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
 from connector.errors import ConnectorError, FixConfig, Problem
+from connector.insight import in_use
 from connector.insight.automations import findings_of, written_fields
 from connector.insight.portable import unresolved
 from connector.insight.schema import hold_against, unfilled
@@ -51,6 +52,7 @@ class CrmReport:
     account: Account | None = None
     findings: list[Finding] = field(default_factory=list)
     learned: list[tuple[ProbeAnswer, datetime]] = field(default_factory=list)
+    values: list[in_use.Counted] = field(default_factory=list)  # statuses, reasons and unknown stages in use
 
 
 @dataclass(slots=True)
@@ -313,10 +315,28 @@ async def _ask(
         report.findings += findings_of(await adapter.automations(written_fields(mapping)))
     except ConnectorError as error:
         report.findings += as_findings(error, "automations")
+    await _values(adapter, mapping, report)
     if not any(finding.where == "allowance" for finding in report.findings):
         report.findings += _allowance(adapter.allowance())
     if ledger is not None:
         report.learned = await ledger.learned(adapter.crm)
+
+
+async def _values(adapter: Adapter, mapping: CrmMapping, report: CrmReport) -> None:
+    """What is counted, is counted by the CRM; where it cannot tell, the rest of the check goes on."""
+    for asked in in_use.to_ask(mapping):
+        try:
+            found = await adapter.values_in_use(asked.object, asked.field, besides=asked.besides)
+        except ConnectorError as error:
+            where = f"{asked.object}.{asked.field}"
+            report.findings.append(
+                Finding(
+                    "warning", where, f"its values could not be counted: {error.message}", error.next_step
+                )
+            )
+            continue
+        report.values += in_use.counted(mapping, asked, found)
+    report.findings += in_use.findings(report.values)
 
 
 async def live_schemas(

@@ -182,6 +182,10 @@ def setup(
         Path | None,
         typer.Option("--as-source", help="Write the fields as files into this new folder; sends no call."),
     ] = None,
+    reject_reason: Annotated[
+        bool,
+        typer.Option("--reject-reason", help="Also a field in which sales says why they reject an MQL."),
+    ] = False,
     mappings: Mappings = None,
     json: Json = False,
 ) -> None:
@@ -191,7 +195,17 @@ def setup(
     """
     from connector.app.commands.setup import setup as body
 
-    guarded(json, lambda: body(crm, dry_run=dry_run, as_source=as_source, mappings=mappings, json=json))
+    guarded(
+        json,
+        lambda: body(
+            crm,
+            dry_run=dry_run,
+            as_source=as_source,
+            reject_reason=reject_reason,
+            mappings=mappings,
+            json=json,
+        ),
+    )
 
 
 @app.command()

@@ -235,6 +235,15 @@ def _object(
         problems.append(
             Problem((*path, "write"), "writes `stage`, but `stage` does not say how theirs are called.")
         )
+    status = _status(body.get("status"), (*path, "status"), problems)
+    problems.extend(
+        Problem(
+            (*path, "write", position, "to"),
+            f"`{line.to}` is sales' own (`status.reason`); we never write it.",
+        )
+        for position, line in enumerate(write)
+        if status is not None and status.reason and fold(line.to) == fold(status.reason)
+    )
     return ObjectMapping(
         object=name,
         kind=kind,
@@ -242,7 +251,7 @@ def _object(
         fields=fields,
         scope=_condition(body.get("scope"), (*path, "scope"), problems, known),
         stage=stage,
-        status=_status(body.get("status"), (*path, "status"), problems),
+        status=status,
         override=_override(body.get("override"), (*path, "override"), problems, write),
         counters=_counters(body.get("counters"), (*path, "counters"), problems, known),
         write=write,

@@ -81,7 +81,8 @@ def decide_stage(
     2. What a human or the vendor changed in a CRM: the newest change, at the same time the higher stage. Not undone
        by points; a stage that a human lowered is re-qualified only by engagement newer than that.
     3. Sales' answer at or after the current entry, each used once: accepted leads to `sql`; rejected back to `lead`
-       with a cool-off, as `rejected` or, with a reason given, `recycled`.
+       with a cool-off, as `rejected` or, with a reason given, `recycled`; a reason that comes later makes it
+       `recycled` then, with the dates of the answer.
     4. The leave rules, unless an enter condition holds. A rule takes back `lead` or `sql` only from whom it raised.
     5. The enter rules, unless something keeps from entering. After a rejection they see only newer engagement, and ask
        for some; in the cool-off only a newer hand-raise.
@@ -203,6 +204,10 @@ class _Case:
         answer = max(heard, key=lambda each: (each.at, _ANSWER_RANK[each.kind]))
         if adopt:
             return self._adopt_answer(state, answer)
+        if answer.kind == "rejected" and answer.reason and state.status is MqlStatus.REJECTED:
+            return replace(
+                state, status=MqlStatus.RECYCLED
+            )  # the reason came later; the dates stay those of the answer
         ours = state.stage == "mql" or (
             state.stage == "sql"
             and (state.status in (MqlStatus.ACCEPTED, MqlStatus.QUALIFIED) or bool(state.raised_from))

@@ -27,7 +27,18 @@ class TargetField:
     digits: int = 0
     length: int = 0
     options: tuple[tuple[str, str], ...] = ()
+    sales: bool = False  # sales' own: made and read, never written by us
 
+
+REJECT_REASONS = (
+    ("no_budget", "No budget"),
+    ("no_authority", "Cannot decide"),
+    ("no_need", "No need"),
+    ("bad_timing", "Bad timing"),
+    ("competitor_chosen", "Chose a competitor"),
+    ("not_reached", "Could not be reached"),
+    ("other", "Other"),
+)
 
 _STAGE_LABELS = {
     "subscriber": "Subscriber",
@@ -66,6 +77,25 @@ def targets_of(mapping: CrmMapping) -> tuple[TargetField, ...]:
             if line.rule != "never":
                 found.setdefault((name, line.to), _target(name, line.to, line.result, theirs))
     return tuple(found.values())
+
+
+def reject_reasons(mapping: CrmMapping, name: str) -> tuple[TargetField, ...]:
+    """The field in which sales says why they reject, for every object that has a lead status: the one that the mapping
+    reads (`status.reason`), else one of this name. Sales' own: never a target of a write."""
+    return tuple(
+        TargetField(
+            each.object,
+            each.status.reason or name,
+            "reject_reason",
+            "MQL reject reason",
+            "enum",
+            "Why sales rejects this MQL. Set by sales; the connector reads it and never writes it.",
+            options=REJECT_REASONS,
+            sales=True,
+        )
+        for each in mapping.of_kind("person")
+        if each.status
+    )
 
 
 def _target(object_: str, to: str, result: str, stages: dict[str, str]) -> TargetField:

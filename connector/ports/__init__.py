@@ -32,6 +32,7 @@ from connector.ports.crm import (
     ProbeAnswer,
     Range,
     Stream,
+    ValueInUse,
 )
 from connector.ports.ledger import (
     Ledger,
@@ -147,6 +148,7 @@ __all__ = [
     "Stream",
     "Switch",
     "TokenStore",
+    "ValueInUse",
     "Variable",
     "backfill_lease",
     "request_lease",

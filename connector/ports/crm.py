@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -177,6 +177,18 @@ class Automations:
     unseen: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ValueInUse:
+    """On how many records a field holds a value. `value` None: values that are no option, which nobody can count one by
+    one. `record_type`: its name, where the vendor tells them apart."""
+
+    object: str
+    field: str
+    value: str | None
+    records: int
+    record_type: str = ""
+
+
 class CrmSource(Protocol):
     """Reads one CRM. Remembers nothing: cursor in, cursor out."""
 
@@ -332,6 +344,13 @@ class CrmInspector(Protocol):
 
     async def catalog(self) -> Sequence[Named]:
         """Everything of the account that a mapping may name by id or label."""
+        ...
+
+    async def values_in_use(
+        self, object: str, field: str, *, besides: Collection[str] = ()
+    ) -> Sequence[ValueInUse]:
+        """Which values a field of an object holds and on how many records, `besides` these, by the vendor's own counts:
+        no record is read. Nothing for a field that is not there, or whose values it cannot count. Raises RetryLater."""
         ...
 
     def use(self, switches: Mapping[str, JsonValue]) -> None:

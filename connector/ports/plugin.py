@@ -121,3 +121,4 @@ class Plugin:
     as_source: Callable[[Sequence[TargetField]], Mapping[str, str]]
     access: Callable[[CrmMapping], Sequence[Access]]
     switches: tuple[Switch, ...] = ()
+    reject_reason: str = ""  # the field that set-up makes for sales' reasons, where the mapping names none

@@ -15,7 +15,7 @@ from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.wiring import plugins
 from connector.core.model import Outcome, Ref, Write
-from connector.core.targets import targets_of
+from connector.core.targets import reject_reasons, targets_of
 from connector.errors import FixConfig
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.faults import Fault
@@ -285,3 +285,18 @@ def test_the_files_are_the_bodies_that_hubspot_takes(bare):
         assert bare.http.post(PROPERTIES, json=body).status_code == 201
     assert "POST /crm/v3/properties/contacts" in files["hubspot/README.md"]
     assert "lifecyclestage" in files["hubspot/README.md"]
+
+
+async def test_the_property_for_sales_reasons_is_made_on_request_and_theirs_is_left_as_it_is(bare):
+    mapping = load_definition(shipped(), plugins()).mappings["hubspot"]
+    asked = reject_reasons(mapping, PLUGIN.reject_reason)
+    made = await bare.steps(make=True, targets=(*TARGETS, *asked))
+    options = [each["value"] for each in bare.property("mql_reject_reason")["options"]]
+    assert made["contact property mql_reject_reason"].state == "made"
+    assert options == [value for value, _ in asked[0].options]
+    assert "contact property MQL reject reason: sales edit it" in made
+
+    theirs = [replace(each, options=(("another", "Another"),)) for each in asked]
+    again = await bare.steps(make=True, targets=(*TARGETS, *theirs))
+    assert again["contact property mql_reject_reason"].state == "there"
+    assert [each["value"] for each in bare.property("mql_reject_reason")["options"]] == options

@@ -14,7 +14,7 @@ from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
 from connector.app.wiring import plugins
 from connector.core.model import Outcome, RecordState, Write
-from connector.core.targets import targets_of
+from connector.core.targets import reject_reasons, targets_of
 from connector.errors import FixConfig
 from connector.testing.clock import LeapingClock
 from tests.contract.salesforce_org import Org, served
@@ -288,3 +288,22 @@ def test_the_fields_as_files_are_well_formed_and_complete():
         "qualified",
     ]
     assert "sfdx-project.json" in files
+
+
+async def test_the_field_for_sales_reasons_is_made_on_request_and_the_integration_user_only_reads_it(bare):
+    mapping = load_definition(shipped(), plugins()).mappings["salesforce"]
+    asked = reject_reasons(mapping, PLUGIN.reject_reason)
+    assert [(each.object, each.name) for each in asked] == [("Lead", "MQL_Reject_Reason__c")]
+
+    made = await bare.steps(make=True, targets=(*TARGETS, *asked))
+    again = await bare.steps(make=True, targets=(*TARGETS, *asked))
+
+    assert made["field Lead.MQL_Reject_Reason__c"].state == "made"
+    assert "read on Lead.MQL_Reject_Reason__c by MQL_Connector" in made
+    assert "edit on Lead.MQL_Reject_Reason__c by MQL_Connector" not in made
+    assert made["sales may edit Lead.MQL_Reject_Reason__c"].state == "by_hand"
+    assert {step.state for step in again.values()} <= {"there", "by_hand"}
+    async with bare.connected() as adapter:
+        info = (await adapter.schema("Lead"))["MQL_Reject_Reason__c"]
+        assert not info.writable
+        assert "no_budget" in info.options

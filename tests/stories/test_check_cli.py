@@ -112,7 +112,11 @@ def test_a_stage_that_the_account_has_not_is_told_with_the_nearest(environment: 
 
     document = answer(environment, "check", "hubspot", code=2)
 
-    [stage] = [each for each in findings(document, "hubspot") if each["where"] == "contact.lifecyclestage"]
+    told = [each for each in findings(document, "hubspot") if each["where"] == "contact.lifecyclestage"]
+    [stage] = [each for each in told if each["level"] == "problem"]
+    assert any(
+        "`marketingqualifiedlead` stands on" in each["what"] for each in told
+    )  # what is in use instead
     assert "nearest: marketingqualifiedlead" in stage["what"]
 
 

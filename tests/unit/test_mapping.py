@@ -337,3 +337,9 @@ def test_an_override_field_is_read_whole_and_never_one_that_is_written():
     assert found["objects.contact.override.values.nevr"].nearest == "never"
     assert {"objects.contact.override.from", "objects.contact.override.values.never"} <= set(found)
     assert "objects.contact.override.values" in problems(contact(override={"from": "word"}))
+
+
+def test_the_field_of_sales_reasons_is_never_written():
+    status = {"from": "hs_lead_status", "rejected": ["UNQUALIFIED"], "reason": "reject_reason"}
+    doc = contact(status=status, write=[{"result": "reason", "to": "Reject_Reason", "rule": "always"}])
+    assert "we never write it" in problems(doc)["objects.contact.write.0.to"].what

@@ -201,7 +201,7 @@ def test_a_semi_join_takes_ids_from_another_object(world):
 def test_counting_and_aggregating(world):
     assert ask(world, "SELECT COUNT() FROM Lead WHERE NumberOfEmployees < 10").total == 10
     found = ask(world, "SELECT COUNT(Id), MAX(SystemModstamp) newest, MIN(NumberOfEmployees) FROM Lead")
-    assert found.aggregates == {"expr0": LEADS, "newest": at(19), "expr2": 0}
+    assert found.aggregates == [{"expr0": LEADS, "newest": at(19), "expr2": 0}]
 
 
 def test_fields_standard_leaves_custom_fields_out(world):
@@ -315,3 +315,16 @@ def test_a_row_moves_in_the_index_when_its_stamp_moves(world):
     assert list(table.by_stamp(at(100), None)) == [salesforce_id("00Q", 0)]
     assert list(table.by_stamp(None, at(0))) == [salesforce_id("00Q", 2)]
     assert table.by_id(None, None) == [salesforce_id("00Q", n) for n in (0, 2, 3, 4, 5, 6, 7, 8)]
+
+
+def test_rows_are_grouped_and_counted(world):
+    found = ask(world, "SELECT Status, COUNT(Id) n FROM Lead WHERE Status != null GROUP BY Status")
+    assert (
+        sum(row["n"] for row in found.aggregates)
+        == ask(world, "SELECT COUNT() FROM Lead WHERE Status != null").total
+    )
+    assert [row["Status"] for row in found.aggregates] == sorted({row["Status"] for row in found.aggregates})
+    with pytest.raises(SoqlError, match="grouped or aggregated"):
+        ask(world, "SELECT Status, Id, COUNT(Id) FROM Lead GROUP BY Status")
+    with pytest.raises(SoqlError, match="can not be grouped"):
+        ask(world, "SELECT COUNT(Id) FROM Lead GROUP BY SystemModstamp")

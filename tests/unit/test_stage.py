@@ -319,6 +319,18 @@ def test_rejected_ends_the_spell_and_starts_the_cool_off(why, status):
     assert found.left_mql
 
 
+def test_a_reason_that_comes_after_the_rejection_still_counts_with_the_dates_of_the_answer():
+    rejected = decide(MQL, HIGH, answers=[answered("rejected")])
+    later = AT + timedelta(minutes=1)
+    told = decide(rejected.state, HIGH, at=later, answers=[answered("rejected", reason="No budget")])
+    assert told.state == replace(
+        rejected.state, status=MqlStatus.RECYCLED, because=told.because, seen=told.state.seen
+    )
+    assert (told.change.from_status, told.change.to_status) == (MqlStatus.REJECTED, MqlStatus.RECYCLED)
+    again = decide(told.state, HIGH, at=later + DAY, answers=[answered("rejected", reason="No need")])
+    assert again.change is None
+
+
 def test_working_changes_nothing():
     assert decide(MQL, HIGH, answers=[answered("working", "IN_PROGRESS")]).state.stage == "mql"
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adapters.salesforce.sandbox import grouping
 from adapters.salesforce.sandbox.ids import full_id
 from adapters.salesforce.sandbox.schema import NAME_OBJECT, Field, ObjectType, Schema
 from adapters.salesforce.sandbox.soql import (
@@ -81,7 +82,7 @@ class Found:
     total: int
     ids: Sequence[str] = ()
     shape: Shape | None = None
-    aggregates: Mapping[str, Json] | None = None
+    aggregates: Sequence[Mapping[str, Json]] | None = None
 
 
 def run(text: str, world: World, version: str, *, everything: bool = False) -> Found:
@@ -128,6 +129,8 @@ class _Run:
         if query.offset > _MAX_OFFSET:
             raise SoqlError("NUMBER_OUTSIDE_VALID_RANGE", f"Maximum SOQL offset allowed is {_MAX_OFFSET}")
         aggregates = [each for each in query.select if isinstance(each, Aggregate)]
+        if query.group:
+            return self._grouped(query, kind, table)
         if aggregates:
             if len(aggregates) != len(query.select):
                 raise SoqlError(
@@ -188,7 +191,22 @@ class _Run:
             _, getter = self._getter(kind, each.path)
             present = [value for id in ids if (value := getter(table.rows[id])) is not None]
             values[name] = _AGGREGATES[each.function](present)
-        return Found(kind.name, 1, aggregates=values)
+        return Found(kind.name, 1, aggregates=[values])
+
+    def _grouped(self, query: Query, kind: ObjectType, table: Table) -> Found:
+        grouping.check(query)
+        asked = [each.path for each in query.select if isinstance(each, Aggregate) and each.path]
+        getters: dict[str, Getter] = {}
+        for path in (*query.group, *asked):
+            each, getters[str(path)] = self._getter(kind, path)
+            if path in query.group and each.type in grouping.NOT_GROUPABLE:
+                raise _PathError(
+                    "INVALID_FIELD", f"field '{each.name}' can not be grouped in a query call", path
+                )
+        plain = replace(query, group=(), order=(), limit=None, offset=0)
+        rows = (table.rows[id] for id in self._ids(plain, kind, table))
+        found = grouping.grouped(query, rows, getters, _AGGREGATES)
+        return Found(kind.name, len(found), aggregates=found)
 
     # ------------------------------------------------------------ conditions
 

@@ -80,8 +80,8 @@ def query(org: Org, call: Call, *, everything: bool) -> Reply:
     if org.options.slow_from is not None and len(found.ids) > org.options.slow_from:
         raise Refused(400, "QUERY_TIMEOUT", "Your query request was running for too long.")
     if found.aggregates is not None:
-        record = {"attributes": {"type": "AggregateResult"}, **found.aggregates}
-        return Reply(200, {"totalSize": 1, "done": True, "records": [record]})
+        records = [{"attributes": {"type": "AggregateResult"}, **each} for each in found.aggregates]
+        return Reply(200, {"totalSize": len(records), "done": True, "records": records})
     rows = _page_rows(org, call)
     locator = org.open_cursor(found, rows) if len(found.ids) > rows else ""
     return _page(org, call, found, rows, 0, locator)

@@ -1,8 +1,8 @@
 """Reads SOQL text into a tree, refusing what Salesforce refuses. Knows no object and no row.
 
 Grammar after Salesforce's "SOQL and SOSL Reference": SELECT with dotted parents, child sub-queries, FIELDS()
-and aggregates; WHERE with AND, OR, NOT, comparisons, LIKE, IN and semi-joins; ORDER BY, LIMIT, OFFSET. As
-there, AND and OR may not be mixed without parentheses. GROUP BY, HAVING, TYPEOF and date words are refused.
+and aggregates, GROUP BY; WHERE with AND, OR, NOT, comparisons, LIKE, IN and semi-joins; ORDER BY, LIMIT, OFFSET. As
+there, AND and OR may not be mixed without parentheses. HAVING, TYPEOF and date words are refused.
 """
 
 from __future__ import annotations
@@ -107,10 +107,11 @@ class Query:
     order: tuple[Order, ...] = ()
     limit: int | None = None
     offset: int = 0
+    group: tuple[Path, ...] = ()
 
 
 _GRAMMAR = r"""
-query: _SELECT item ("," item)* _FROM NAME where? order? limit? offset?
+query: _SELECT item ("," item)* _FROM NAME where? group? order? limit? offset?
 ?item: path | fields | aggregate | "(" query ")"
 fields: _FIELDS "(" NAME ")"
 aggregate: AGGREGATE "(" path? ")" NAME?
@@ -130,6 +131,7 @@ comparison: path OPERATOR literal -> compare
 ?list: "(" literal ("," literal)* ")" -> values
     | "(" query ")"
 
+group: _GROUP _BY path ("," path)*
 order: _ORDER _BY ordering ("," ordering)*
 ordering: path (ASC | DESC)? (_NULLS (FIRST | LAST))?
 limit: _LIMIT NUMBER
@@ -151,6 +153,7 @@ _OR.5: /OR\b/i
 _NOT.5: /NOT\b/i
 _IN.5: /IN\b/i
 LIKE.5: /LIKE\b/i
+_GROUP.5: /GROUP\b/i
 _ORDER.5: /ORDER\b/i
 _BY.5: /BY\b/i
 ASC.5: /ASC\b/i
@@ -272,6 +275,9 @@ class _Tree(Transformer[Token, Any]):
 
     def values(self, *each: Any) -> tuple[Any, ...]:
         return each
+
+    def group(self, *each: Path) -> tuple[str, tuple[Path, ...]]:
+        return "group", each
 
     def order(self, *each: Order) -> tuple[str, tuple[Order, ...]]:
         return "order", each

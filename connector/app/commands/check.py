@@ -82,6 +82,9 @@ def _document(
                 "account": asdict(each.account) if each.account else None,
                 "findings": [asdict(finding) for finding in sorted_findings(each.findings)],
                 "switches": _switches(plugins[crm], each),
+                "values": [
+                    {**asdict(one.value), "kind": one.kind, "counts_as": one.counts_as} for one in each.values
+                ],
                 "learned": [{**asdict(answer), "at": at} for answer, at in each.learned],
             }
             for crm, each in report.crms.items()
@@ -112,6 +115,14 @@ def _tell(report: Report, folder: Path, asked: Sequence[Plugin], answers: Sequen
     for crm, each in report.crms.items():
         name = f" ({each.account.name or each.account.id})" if each.account else ""
         _lines(f"{each.title}{name}", each.findings)
+        for one in each.values:
+            value = one.value
+            kind = f" ({value.record_type})" if value.record_type else ""
+            name = "(other)" if value.value is None else value.value
+            out.print(
+                f"  in use   {value.object}.{value.field}{kind} {name}: {value.records:,} -> {one.counts_as}",
+                markup=False,
+            )
         for switch in _switches(plugins[crm], each) if each.connected else ():
             learned = (
                 f"learned {when(switch['learned_at'])} UTC" if switch["learned_at"] else "not probed yet"

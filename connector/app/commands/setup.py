@@ -14,7 +14,8 @@ from connector.app.output import out, print_json
 from connector.app.running import run
 from connector.app.settings import load_settings, mounted, variables_of
 from connector.app.wiring import SystemClock, chosen, unconnected
-from connector.core.targets import TargetField, targets_of
+from connector.core.mapping import CrmMapping
+from connector.core.targets import TargetField, reject_reasons, targets_of
 from connector.errors import FixConfig
 from connector.ports import Plugin, Step
 from connector.transport import remember_secrets
@@ -22,12 +23,23 @@ from connector.transport import remember_secrets
 LEFT = ("missing", "by_hand")  # a dry run's, and what only a human can do
 
 
-def setup(crm: str, *, dry_run: bool, as_source: Path | None, mappings: Path | None, json: bool) -> int:
+def setup(
+    crm: str,
+    *,
+    dry_run: bool,
+    as_source: Path | None,
+    reject_reason: bool = False,
+    mappings: Path | None,
+    json: bool,
+) -> int:
     """Exit 0: nothing is left to do. 3: steps remain. 2: a field is there with another type; nothing made."""
     settings = load_settings()
     configure(settings)
     plugin = chosen([crm])[0]
-    targets = targets_of(mapping_of(plugin, mappings or settings.mappings_dir))
+    mapping = mapping_of(plugin, mappings or settings.mappings_dir)
+    asked = reject_reasons(mapping, plugin.reject_reason) if reject_reason else ()
+    targets = (*targets_of(mapping), *asked)
+    unread = sorted({f"{each.object}.{each.name}" for each in asked if not _read(mapping, each)})
     if not targets:
         raise FixConfig(
             f"The mapping of {plugin.title} writes to no field.", next_step="There is nothing to set up."
@@ -39,9 +51,18 @@ def setup(crm: str, *, dry_run: bool, as_source: Path | None, mappings: Path | N
         print_json({"crm": plugin.crm, "dry_run": dry_run, "steps": [asdict(step) for step in steps]})
     else:
         _tell(plugin, steps, dry_run)
+        for name in unread:
+            out.print(
+                f"\nNot read yet: name `{name.partition('.')[2]}` as `status.reason` in {plugin.crm}.yaml."
+            )
     if any(step.state == "differs" for step in steps):
         return exits.WRONG_CONFIG
     return exits.LOOK if any(step.state in LEFT for step in steps) else exits.OK
+
+
+def _read(mapping: CrmMapping, target: TargetField) -> bool:
+    status = mapping.objects[target.object].status
+    return status is not None and status.reason == target.name
 
 
 async def _steps(plugin: Plugin, targets: Sequence[TargetField], *, make: bool) -> Sequence[Step]:
