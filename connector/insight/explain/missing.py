@@ -17,7 +17,7 @@ from connector.core.model import MqlStatus, Score, StageState
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, in_words
 from connector.insight.explain import words
 from connector.insight.explain.deciding import Case, counted, decide_case
-from connector.insight.explain.proposals import Step, added, steps
+from connector.insight.explain.proposals import Step, added, steps, together
 
 _LONGEST = 8  # steps of one way: more is no advice
 _ABOVE = ("mql", "sql", "opportunity", "customer", "evangelist")
@@ -257,7 +257,7 @@ def _of_ways(ways: tuple[Way, ...], at: datetime) -> Iterator[str]:
     for way in ways:
         make = "makes" if len(way.steps) == 1 and way.acts == 1 else "together make"
         when = "at once" if way.not_before is None else f"after {_days(way.not_before - at)}, if that stays"
-        yield f"{words.listed(step.says for step in way.steps)} {make} this person an MQL {when}"
+        yield f"{together(way.steps)} {make} this person an MQL {when}"
 
 
 def _days(length: timedelta) -> str:

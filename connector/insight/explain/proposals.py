@@ -45,6 +45,9 @@ class Step:
     kind: RuleKind
     says: str
     events: tuple[Engagement, ...] = ()
+    which: str = (
+        ""  # of `says`: what follows the events' name; steps of one rule and kind are counted together
+    )
     fields: Mapping[str, Value] = field(default_factory=dict)
 
     @property
@@ -60,6 +63,20 @@ def added(known: Known, step: Step, base: Criteria | None = None) -> Known:
     if not step.fields:
         return replace(known, engagement=engagement)
     return known_as({**known.fields, **step.fields}, engagement, base or known.criteria)
+
+
+def together(taken: Sequence[Step]) -> str:
+    """Several steps in one phrase: events first, those of one rule counted together."""
+    told: dict[str, str] = {}
+    many: dict[str, int] = {}
+    for step in sorted(taken, key=lambda step: not step.events):
+        types = {words.plain(event.type) for event in step.events}
+        name = types.pop() if len(types) == 1 else ""
+        alike = bool(name) and step.says == words.times(step.acts, name) + step.which
+        key = f"{step.rule} {name}" if alike else step.says
+        many[key] = many.get(key, 0) + step.acts
+        told[key] = words.times(many[key], name) + step.which if alike else step.says
+    return words.listed(told.values())
 
 
 def steps(known: Known, at: datetime) -> list[Step]:
@@ -89,7 +106,7 @@ def _of_events(rule: EventRule, kind: RuleKind, known: Known, at: datetime) -> S
     if not events_behind(rule, [*known.engagement, *events], at):
         return None
     where = f" whose {condition_in_words(rule.where)}" if rule.where is not None else ""
-    return Step(rule.id, rule.name, kind, words.times(count, words.plain(made.type)) + where, events)
+    return Step(rule.id, rule.name, kind, words.times(count, words.plain(made.type)) + where, events, where)
 
 
 def _of_sum(rule: EventRule, kind: RuleKind, known: Known, at: datetime, made: Engagement) -> Step | None:
