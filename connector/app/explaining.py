@@ -108,7 +108,7 @@ def explain_now(gathered: Gathered, now: datetime) -> Explained:
     if definition is None:
         return Explained(gathered, None, None, now)
     known = known_then(facts, definition, person.decided_at, gathered.live)
-    told = [each for each in facts.engagement if each.known_at <= person.decided_at]
+    told = [each.engagement for each in facts.engagement if each.known_at <= person.decided_at]
     case = Case(
         person.state,
         now,
@@ -120,7 +120,7 @@ def explain_now(gathered: Gathered, now: datetime) -> Explained:
     )
     return Explained(
         gathered,
-        why(known, person.score, person.decided_at, told, definition.mappings),
+        why(known, person.score, person.decided_at, judged(told, known.fields, definition)),
         missing(case, guarded=person.guarded, waits=person.waits),
         now,
     )
@@ -134,7 +134,8 @@ async def explain_change(
     first, before, _ = await _moment(ledger, gathered, since, settings)
     last, after, definition = await _moment(ledger, gathered, until, settings)
     there = {record.ref for record in after.facts.records} - {record.ref for record in before.facts.records}
-    gone = why(last.known, score_known(last.known, until), until, after.facts.engagement, definition.mappings)
+    told = judged((each.engagement for each in after.facts.engagement), last.known.fields, definition)
+    gone = why(last.known, score_known(last.known, until), until, told)
     found = changed(first, last, joined=there, why_gone=gone.not_counted)
     return replace(explained, changed=found, between=(first, last))
 

@@ -11,7 +11,6 @@ import pytest
 
 from connector.core.criteria import Criteria
 from connector.core.criteria_file import parse_criteria
-from connector.core.facts import KnownEngagement
 from connector.core.known import Known, score_known
 from connector.core.model import Engagement, MqlStatus, Ref, StageState
 from connector.core.override import HOLD_UNTIL, NEVER, Override
@@ -111,9 +110,7 @@ def test_evidence_that_does_not_count_is_shown_with_its_reason() -> None:
     done = did("webinar_attendance", 3)
     known = Known({}, (done,), definition())
 
-    found = why(
-        known, score_known(known, AT), AT, [KnownEngagement(each, AT) for each in (done, aside, twice)]
-    )
+    found = why(known, score_known(known, AT), AT, (done, aside, twice))
 
     assert [(each.what, each.why) for each in found.not_counted] == [
         ("email click", "a scanner"),

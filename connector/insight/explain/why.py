@@ -8,11 +8,8 @@ from datetime import datetime
 
 from connector.core.conditions import fields_of
 from connector.core.criteria import Criteria, EngagementRule, EventRule, HandRaise, RuleKind
-from connector.core.facts import KnownEngagement
 from connector.core.known import Known
-from connector.core.mapping import CrmMapping
 from connector.core.model import Engagement, Score, Value
-from connector.core.normalize import scanner_rules, set_aside_scanners, set_aside_suspects
 from connector.core.score.oracle import rules_that_hold, score_person
 from connector.core.wording import condition_in_words
 from connector.insight.explain import words
@@ -67,20 +64,11 @@ class Why:
     not_counted: tuple[NotCounted, ...]
 
 
-def why(
-    known: Known,
-    score: Score,
-    at: datetime,
-    told: Sequence[KnownEngagement] = (),
-    mappings: Mapping[str, CrmMapping] | None = None,
-) -> Why:
-    """Of somebody as known, with this score at `at`. `told`: all engagement, of which `known` may leave out some."""
+def why(known: Known, score: Score, at: datetime, told: Sequence[Engagement] = ()) -> Why:
+    """Of somebody as known, with this score at `at`. `told`: all engagement as judged, of which `known` may leave out
+    some (`connector.core.known.judged`)."""
     steps = arithmetic(known.criteria, score)
-    return Why(
-        tuple(_drivers(known, steps, at)),
-        steps,
-        tuple(_not_counted(known, told, mappings or {})),
-    )
+    return Why(tuple(_drivers(known, steps, at)), steps, tuple(_not_counted(known, told)))
 
 
 def events_behind(rule: EventRule, engagement: Sequence[Engagement], at: datetime) -> list[Engagement]:
@@ -174,26 +162,14 @@ def _looked_at(fields: Mapping[str, Value], names: frozenset[str]) -> dict[str, 
     return {name: fields.get(name) for name in sorted(names - NAMES_SOMEBODY)}
 
 
-def _not_counted(
-    known: Known, told: Sequence[KnownEngagement], mappings: Mapping[str, CrmMapping]
-) -> list[NotCounted]:
+def _not_counted(known: Known, told: Sequence[Engagement]) -> list[NotCounted]:
     counts = {_key(event) for event in known.engagement if event.counted and not event.deleted}
-    aside = {_key(event): event for event in known.engagement if not event.counted}
-    all_told = [each.engagement for each in told]
-    scanned = set_aside_scanners(all_told, scanner_rules(mappings.values()))
-    by_machine = {_key(event): event for event in set_aside_suspects(scanned, known.criteria.suspect)}
     found: dict[tuple[str, str, str], NotCounted] = {}
-    for event in [*aside.values(), *all_told]:
+    for event in told:
         key = _key(event)
-        if key in counts or key in found or event.deleted:
-            continue
-        reason = (
-            (aside[key].why_not if key in aside else None)
-            or event.why_not
-            or (by_machine[key].why_not if key in by_machine else None)
-            or "the same event was told more than once, and counts once"
-        )
-        found[key] = NotCounted(event.occurred_at, event.crm, words.event(event), reason)
+        if key not in counts and key not in found and not event.deleted:
+            reason = event.why_not or "the same event was told more than once, and counts once"
+            found[key] = NotCounted(event.occurred_at, event.crm, words.event(event), reason)
     return sorted(found.values(), key=lambda each: each.at, reverse=True)
 
 
