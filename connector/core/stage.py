@@ -409,11 +409,20 @@ class _Case:
         handed_at = state.handed_at or state.mql_since or self.at
         status = MqlStatus.QUALIFIED if state.stage == "mql" else MqlStatus.NONE
         moved = self._moved(replace(state, cool_off_until=None), "sql", status)
-        return replace(moved, raised_from=state.stage, handed_at=handed_at)
+        moved = replace(moved, raised_from=state.stage, handed_at=handed_at)
+        return without(moved, self.at) if self._outlived(moved) else moved
+
+    def _outlived(self, state: StageState) -> bool:
+        """Whether the word that made this is not in force any more, and only missing facts hold its end up."""
+        word = self.override
+        return state.by_override is not None and (word is None or word.id != state.by_override)
 
     def _leaves(self, stage: RuledStage | None, state: StageState) -> bool:
         """Whether the rule that made somebody what they are takes it back. A disqualifier beats its enter rule."""
-        if stage is None or (not self.now.score.disqualified and self._enters(stage, state)):
+        enters = self._enters(stage, state) or (
+            stage is self.criteria.stages.mql and self._good_enough(state)
+        )
+        if stage is None or (enters and not self.now.score.disqualified):
             return False
         earliest = state.dwell_from or state.mql_since
         return stage_holds(stage.leave, self.now, dwelt=lambda entry: self._dwelt(entry, earliest))
@@ -480,7 +489,7 @@ class _Case:
         if not self.may_leave and self._held_up(state):
             return self.at  # held up by missing facts: the next run decides
         word = self.override
-        if state.by_override is not None and (word is None or word.id != state.by_override):
+        if self._outlived(state):
             return self.at  # its end is held up by missing facts
         moments = [] if state.cool_off_until is None else [state.cool_off_until]
         moments += [word.ends_at] if word is not None and word.ends_at is not None else []
@@ -491,6 +500,9 @@ class _Case:
         if counted is not None and (state.stage == "mql" or self.below_mql(state.stage)):
             for enter in (stages.sql, stages.mql if state.stage != "mql" else None):
                 moments += self._ends(enter.enter, counted, None) if enter else []
+            best = stages.mql.best if state.stage != "mql" else None
+            if best is not None and best.enough is not None:
+                moments += self._ends(best.enough, counted, None)
             if stages.lead is not None and state.stage == "subscriber":
                 moments += self._ends(stages.lead.enter, counted, None)
         return min((moment for moment in moments if moment > self.at), default=None)

@@ -41,6 +41,7 @@ STAGES = (
         "sql": {"enter": {"when": BUDGET, "for": "4d"}, "leave": {"when": {"not": BUDGET}}},
         "recycle": {"cool_off": "5d"},
     },
+    {"mql": MQL | {"best": {"per_week": 9, "from": {"score": {"gte": 30}, "for": "2d"}}}},
 )
 CRITERIA = [parse_criteria(RULES | {"stages": stages}) for stages in STAGES]
 RESTING = {MqlStatus.REJECTED, MqlStatus.RECYCLED}
@@ -66,6 +67,7 @@ WORDS = (
     "band",
     "Asked for",
     "override",
+    "waits for a place",
 )
 
 
@@ -94,6 +96,7 @@ class Life:
     budget: bool = False
     spam: bool = False
     complete: bool = True
+    place: bool = False
     events: list = field(default_factory=list)
     answer: Answer | None = None
     past: list = field(default_factory=list)
@@ -145,7 +148,7 @@ class Life:
             self.word = replace(self.word, until=ends, expires_at=None) if kind == HOLD_UNTIL else self.word
         elif what == "override ends":
             self.word = None
-        elif what in ("rules", "fit", "budget", "spam", "complete"):
+        elif what in ("rules", "fit", "budget", "spam", "complete", "place"):
             setattr(self, what, value)
         self.past.append((self.at, self.measured()))
 
@@ -160,6 +163,7 @@ class Life:
             evidence=[each.says() for each in self.records if each.stage],
             answers=[self.answer] if self.answer else [],
             may_leave=self.complete,
+            has_place=self.place,
             override=strongest([self.word] if self.word else [], self.at),
         )
 
@@ -182,6 +186,7 @@ steps = st.one_of(
     st.tuples(st.just("budget"), st.booleans()),
     st.tuples(st.just("spam"), st.booleans()),
     st.tuples(st.just("complete"), st.booleans()),
+    st.tuples(st.just("place"), st.booleans()),
     st.tuples(st.just("merge"), st.integers(0, 90).map(lambda days: timedelta(days=days))),
     st.tuples(st.just("rules"), st.integers(0, len(CRITERIA) - 1)),
     st.tuples(st.just("override"), st.tuples(st.sampled_from(KINDS), st.sampled_from([None, 1, 4]))),
