@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot import access, changes, in_use, setup
+from adapters.hubspot import access, changes, in_use, segments, setup
 from adapters.hubspot import automations as automating
 from adapters.hubspot import backfill as filling
 from adapters.hubspot import catalog as cataloguing
@@ -111,6 +111,10 @@ class HubSpot:
     async def last_changes(self, refs: Sequence[Ref], fields: Fields) -> Mapping[tuple[Ref, str], LastChange]:
         """See `adapters.hubspot.changes`."""
         return await changes.last_changes(self._api, refs, fields)
+
+    async def members(self, object: str, segment: str) -> frozenset[str]:
+        """See `adapters.hubspot.segments`."""
+        return await segments.members(self._api, segment)
 
     async def account(self) -> Account:
         """Portal, zone, currency and HubSpot's clock. Raises FixConfig for credentials that do not work."""

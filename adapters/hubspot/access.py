@@ -68,6 +68,14 @@ def access(mapping: CrmMapping) -> Sequence[Access]:
                 )
             )
     targets = frozenset(written.get("contact", ()))
+    if any(each.override and each.override.segments for each in mapping.objects.values()):
+        found.append(
+            Access(
+                "read who is on the lists of `override.segments`",
+                (LISTS,),
+                without="what sales says by lists is not heard",
+            )
+        )
     if targets:
         found.append(
             Access(

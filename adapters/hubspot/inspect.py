@@ -17,6 +17,7 @@ from adapters.hubspot.api import EMAIL_EVENTS, FORMS, Api
 from adapters.hubspot.auth import OAuth
 from adapters.hubspot.beside import salesforce_integration
 from adapters.hubspot.errors import BadRequest, MissingScopes
+from adapters.hubspot.segments import list_id
 from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError, FixConfig
 from connector.ports import Finding
@@ -40,7 +41,26 @@ async def inspect(api: Api, auth: Auth, mapping: CrmMapping) -> Sequence[Finding
     findings = _scope_findings(rights, mapping)
     if "crm.objects.contacts.read" not in rights.missing:
         findings += await salesforce_integration(api, mapping)
+    if access.LISTS not in rights.missing:
+        findings += await _segments(api, mapping)
     return [*findings, *await _account(api)]
+
+
+async def _segments(api: Api, mapping: CrmMapping) -> list[Finding]:
+    """The lists by which sales says something above the rules: whether each is there, and is one list."""
+    found: list[Finding] = []
+    for name, each in mapping.objects.items():
+        for listed in each.override.segments.values() if each.override else ():
+            for segment in listed:
+                try:
+                    await list_id(api, segment)
+                except MissingScopes:
+                    continue  # told as a right that is missing
+                except FixConfig as error:
+                    found.append(
+                        Finding("problem", f"{name}.override.segments", error.message, error.next_step or "")
+                    )
+    return found
 
 
 # -------------------------------------------------------------------------------------------------------- scopes
@@ -92,6 +112,7 @@ _TRIES: Mapping[str, Callable[[Api], Awaitable[Any]]] = {
     access.FORMS: _get(lambda api: FORMS, limit=1),
     access.EMAIL: _email_events,
     access.EVENTS: _get(lambda api: api.paths.marketing_events, limit=1),
+    access.LISTS: lambda api: api.post(f"{api.paths.lists}/search", {"query": "", "offset": 0, "count": 1}),
     access.WRITE_CONTACTS: _empty(lambda api: f"{api.paths.objects('contacts')}/batch/update"),
     access.CHANGE_SCHEMA: _empty(lambda api: f"{api.paths.properties('contacts')}/batch/create"),
     "crm.objects.companies.write": _empty(lambda api: f"{api.paths.objects('companies')}/batch/update"),

@@ -141,6 +141,14 @@ class Salesforce:
         """See changes.last_changes."""
         return await last_changes(self._rest, refs, fields)
 
+    async def members(self, object: str, segment: str) -> frozenset[str]:
+        """Salesforce has no lists of people in this sense: FixConfig."""
+        raise FixConfig(
+            f"Salesforce has no segments; `{segment}` cannot be read.",
+            next_step="Take `override.segments` out of mappings/salesforce.yaml; use a field (`override.from`).",
+            where="salesforce",
+        )
+
     async def account(self) -> Account:
         """The org, its name, time zone and clock. Raises FixConfig where the credentials do not work, or where the org
         does not serve our version of the API."""

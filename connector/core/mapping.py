@@ -114,12 +114,14 @@ class StatusMap:
 @dataclass(frozen=True, slots=True)
 class OverrideMap:
     """A field of theirs by which sales says something above the rules; it is only read. `values`: mql_now, never and
-    hold to theirs. `until` and `reason` are fields of theirs, too."""
+    hold to theirs. `until` and `reason` are fields of theirs, too. `segments`: lists of theirs, by id or name; who is
+    on one is meant. `source` may be empty where there are some."""
 
     source: str
     values: Mapping[str, tuple[str, ...]]
     until: str | None = None
     reason: str | None = None
+    segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

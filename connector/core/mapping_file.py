@@ -81,7 +81,7 @@ OBJECT_KEYS = (
 )
 FIELD_KEYS = ("from", "transform", "values", "otherwise", "currency", "currency_from")
 STAGE_KEYS = ("from", "values", "backward")
-OVERRIDE_KEYS = ("from", "values", "until", "reason")
+OVERRIDE_KEYS = ("from", "values", "until", "reason", "segments")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
 COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
@@ -372,23 +372,15 @@ def _override(
     if body is None or not _is_map(body, path, problems):
         return None
     _known_keys(body, OVERRIDE_KEYS, path, problems)
-    values: dict[str, tuple[str, ...]] = {}
-    owner: dict[str, str] = {}
-    for kind, theirs in _items(body.get("values"), (*path, "values"), problems):
-        at: Path = (*path, "values", kind)
-        if _choice(kind, KINDS_OF_OVERRIDE, "override", at, problems) is None:
-            continue
-        values[kind] = _texts(theirs, at, problems, required=True)
-        problems.extend(
-            Problem(at, f"`{one}` already stands for `{owner[fold(one)]}`.")
-            for one in values[kind]
-            if owner.setdefault(fold(one), kind) != kind
-        )
-    if not values:
+    values = _by_kind(body.get("values"), (*path, "values"), problems)
+    segments = _by_kind(body.get("segments"), (*path, "segments"), problems)
+    by_field = "from" in body or not segments
+    if by_field and not values:
         problems.append(Problem((*path, "values"), "is missing."))
     found = OverrideMap(
-        source=_text(body.get("from"), (*path, "from"), problems, required=True) or "",
+        source=_text(body.get("from"), (*path, "from"), problems, required=by_field) or "",
         values=values,
+        segments=segments,
         until=_text(body.get("until"), (*path, "until"), problems),
         reason=_text(body.get("reason"), (*path, "reason"), problems),
     )
@@ -398,6 +390,26 @@ def _override(
         for key, name in (("from", found.source), ("until", found.until), ("reason", found.reason))
         if name and fold(name) in written
     )
+    return found
+
+
+def _by_kind(body: object, path: Path, problems: list[Problem]) -> dict[str, tuple[str, ...]]:
+    """Kinds of override and what stands for each; one thing stands for one kind."""
+    found: dict[str, tuple[str, ...]] = {}
+    owner: dict[str, str] = {}
+    for kind, theirs in _items(body, path, problems):
+        at: Path = (*path, kind)
+        if _choice(kind, KINDS_OF_OVERRIDE, "override", at, problems) is None:
+            continue
+        listed = (
+            [str(one) if type(one) is int else one for one in theirs] if isinstance(theirs, list) else theirs
+        )
+        found[kind] = _texts(str(listed) if type(listed) is int else listed, at, problems, required=True)
+        problems.extend(
+            Problem(at, f"`{one}` already stands for `{owner[fold(one)]}`.")
+            for one in found[kind]
+            if owner.setdefault(fold(one), kind) != kind
+        )
     return found
 
 

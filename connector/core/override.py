@@ -91,6 +91,7 @@ def made_mql(state: StageState, override: Override, at: datetime) -> StageState:
         raised_from="",
         handed_at=None,
         guarded="",
+        waits=False,
         by_override=override.id,
     )
 
@@ -101,7 +102,12 @@ def made_never(state: StageState, override: Override, at: datetime) -> StageStat
     if state.stage == "mql" or (state.stage == "sql" and state.raised_from):
         state = _lowered(state, at)
     return replace(
-        state, status=MqlStatus.DISQUALIFIED, guarded="", disqualified_by=None, by_override=override.id
+        state,
+        status=MqlStatus.DISQUALIFIED,
+        guarded="",
+        waits=False,
+        disqualified_by=None,
+        by_override=override.id,
     )
 
 

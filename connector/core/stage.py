@@ -289,7 +289,7 @@ class _Case:
         ruled = self.judge(state)
         if word.kind == HOLD_UNTIL and waiting and not self.below_mql(ruled.stage):
             until = f" until {word.until:%Y-%m-%d}" if word.until else ""
-            return replace(not_disqualified(state), guarded=f"on hold{until}, {in_words(word)}")
+            return replace(not_disqualified(state), waits=False, guarded=f"on hold{until}, {in_words(word)}")
         return ruled
 
     def _released(self, state: StageState) -> StageState:

@@ -279,6 +279,12 @@ class SqlLedger:
         """Live person records of this CRM by their person's band, highest score first."""
         return await self._db.read(store_ask.in_bands, crm, bands, limit)
 
+    async def keep_segments(
+        self, crm: str, segments: Mapping[tuple[str, str, str], frozenset[str]], lease: Lease, at: datetime
+    ) -> None:
+        """Who is on the lists by which a CRM says something above the rules."""
+        await self._db.write(store_override.keep_segments, crm, segments, lease, at)
+
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
         """Ids known in the census's state and range that it did not meet."""
         return await self._db.read(store_census.absent, crm, stream, census)

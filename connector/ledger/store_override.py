@@ -12,10 +12,11 @@ from sqlalchemy import Connection, Row, Select, insert, or_, select, update
 from connector.core.model import CompanyRecord, PersonRecord, Ref
 from connector.core.normalize.transforms import domain
 from connector.core.override import Override
-from connector.ledger import codec
+from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, mark_due, where_in
 from connector.ledger.store_admin import audit
 from connector.ledger.tables import ADDRESS, COMPANY_DOMAIN, OVERRIDE, RECORD
+from connector.ports import Lease
 
 _DOMAINS = 50  # looked for in one walk over the records
 
@@ -62,7 +63,8 @@ def follow(db: Connection, records: Sequence[PersonRecord], at: datetime) -> Non
     earlier = select(OVERRIDE).where(OVERRIDE.c.ended_at.is_(None), OVERRIDE.c.source != "")
     standing: dict[str, Override] = {}
     for row in where_in(db, earlier, OVERRIDE.c.target, (str(record.ref) for record in records)):
-        standing[row.target] = load(row)
+        if row.source.startswith(f"{row.target} "):  # not what a list says of it
+            standing[row.target] = load(row)
     for record in records:
         name, says = str(record.ref), record.says
         before = standing.get(name)
@@ -81,6 +83,48 @@ def follow(db: Connection, records: Sequence[PersonRecord], at: datetime) -> Non
         _insert(db, word)
         detail = {"kind": says.kind, "until": _iso(says.until), "reason": says.reason}
         audit(db, at, name, "override add", f"person {name}", detail)
+
+
+def keep_segments(
+    db: Connection,
+    crm: str,
+    segments: Mapping[tuple[str, str, str], frozenset[str]],
+    lease: Lease,
+    at: datetime,
+) -> None:
+    """See `connector.ports.Ledger.keep_segments`. One audit row a list that changed."""
+    store_lease.check(db, lease)
+    standing: dict[tuple[str, str], dict[str, int]] = {}  # (list, kind) -> record -> override
+    of_lists = OVERRIDE.c.source.startswith(f"{crm} segment ", autoescape=True)
+    for row in db.execute(select(OVERRIDE).where(OVERRIDE.c.ended_at.is_(None), of_lists)):
+        standing.setdefault((row.source, row.kind), {})[row.target] = row.id
+    wanted = {
+        (f"{crm} segment {name} of {object_}", kind): (name, {f"{crm}:{object_}:{id_}" for id_ in ids})
+        for (object_, name, kind), ids in segments.items()
+    }
+    for source, kind in sorted(standing.keys() | wanted.keys()):
+        were = standing.get((source, kind), {})
+        name, are = wanted.get((source, kind), ("", set()))
+        came, went = sorted(are - were.keys()), sorted(were.keys() - are)
+        if not came and not went:
+            continue
+        for part in chunks(were[target] for target in went):
+            db.execute(update(OVERRIDE).where(OVERRIDE.c.id.in_(part)).values(ended_at=at, ended_by=source))
+        said = {
+            "kind": kind, "scope": "person", "until": None, "expires_at": None, "author": source,
+            "reason": f"on the list {name}", "source": source, "made_at": at,
+        }  # fmt: skip
+        if came:
+            db.execute(insert(OVERRIDE), [{**said, "target": target} for target in came])
+        audit(
+            db, at, source, "override segment", source, {"kind": kind, "came": len(came), "went": len(went)}
+        )
+        mark_due(db, [codec.parse_ref(target) for target in _known(db, [*came, *went])], at)
+
+
+def _known(db: Connection, targets: Sequence[str]) -> set[str]:
+    people = select(RECORD.c.ref).where(RECORD.c.kind == "person")
+    return {row.ref for row in where_in(db, people, RECORD.c.ref, targets)}
 
 
 def _insert(db: Connection, word: Override) -> Override:

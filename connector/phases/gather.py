@@ -62,6 +62,8 @@ async def gather(
                 gathered.failed[stream.name] = str(error)
                 if isinstance(error, RetryLater):
                     break  # the CRM is out of reach: the other streams would only wait for the same silence
+        if not gathered.failed:
+            lease = await _segments(source, mapping, ledger, clock, lease, gathered)
         if gathered.first_load and not gathered.failed and not gathered.records:
             gathered.failed["people"] = (
                 "A first load found nobody. Check that the account holds contacts and that the token may read them."
@@ -69,6 +71,25 @@ async def gather(
     finally:
         await ledger.release(lease)
     return gathered
+
+
+async def _segments(
+    source: CrmSource, mapping: CrmMapping, ledger: Ledger, clock: Clock, lease: Lease, gathered: Gathered
+) -> Lease:
+    """Who is on the lists by which sales says something above the rules. All of them or, where one cannot be read,
+    none: what is known of them stays."""
+    found: dict[tuple[str, str, str], frozenset[str]] = {}
+    try:
+        for name, each in mapping.objects.items():
+            for kind, segments in each.override.segments.items() if each.override else ():
+                for segment in segments:
+                    found[name, segment, kind] = await source.members(name, segment)
+    except ConnectorError as error:
+        gathered.failed["segments"] = str(error)
+        return lease
+    lease = await ledger.renew(lease, clock.now())
+    await ledger.keep_segments(source.crm, found, lease, clock.now())
+    return lease
 
 
 def _claim(source: CrmSource, since: Mapping[str, JsonValue] | None, clock: Clock) -> Claim:

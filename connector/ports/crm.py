@@ -225,6 +225,10 @@ class CrmSource(Protocol):
         a record that is gone is left out. Raises RetryLater, FixConfig."""
         ...
 
+    async def members(self, object: str, segment: str) -> frozenset[str]:
+        """Ids of an object's records on a list of the CRM, all of them. FixConfig where there is no such list."""
+        ...
+
     async def account(self) -> Account:
         """One call that proves the credentials and names the account. Raises FixConfig."""
         ...

@@ -182,6 +182,13 @@ class Ledger(Protocol):
         first."""
         ...
 
+    async def keep_segments(
+        self, crm: str, segments: Mapping[tuple[str, str, str], frozenset[str]], lease: Lease, at: datetime
+    ) -> None:
+        """Who is on the lists by which a CRM says something above the rules, by object, list and kind of override.
+        Whoever came or went is due; what lists said that are not among these has ended."""
+        ...
+
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
         """Ids (keys, of engagement) known in the census's state and range that it did not meet, in order."""
         ...

@@ -20,6 +20,7 @@ from connector.core.mapping import OverrideMap
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
 from connector.ledger import open_ledger
 from connector.ports import PersonView
+from connector.sandbox.faults import Fault
 from tests.stories.ledger_words import ACME, ADA, BOB, DAY, Desk, company, contact, decided
 from tests.stories.world import Somebody, World, look, somebody, world
 
@@ -245,4 +246,43 @@ async def test_a_field_that_sales_sets_is_read_and_clearing_it_ends_the_override
         await made.sync()
         view = await look(made, who)
         assert (view.state.stage, view.override) == ("lead", None)
+        assert await made.ledger.overrides() == []
+
+
+async def test_who_is_on_a_list_of_hubspot_is_meant_and_a_list_out_of_sight_changes_nothing(
+    sqlite_url: str,
+) -> None:
+    async with world(sqlite_url, people=24) as made:
+        objects = made.definition.mappings["hubspot"].objects
+        lists = OverrideMap("", {}, segments={"mql_now": ("trade fair 2026",)})
+        mapped = replace(objects["contact"], override=lists)
+        made.remap("hubspot", objects={**objects, "contact": mapped})
+        on_list = made.hubspot.sandbox.store.on_list.setdefault("3", {})
+        on_list.update(dict.fromkeys(made.hubspot.sandbox.store.tables["contacts"].rows, False))
+        await made.sync()
+        who = await somebody(made, where=low)
+        record = int(who.contact)
+
+        on_list[record] = True
+        made.later(minutes=15)
+        await made.sync()
+        view = await look(made, who)
+        assert stages(made, who) == ("marketingqualifiedlead", "mql")
+        (word,) = await made.ledger.overrides()
+        assert (word.target, word.author) == (f"hubspot:contact:{record}", word.source)
+        assert view.override == word.id
+        assert "on the list trade fair 2026" in view.state.because
+        made.later(minutes=15)
+        await made.sync()
+        assert [each.id for each in await made.ledger.overrides(ended=True)] == [word.id]
+
+        on_list[record] = False
+        made.hubspot.faults.add(Fault(path="*/memberships*", status=403, times=1))
+        made.later(minutes=15)
+        blind = await made.sync()
+        assert blind.status == "partial"
+        assert (await look(made, who)).state.stage == "mql"
+        made.later(minutes=15)
+        await made.sync()
+        assert (await look(made, who)).state.stage == "lead"
         assert await made.ledger.overrides() == []

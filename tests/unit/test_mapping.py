@@ -337,6 +337,11 @@ def test_an_override_field_is_read_whole_and_never_one_that_is_written():
     assert found["objects.contact.override.values.nevr"].nearest == "never"
     assert {"objects.contact.override.from", "objects.contact.override.values.never"} <= set(found)
     assert "objects.contact.override.values" in problems(contact(override={"from": "word"}))
+    lists = parse_mapping(contact(override={"segments": {"never": [3, "Trade fair"], "mql_now": 7}}))
+    override = lists.objects["contact"].override
+    assert override.segments == {"never": ("3", "Trade fair"), "mql_now": ("7",)}
+    twice = problems(contact(override={"segments": {"never": 3, "hold": "3"}}))
+    assert "objects.contact.override.segments.hold" in twice
 
 
 def test_the_field_of_sales_reasons_is_never_written():

@@ -49,7 +49,7 @@ def list_members(api: Api, request: Request, body: Any) -> Response:
     after = whole(request, "after", 0)
     table = api.store.tables["contacts"]
     members = [
-        row for row in (table.rows[live] for live in table.live) if row.id >= after and _is_on(id, row)
+        row for row in (table.rows[live] for live in table.live) if row.id >= after and _is_on(api, id, row)
     ]
     page, rest = members[:limit], members[limit:]
     answer: dict[str, Any] = {
@@ -61,8 +61,11 @@ def list_members(api: Api, request: Request, body: Any) -> Response:
     return json_response(answer)
 
 
-def _is_on(id: str, row: Row) -> bool:
-    return row.values.get("lifecyclestage") == _STAGES[id] if id in _STAGES else row.id % 10 == 0
+def _is_on(api: Api, id: str, row: Row) -> bool:
+    """A change of a list changes no contact: its `lastmodifieddate` stays."""
+    if id in _STAGES:
+        return row.values.get("lifecyclestage") == _STAGES[id]
+    return api.store.on_list.get(id, {}).get(row.id, row.id % 10 == 0)
 
 
 def _list(request: Request) -> tuple[str, str, str]:

@@ -115,6 +115,7 @@ class Store:
         self.habits = habits or Habits()
         self.merged_read = merged_read  # told | silent
         self.links_touch = links_touch
+        self.on_list: dict[str, dict[int, bool]] = {}  # whom somebody put on a manual list, or took off it
         lag = int(index_lag_seconds * 1000)
         self.tables: dict[str, Table] = {
             "contacts": Table(

@@ -188,7 +188,11 @@ class _Ready:
         """What the record's own field says above the rules; blank, or a value that the mapping does not know: nothing.
         Without a date that can be read, a hold lasts until the field is cleared."""
         shape = self.shape.override
-        kind = self.words.get(fold(transforms.text(values.get(shape.source)) or "")) if shape else None
+        kind = (
+            self.words.get(fold(transforms.text(values.get(shape.source)) or ""))
+            if shape and shape.source
+            else None
+        )
         if shape is None or kind is None:
             return None
         until = apply("datetime", values.get(shape.until)) if kind == HOLD_UNTIL and shape.until else None
