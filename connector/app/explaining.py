@@ -10,6 +10,7 @@ from typing import Any
 from connector.app.definition import load_definition, read_texts
 from connector.app.settings import Settings
 from connector.app.wiring import plugins
+from connector.core.consent import Consent, mail_consent
 from connector.core.criteria import fields_of_criteria
 from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
@@ -41,6 +42,18 @@ class Gathered:
     story: tuple[StoryLine, ...]
     holds: tuple[Hold, ...]
     definition: Definition | None
+
+    @property
+    def consent(self) -> str:
+        """What is known of the consent to mail, in words; empty where the definition cannot be read."""
+        if self.definition is None:
+            return ""
+        found = mail_consent(self.person.fields, self.facts.records, self.definition.mappings)
+        said = {
+            Consent.UNKNOWN: " (a field of consent that we may not read, or that is not mapped; no nurture is written)",
+            Consent.REFUSED: " (no nurture is written)",
+        }
+        return found.value + said.get(found, "")
 
 
 @dataclass(frozen=True, slots=True)

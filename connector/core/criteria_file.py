@@ -76,7 +76,18 @@ _EVENT_NAMES = ("type", "occurred_at", *EVENT_FIELDS, "attributes.")
 """What a condition on an event may name; `attributes.` stands for every `attributes.<key>`."""
 
 _EVENT_RULE = ("id", "name", "event", "where", "within", "at_least", "sum")
-_SUSPECT = ("id", "name", "event", "where", "after_sent", "links", "within", "unopened", "unless")
+_SUSPECT = (
+    "id",
+    "name",
+    "event",
+    "where",
+    "after_sent",
+    "links",
+    "within",
+    "again_within",
+    "unopened",
+    "unless",
+)
 _MEASURES = ("score", "fit", "engagement", "band")
 _MEASURE_OPS = ("is", "is_not", "gt", "gte", "lt", "lte", "between")
 _NURTURED = ("subscriber", "opportunity", "customer", "evangelist", "other", "disqualified")
@@ -495,8 +506,9 @@ class _Reader:
     def suspect(self, doc: object, path: Path) -> SuspectRule:
         rule = self.a_map(doc, path, _SUSPECT, required=("id", "event"))
         id, name = self.title(rule, path)
-        if not {"where", "after_sent", "links", "unopened"} & rule.keys():
-            self.wrong(path, "A suspect rule names a sign: `where`, `after_sent`, `links` or `unopened`.")
+        if not {"where", "after_sent", "links", "again_within", "unopened"} & rule.keys():
+            signs = "`where`, `after_sent`, `links`, `again_within` or `unopened`"
+            self.wrong(path, f"A suspect rule names a sign: {signs}.")
         if "within" in rule and "links" not in rule:
             self.wrong((*path, "within"), "`within` says in what time `links` are clicked; name both.")
         return SuspectRule(
@@ -507,6 +519,7 @@ class _Reader:
             after_sent=self.duration(rule, path, "after_sent"),
             links=self.whole(rule, path, "links", least=2),
             within=self.duration(rule, path, "within"),
+            again_within=self.duration(rule, path, "again_within"),
             unopened=self.yes(rule, path, "unopened"),
             unless=self.second_sign(rule["unless"], (*path, "unless")) if "unless" in rule else None,
         )

@@ -79,6 +79,7 @@ class FieldMap:
     otherwise: str | None = None
     currency: str | None = None
     currency_from: str | None = None
+    blank: bool | None = None  # what a blank means, of a boolean that a CRM leaves blank instead
 
 
 @dataclass(frozen=True, slots=True)

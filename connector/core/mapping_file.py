@@ -79,7 +79,7 @@ OBJECT_KEYS = (
     "write",
     "write_only",
 )
-FIELD_KEYS = ("from", "transform", "values", "otherwise", "currency", "currency_from")
+FIELD_KEYS = ("from", "transform", "values", "otherwise", "blank", "currency", "currency_from")
 STAGE_KEYS = ("from", "values", "backward")
 OVERRIDE_KEYS = ("from", "values", "until", "reason", "segments")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
@@ -300,6 +300,10 @@ def _field_map(
         )
     if "otherwise" in spec and "values" not in spec:
         problems.append(Problem((*path, "otherwise"), "`otherwise` belongs beside `values`."))
+    blank = spec.get("blank")
+    if "blank" in spec and (kind != "boolean" or not isinstance(blank, bool)):
+        problems.append(Problem((*path, "blank"), "is true or false, and only of a field that is."))
+        blank = None
     return FieldMap(
         field=ours,
         sources=_texts(spec.get("from"), (*path, "from"), problems, required=True),
@@ -309,6 +313,7 @@ def _field_map(
         otherwise=_text(spec.get("otherwise"), (*path, "otherwise"), problems),
         currency=currency,
         currency_from=_text(spec.get("currency_from"), (*path, "currency_from"), problems),
+        blank=blank,
     )
 
 

@@ -23,7 +23,8 @@ class SuspectRule:
     """Events of these types are not counted where all that is named holds.
 
     `after_sent`: at most so long after the mail was sent (`attributes.sent`). `links`: so many different links of one
-    message, and where `within` is named, in such a stretch of time. `unopened`: no open of the message counts.
+    message, and where `within` is named, in such a stretch of time. `again_within`: the same (type, name and
+    link) was done at most so long before. `unopened`: no open of the message counts.
     """
 
     id: str
@@ -33,6 +34,7 @@ class SuspectRule:
     after_sent: timedelta | None = None
     links: int | None = None
     within: timedelta | None = None
+    again_within: timedelta | None = None
     unopened: bool = False
     unless: SecondSign | None = None
 

@@ -210,6 +210,8 @@ def _suspect(rule: SuspectRule) -> str:
         said += f" within {duration_in_words(rule.within)}"
     if rule.after_sent is not None:
         said += f", at most {duration_in_words(rule.after_sent)} after the mail was sent"
+    if rule.again_within is not None:
+        said += f", again within {duration_in_words(rule.again_within)}"
     if rule.unopened:
         said += ", of a mail that was not opened"
     return said if rule.unless is None else f"{said}, unless {_sign(rule.unless)}"
@@ -252,6 +254,9 @@ def _of_rule(was: Rule, now: Rule, old: Criteria, new: Criteria) -> Iterator[str
             "asks no time of sending"
             if value is None
             else f"looks at {duration_in_words(value)} after the mail was sent"
+        ),
+        "again_within": lambda value: (
+            "asks no repetition" if value is None else f"looks at {duration_in_words(value)} after the first"
         ),
         "links": lambda value: "asks no links" if value is None else f"needs {value} links of one message",
         "unopened": lambda value: "concerns mails not opened" if value else "concerns opened mails as well",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from connector.core.consent import CONSENT
 from connector.core.criteria import Criteria, fields_of_criteria
 from connector.core.fields import PERSON_FIELDS
 from connector.core.mapping import (
@@ -67,7 +68,8 @@ def _object(mapping: CrmMapping, each: ObjectMapping, schema: Mapping[str, Field
     name = each.object
     targets = {target.name: target for target in targets_of(mapping) if target.object == name}
     wanted, optional = wanted_fields(mapping)[name], optional_fields(mapping)[name]
-    yield from _unreadable(name, wanted - set(targets) - optional, schema)
+    consent = {source for line in each.fields if line.field in CONSENT for source in line.sources}
+    yield from _unreadable(name, wanted - set(targets) - optional, schema, consent)
     yield from _targets(mapping.crm, name, targets, schema)
     for counter in each.counters:
         info = schema.get(counter.field)
@@ -86,7 +88,9 @@ def _object(mapping: CrmMapping, each: ObjectMapping, schema: Mapping[str, Field
         yield from _overrides(each, each.override, schema[each.override.source])
 
 
-def _unreadable(name: str, wanted: Collection[str], schema: Mapping[str, FieldInfo]) -> Iterator[Finding]:
+def _unreadable(
+    name: str, wanted: Collection[str], schema: Mapping[str, FieldInfo], consent: Collection[str] = ()
+) -> Iterator[Finding]:
     for field in sorted(wanted):
         # A path such as `Campaign.Name` leads to another object's field.
         if "." not in field and field not in schema:
@@ -94,7 +98,8 @@ def _unreadable(name: str, wanted: Collection[str], schema: Mapping[str, FieldIn
             yield Finding(
                 "problem",
                 f"{name}.{field}",
-                f"is not there or not visible{f'; nearest: {hint}' if hint else ''}",
+                f"is not there or not visible{f'; nearest: {hint}' if hint else ''}"
+                + ("; consent is unknown there, and unknown is no yes" if field in consent else ""),
                 "Correct the name in the mapping, or let this user read the field.",
             )
 

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from connector.core.audience import PERSONA
 from connector.core.conditions import is_missing
+from connector.core.consent import Consent, mail_consent
 from connector.core.definition import Definition
 from connector.core.kinds import DEMOTION, PROMOTION, kind_of, responsible
 from connector.core.known import Known, known_now, known_then, measure, score_all
@@ -294,11 +295,13 @@ def _decide_one(
         override=override,
     )
     persona = known.fields.get(PERSONA)
+    consent = mail_consent(known.fields, facts.records, definition.mappings)
+    may_be_mailed = consent is Consent.NOT_REFUSED
     wanted = results(
         score,
         decision,
         version,
-        next=criteria.stages.next_of(decision.state.stage, decision.state.status),
+        next=criteria.stages.next_of(decision.state.stage, decision.state.status) if may_be_mailed else None,
         persona=None if is_missing(persona) else str(persona),
         audience=known.audience or None,
     )

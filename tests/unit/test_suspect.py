@@ -24,6 +24,7 @@ HONEYPOT = {
 TRAP_FIELD = {"id": "trap", "event": "form_submission", "where": {"field": "attributes.fax", "is_set": True}}
 UNOPENED = {"id": "unopened", "event": "email_click", "unopened": True}
 SIGN = {"event": ["page_view", "form_submission"], "within": "30m", "another_day": True}
+AGAIN = {"id": "again", "event": "form_submission", "again_within": "5m"}
 PREFETCH = {"id": "prefetch", "event": "email_open", "after_sent": "5s"}
 PROXY = {"id": "proxy", "event": "email_open", "where": {"field": "attributes.agent", "is": "Mozilla/5.0"}}
 
@@ -53,6 +54,10 @@ def rules(*docs):
 
 def counted(docs, *events):
     return [each.counted for each in set_aside_suspects(events, rules(*docs))]
+
+
+def form(seconds, name="Contact us"):
+    return did("form_submission", seconds, name=name)
 
 
 DAY = 86_400
@@ -91,6 +96,10 @@ T, F = True, False
         ([{**UNOPENED, "unless": SIGN}], [click(0), click(DAY)], [T, T]),
         ([{**UNOPENED, "unless": SIGN}], [click(0), click(600, "/b")], [F, F]),
         ([{**UNOPENED, "unless": SIGN}], [click(0), click(DAY, message="m2")], [F, F]),
+        # a form sent again by a page that was loaded again
+        ([AGAIN], [form(0), form(60), form(360), form(661)], [T, F, F, T]),
+        ([AGAIN], [form(0), form(60, name="Another")], [T, T]),
+        ([AGAIN], [form(60), form(0)], [F, T]),
         # privacy: opens at sending, and by the proxy's name
         ([PREFETCH], [did("email_open", 4), did("email_open", 900), click(4)], [F, T, T]),
         ([PROXY], [did("email_open", 900, attributes={"agent": "Mozilla/5.0"})], [F]),

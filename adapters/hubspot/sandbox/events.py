@@ -201,8 +201,10 @@ def _event(event: EmailEvent) -> dict[str, Any]:
         "appId": APP,
         "appName": "Batch",
         "emailCampaignId": event.campaign,
-        "sentBy": {"id": _message(event), "created": event.created - 3_600_000},
+        "sentBy": {"id": _message(event), "created": event.sent or event.created - 3_600_000},
     }
+    if event.agent:
+        shown["userAgent"] = event.agent
     if event.type in ("OPEN", "CLICK"):
         shown["filteredEvent"] = event.filtered
     if event.url:

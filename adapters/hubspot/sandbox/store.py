@@ -83,6 +83,8 @@ class EmailEvent:
     filtered: bool = False
     url: str | None = None
     subscriptions: tuple[tuple[int, str], ...] = ()
+    sent: int | None = None  # when the mail left; an hour before, where nobody says
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -462,8 +464,8 @@ class Store:
 
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
         """A record; or `workflows` (as `workflows.Workflows.add` takes it), `form_submissions` {form, email, url?,
-        at?}, `email_events` {type, email, campaign?, url?, at?, filtered?}; `contacts` in the fields of calls,
-        meetings, e-mails, notes and tasks links them. Marketing events and participations: attendance.control.
+        at?}, `email_events` {type, email, campaign?, url?, at?, filtered?, sent?, agent?}; `contacts` in the fields of
+        calls, meetings, e-mails, notes and tasks links them. Marketing events and participations: attendance.control.
         """
         if object == "workflows":
             return self.workflows.add(**fields)
@@ -545,6 +547,8 @@ class Store:
             campaign=int(fields.get("campaign", next(iter(self.email_campaigns), 1))),
             filtered=bool(fields.get("filtered", False)),
             url=fields.get("url"),
+            sent=fields.get("sent"),
+            agent=fields.get("agent"),
         )
         self.emailed(event)
         return event.id

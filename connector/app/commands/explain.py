@@ -102,6 +102,8 @@ def _tell_now(found: Explained, *, email: bool) -> None:
     _say(f"  {state.because}")
     audience = f", audience {person.audience}" if person.audience else ""
     _say(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}{audience}")
+    if found.gathered.consent:
+        _say(f"  consent to mail: {found.gathered.consent}")
     for word in found.gathered.facts.overrides:
         _say(f"  {override_line(word, found.at)}")
     if person.guarded:

@@ -148,6 +148,7 @@ class _Ready:
     stages: Mapping[str, str]  # theirs, folded, to ours
     answers: Mapping[str, tuple[str, str | None]]  # their status, folded: our answer and its standing reason
     words: Mapping[str, str]  # what their override field says, folded: our kind of override
+    blanks: tuple[FieldMap, ...]  # whose blank means something
     held: tuple[str, ...]  # the fields that we write to
 
     def fields(self, values: Mapping[str, JsonValue]) -> dict[str, Value]:
@@ -162,6 +163,10 @@ class _Ready:
             value = read(values, region)
             if value is not None:
                 found[name] = value
+        for one in self.blanks:
+            if one.field not in found and any(source in values for source in one.sources):
+                assert one.blank is not None
+                found[one.field] = one.blank
         for one in self.amounts:
             found.update(_money(values, one))
         return found
@@ -257,6 +262,7 @@ def _prepare(shape: ObjectMapping, titles: tuple[TitleRow, ...]) -> _Ready:
             for kind, theirs in (shape.override.values.items() if shape.override else ())
             for each in theirs
         },
+        blanks=tuple(one for one in one_each.values() if one.blank is not None),
         held=tuple(line.to for line in shape.write),
     )
 

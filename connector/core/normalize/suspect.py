@@ -38,6 +38,8 @@ def _suspects(judged: Sequence[Engagement], rule: SuspectRule) -> set[int]:
     found = {place for place in counting if _named(judged[place], rule)}
     if rule.links is not None and found:
         found = _many_links(judged, found, rule.links, rule.within)
+    if rule.again_within is not None and found:
+        found = _repeated(judged, found, rule.again_within)
     if rule.unopened and found:
         opened = {message_of(judged[place]) for place in counting if judged[place].type == "email_open"}
         found = {
@@ -90,6 +92,22 @@ def _many_links(
             if len({judged[place].url for place in stretch}) >= links:
                 machine.update(stretch)
     return machine
+
+
+def _repeated(judged: Sequence[Engagement], found: Iterable[int], within: timedelta) -> set[int]:
+    """Those that repeat the one before them, as a page that is loaded again sends its form again. The first counts."""
+    last: dict[Message, Engagement] = {}
+    again: set[int] = set()
+    for place in sorted(found, key=lambda place: (judged[place].occurred_at, judged[place].key)):
+        each = judged[place]
+        what = (each.crm, each.stream, each.type, (each.name or "").casefold(), each.url)
+        before = last.get(what)
+        if before is not None and before.key == each.key:
+            continue  # the same event, told about another record of the person
+        if before is not None and each.occurred_at - before.occurred_at <= within:
+            again.add(place)
+        last[what] = each
+    return again
 
 
 def _cleared(each: Engagement, others: Iterable[Engagement], unless: SecondSign) -> bool:
