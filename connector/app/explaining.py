@@ -163,8 +163,9 @@ async def explain_past(
     if not past.facts.records:
         raise FixConfig("Nothing was known of this person then.", next_step="Choose a later moment.")
     before, adopt = state_before(gathered.steps, gathered.person.state, at)
-    found = recompute(past, definition, at, before, adopt=adopt)
     kept = next((step for step in gathered.steps if step.made_at(at)), None)
+    place = known_at != at or (kept is not None and kept.to_stage == "mql")
+    found = recompute(past, definition, at, before, adopt=adopt, has_place=place)
     return replace(explained, past=found, past_at=at, known_at=known_at, past_version=version, kept=kept)
 
 

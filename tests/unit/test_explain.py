@@ -237,6 +237,19 @@ def test_evidence_that_is_missing_is_asked_for_in_other_kinds() -> None:
     assert [[step.rule for step in way.steps] for way in found.ways] == [["pricing"]]
 
 
+def test_who_waits_for_a_place_is_told_so_and_offered_nothing() -> None:
+    stages = {"mql": {"enter": {"any": [{"score": {"gte": 60}}]}, "capacity": 40}}
+    contested = definition(stages=stages, hand_raise=[])
+    done = (did("webinar_attendance", 1), pricing(0))
+
+    found = missing(a_case(Known({"seniority": "vp", "company_size": 60}, done, contested)), waits=True)
+    below = told(Known({"seniority": "vp", "company_size": 60}, done[:1], contested))
+
+    assert found.sentences == ("Qualifies, and waits for a place among the best.",)
+    assert found.ways == ()
+    assert below.sentences[0].endswith("an MQL at once, where there is a place among the best.")
+
+
 def test_nothing_is_missing_of_an_mql() -> None:
     assert told(Known({"seniority": "vp"}, (did("demo_request", 1),), definition())) == Missing()
 

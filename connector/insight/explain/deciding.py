@@ -27,6 +27,7 @@ class Case:
     adopt: bool = False
     ladder: Sequence[str] = field(default=DEFAULT_LADDER)
     override: Override | None = None
+    has_place: bool = True  # among the best, where places are contested
     base: Criteria | None = None  # of the file, where `now` may hold those of an audience
 
 
@@ -42,6 +43,7 @@ def decide_case(case: Case) -> StageDecision:
         evidence=case.evidence,
         answers=case.answers,
         adopt=case.adopt,
+        has_place=case.has_place,
         ladder=case.ladder,
         override=case.override,
     )

@@ -69,11 +69,14 @@ class Missing:
 
 def missing(case: Case, *, guarded: str = "", waits: bool = False) -> Missing:
     """What keeps this person from being an MQL. `guarded` and `waits`: as the last decision told them."""
-    decision = decide_case(case)
+    decision = decide_case(replace(case, has_place=case.has_place and not waits))
     state = decision.state
     if state.stage in _ABOVE:
         return Missing()
+    waits = decision.waits
     blockers = _blockers(case, state, decision.guarded or guarded, waits)
+    if waits:  # who qualifies lacks a place, and that is not theirs to change
+        return Missing(blockers, (), (), (), tuple(map(words.sentence, blockers)))
     base = counted(case, state)
     score = score_known(base, case.at)
     shortfalls = tuple(_shortfalls(case.now.criteria, score))
@@ -83,7 +86,7 @@ def missing(case: Case, *, guarded: str = "", waits: bool = False) -> Missing:
     found = steps(base, case.at)
     gains = tuple(_gains(case, state, score, found))
     ways = tuple(_ways(case, state, found))
-    told = [*blockers, *_of_ways(ways, case.at), *_of_shortfalls(shortfalls, gains)]
+    told = [*blockers, *_of_ways(ways, case), *_of_shortfalls(shortfalls, gains)]
     return Missing(blockers, shortfalls, ways, gains, tuple(map(words.sentence, told)))
 
 
@@ -253,10 +256,14 @@ def _put_together(case: Case, state: StageState, *, fields: bool) -> Way | None:
 # ------------------------------------------------------------ in words
 
 
-def _of_ways(ways: tuple[Way, ...], at: datetime) -> Iterator[str]:
+def _of_ways(ways: tuple[Way, ...], case: Case) -> Iterator[str]:
     for way in ways:
         make = "makes" if len(way.steps) == 1 and way.acts == 1 else "together make"
-        when = "at once" if way.not_before is None else f"after {_days(way.not_before - at)}, if that stays"
+        when = (
+            "at once" if way.not_before is None else f"after {_days(way.not_before - case.at)}, if that stays"
+        )
+        if case.now.criteria.stages.mql.contested and all(step.kind == "points" for step in way.steps):
+            when += ", where there is a place among the best"
         yield f"{together(way.steps)} {make} this person an MQL {when}"
 
 

@@ -99,12 +99,16 @@ def recompute(
     before: StageState | None,
     *,
     adopt: bool = False,
+    has_place: bool = True,
     ladder: Sequence[str] = DEFAULT_LADDER,
 ) -> Recomputed:
-    """The decision at `at` by these facts and this definition."""
+    """The decision at `at` by these facts and this definition. `has_place`: among the best, where that is contested."""
     now = known_now(past.facts, definition, past.live)
-    decision = decide_case(case_of(past, definition, at, before, now, adopt=adopt, ladder=ladder))
+    case = case_of(past, definition, at, before, now, adopt=adopt, ladder=ladder)
+    decision = decide_case(replace(case, has_place=has_place))
     limits = list(LIMITS)
+    if now.criteria.stages.mql.contested:
+        limits.append("Who had a place among the best is taken from what was kept, not compared anew.")
     if past.apart:
         limits.append(f"Left out: {_refs(past.apart)}, not one with this person then.")
     if past.unborn:
