@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from connector.core.criteria import Criteria
+from connector.core.criteria import Criteria, MqlStage, StageAny, StageEntry, StageTest
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import MqlStatus
 from tests.stories.test_stage_goes_back import (
@@ -28,6 +28,9 @@ SQL = parse_criteria(
 # Nothing that anybody has done so far counts; a form of the last hour does.
 FORM = {"id": "form", "event": ["form_submission", "newsletter_subscription"], "within": "1h", "points": 5}
 FORMS = parse_criteria({"engagement": [FORM]}).engagement
+
+ANY_FIT, NEVER = StageTest("fit", "gte", 0.0), StageAny(())
+ENTERED = "hs_v2_date_entered_marketingqualifiedlead"
 
 
 def with_backward(made: World) -> None:
@@ -115,8 +118,20 @@ async def test_an_mql_who_leaves_by_rule_goes_back_though_the_run_dies_between_t
         await made.sync("hubspot")
 
         assert stage(made, who) == LEAD
-        assert (await look(made, who)).state.because.startswith("Lead: no longer MQL")
         await proven(made, who)
+        state = (await look(made, who)).state
+        assert state.because.startswith("Lead: no longer MQL")
+        made.redefine(**stages(made.definition.criteria, mql=MqlStage(StageEntry((ANY_FIT,)), NEVER)))
+        made.later(hours=1)
+        await made.sync()
+        again = (await look(made, who)).state
+        own = made.hubspot.raw("contacts", who.contact)["properties"][ENTERED]
+        assert (again.stage, again.first_mql_at) == ("mql", who.view.state.first_mql_at)
+        assert datetime.fromisoformat(own) >= again.mql_since > again.first_mql_at, "theirs is the last entry"
+        steps = [each.text for each in await made.ledger.story(who.view.id) if each.kind == "stage"]
+        assert [step.split(",")[0] for step in steps] == ["mql", "mql to lead", "lead to mql"], (
+            "each spell is kept"
+        )
 
 
 async def test_too_little_evidence_keeps_from_sales_until_there_is_enough(sqlite_url: str) -> None:

@@ -303,6 +303,23 @@ def test_evidence_is_what_a_rule_with_points_reaches_once_each():
     assert keeps_from_entering(person(90, events=ENOUGH), GUARDED, AT) == ""
 
 
+def test_who_was_let_in_below_the_fixed_bar_does_not_leave_and_enter_in_turn():
+    criteria = rules(mql=MQL | {"best": {"per_week": 9, "from": {"score": {"gte": 30}}}})
+    let_in = decide(LEAD, person(35), criteria=criteria, has_place=True)
+    assert let_in.loosened
+    later = decide(let_in.state, person(35), criteria=criteria, has_place=True, at=AT + 60 * DAY)
+    assert (later.change, later.state.mql_since) == (None, AT)
+    assert decide(let_in.state, person(25), criteria=criteria, at=AT + 60 * DAY).left_mql
+
+
+def test_an_sql_by_rule_of_whom_only_an_ended_override_had_made_mql_goes_back_to_lead():
+    wished = replace(IS_MQL, by_override=7)
+    made = decide(wished, person(55, fields=MEANS), criteria=rules(sql=SQL), may_leave=False)
+    assert (made.state.stage, made.state.raised_from, made.state.by_override) == ("sql", "lead", None)
+    again = decide(made.state, person(55, fields=MEANS), criteria=rules(sql=SQL), may_leave=False)
+    assert (again.change, again.state.raised_from) == (None, "lead")
+
+
 # ----------------------------------------------------------------------------------------------------- the file
 
 
