@@ -9,6 +9,7 @@ from connector.core.conditions import parse_condition
 from connector.core.consent import Consent, mail_consent
 from connector.core.criteria import HandRaise
 from connector.core.known import judged
+from connector.core.mapping import WriteLine
 from tests.stories.world import Somebody, World, look, somebody, world
 
 OURS = parse_condition({"field": "url", "contains": "x.example"}, (), [])
@@ -158,6 +159,34 @@ async def test_consent_that_salesforce_hides_is_unknown_and_no_yes(sqlite_url: s
         [one] = await several(made, 1)
         assert one.view.fields["email_opt_out"] is False  # HubSpot says so, and Salesforce says nothing
         assert await consent(made, one) is Consent.UNKNOWN
+
+
+async def test_no_nurture_is_written_for_who_opted_out_of_mail(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=20) as made:
+        contact = made.definition.mappings["hubspot"].objects["contact"]
+        lines = (*contact.write, WriteLine("contact", "next", "zip", "always", clear=True))
+        objects = made.definition.mappings["hubspot"].objects
+        made.remap("hubspot", objects={**objects, "contact": replace(contact, write=lines)})
+        stages = made.definition.criteria.stages
+        made.redefine(stages=replace(stages, next={"lead": "Monthly letter"}))
+        await made.sync()
+        [gladly] = await several(made, 1)
+        people = await made.ledger.people(stage="lead", limit=1000)
+        written = {
+            write.id: write.fields["zip"][1] for write in made.writes("hubspot") if write.fields.get("zip")
+        }
+        assert written[gladly.contact] == "Monthly letter"
+        refused = [view for view in people if view.fields.get("email_opt_out") is True]
+        assert refused
+        for view in refused:
+            assert not [ref for ref in view.refs if ref.crm == "hubspot" and ref.id in written]
+
+        made.salesforce.edit("Lead", gladly.lead, {"HasOptedOutOfEmail": True})  # and it stops where it ran
+        made.later(minutes=10)
+        since = len(made.writes("hubspot"))
+        await made.sync()
+        last = [write.fields["zip"][1] for write in made.writes("hubspot", since) if write.fields.get("zip")]
+        assert last in ([None], [""])
 
 
 async def consent(made: World, who: Somebody) -> Consent:
