@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from connector.app.cli import app
 from connector.core.mapping import OverrideMap
+from connector.core.model import Said
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
 from connector.ledger import open_ledger
 from connector.ports import PersonView
@@ -164,6 +165,20 @@ async def test_a_newer_word_takes_the_place_of_the_older_and_the_same_one_adds_n
     assert second.id > first.id
 
 
+async def test_a_record_s_field_and_a_list_speak_beside_each_other(desk: Desk) -> None:
+    await desk.keep(contact(ADA))
+    listed = {("contact", "3", NEVER): frozenset({ADA.id})}
+    await desk.ledger.keep_segments("hubspot", listed, await desk.lease("pull"), desk.at)
+    desk.at += DAY
+    await desk.keep(contact(ADA, at=desk.at, says=Said(MQL_NOW, "word")))
+    assert [each.kind for each in await desk.ledger.overrides()] == [MQL_NOW, NEVER]
+    desk.at += DAY
+    await desk.keep(contact(ADA, at=desk.at))
+    assert [each.kind for each in await desk.ledger.overrides()] == [NEVER]
+    await desk.ledger.keep_segments("hubspot", {}, await desk.lease("pull"), desk.at)
+    assert await desk.ledger.overrides() == []
+
+
 async def clear(desk: Desk) -> None:
     known = {ref: await desk.ledger.find(str(ref)) for ref in (ADA, BOB)}
     await desk.decide(*(decided(ref, person=found[0] if found else None) for ref, found in known.items()))
@@ -234,7 +249,9 @@ async def test_a_field_that_sales_sets_is_read_and_clearing_it_ends_the_override
 
         made.running[crm].edit(table, record, {field: "NOW", reason: "Met at the fair"})
         made.later(minutes=15)
-        await made.sync()
+        done = await made.sync()
+        assert {(each.promoted, each.by_override) for each in done.crms.values()} == {(1, 0)}
+        assert done.by_override == 1
         view = await look(made, who)
         assert view.state.stage == "mql"
         assert view.state.because.startswith(f"MQL: by override of {crm}:{object_}:{record}: Met at the fair")
