@@ -8,16 +8,16 @@ fetched. In doubt it is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from connector.core.criteria import Criteria, Disqualifier, EventRule, FitRule
+from connector.core.criteria import Audience, Criteria, Disqualifier, EventRule, FitRule, Persona
 from connector.core.mapping import COUNTERS, CrmMapping, ObjectMapping, StreamMapping, object_wants
 from connector.core.suspect_rules import SuspectRule
 
 NOTHING, DECIDE, READ = "nothing", "decide", "read"
 
-Rules = Sequence[FitRule | EventRule | Disqualifier | SuspectRule]
+Rules = Sequence[FitRule | EventRule | Disqualifier | SuspectRule | Persona]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ def differences(
 ) -> tuple[Difference, ...]:
     """From the old criteria and mappings (by CRM) to the new ones, criteria first. Empty: they mean the same."""
     found = [*_criteria(old, new)]
+    found += [*_audiences(old, new, found)]
     for crm in sorted({*before, *now}):
         found += _mapping(crm, before.get(crm), now.get(crm))
     return tuple(found)
@@ -62,7 +63,7 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
         ("hand-raiser", old.hand_raise, new.hand_raise),
         ("suspect rule", old.suspect, new.suspect),
     )
-    for kind, were, are in kinds:
+    for kind, were, are in (*kinds, ("persona", old.personas, new.personas)):
         for what in _by_id(kind, were, are):
             yield Difference(what, DECIDE)
     for name in ("weights", "bands", "grades", "min_change", "currency", "decay", "groups"):
@@ -74,6 +75,35 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
     for name in ("version", "name", "preset", "agreed_by", "review_by", "examples"):
         if getattr(old, name) != getattr(new, name):
             yield Difference(f"{name}: only told, decides nothing", NOTHING)
+    yield from _order("personas", old.personas, new.personas)
+
+
+def _audiences(old: Criteria, new: Criteria, told: Sequence[Difference]) -> Iterator[Difference]:
+    """What an audience takes from the file has been `told` once, of the file."""
+    known = {each.what for each in told}
+    before, now = ({each.id: each for each in one.audiences} for one in (old, new))
+    for id_ in _names(before, now):
+        was, is_ = before.get(id_), now.get(id_)
+        if was is None or is_ is None:
+            yield Difference(f"audience `{id_}` {_fate(was, is_)}", DECIDE)
+            continue
+        for what in _value("name", was.name, is_.name):
+            yield Difference(f"audience `{id_}`: {what}", NOTHING)
+        for path, before_, now_ in _leaves("when", was.when, is_.when):
+            yield Difference(f"audience `{id_}`: {path}: {_shown(before_)} -> {_shown(now_)}", DECIDE)
+        for each in _criteria(was.criteria, is_.criteria):
+            if each.what not in known:
+                yield replace(each, what=f"audience `{id_}`: {each.what}")
+    yield from _order("audiences", old.audiences, new.audiences)
+
+
+def _order(
+    name: str, old: Sequence[Persona | Audience], new: Sequence[Persona | Audience]
+) -> Iterator[Difference]:
+    """The first that holds counts, so their order does."""
+    before, now = ([each.id for each in some] for some in (old, new))
+    if [each for each in before if each in now] != [each for each in now if each in before]:
+        yield Difference(f"{name}: another order", DECIDE)
 
 
 def _by_id(kind: str, were: Rules, are: Rules) -> Iterator[str]:

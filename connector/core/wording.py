@@ -7,7 +7,7 @@ sales.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -126,13 +126,54 @@ def changes_in_words(old: Criteria, new: Criteria) -> list[str]:
     found += _rules("rule of engagement", old.engagement, new.engagement, old, new)
     found += _rules("suspect rule", old.suspect, new.suspect, old, new)
     found += _groups(old.groups, new.groups)
+    found += _who(old, new)
     found += _head(old, new)
+    return found + _audiences(old, new, found)
+
+
+def _who(old: Criteria, new: Criteria) -> Iterator[str]:
+    """Personas, and who is in which audience."""
+    for kind, were, are in (
+        ("persona", old.personas, new.personas),
+        ("audience", old.audiences, new.audiences),
+    ):
+        before, now = {each.id: each for each in were}, {each.id: each for each in are}
+        for id_, each in now.items():
+            said = condition_in_words(each.when)
+            if id_ not in before:
+                yield f"New {kind} `{id_}` ({each.name}): {said}."
+            elif each.when != before[id_].when:
+                was = condition_in_words(before[id_].when)
+                yield _instead(f"The {kind} `{id_}` ({each.name}) is who", said, was)
+        for id_ in before.keys() - now.keys():
+            yield f"The {kind} `{id_}` ({before[id_].name}) is gone."
+        if [id_ for id_ in before if id_ in now] != [id_ for id_ in now if id_ in before]:
+            yield f"The {kind}s are asked in another order: {', '.join(now)}."
+
+
+def _audiences(old: Criteria, new: Criteria, told: Sequence[str]) -> list[str]:
+    """What changed for an audience alone. A new one is told as it differs from the file."""
+    before, known = {each.id: each.criteria for each in old.audiences}, {*told}
+    found: list[str] = []
+    for each in new.audiences:
+        so_far = before.get(each.id, replace(new, audiences=(), personas=(), examples=()))
+        said = changes_in_words(so_far, each.criteria)
+        said = [line for line in said if each.id not in before or line not in known]
+        found += [f"For {each.name}: {line}" for line in said]
     return found
 
 
 def _stage(name: str, was: Any, now: Any) -> Iterator[str]:
     """A stage's own keys; rules in words, everything else as it is."""
     if was == now:
+        return
+    if name == "next":
+        for stage in dict.fromkeys([*was, *now]):
+            if was.get(stage) != now.get(stage):
+                so_far, then = (each.get(stage, "nothing") for each in (was, now))
+                yield _instead(
+                    f"After {stage.upper() if stage in ('mql', 'sql') else stage} follows", then, so_far
+                )
         return
     title = name.upper() if name in ("mql", "sql") else name.capitalize()
     if isinstance(was, StageEntry | StageAll | StageAny) or isinstance(now, StageEntry | StageAll | StageAny):
@@ -302,6 +343,8 @@ def _head(old: Criteria, new: Criteria) -> Iterator[str]:
         "groups",
         "warnings",
         "version",
+        "personas",
+        "audiences",
     }
     for each in fields(new):
         before, after = getattr(old, each.name), getattr(new, each.name)

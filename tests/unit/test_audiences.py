@@ -6,11 +6,13 @@ import pytest
 
 from connector.app.files import load_criteria
 from connector.core.audience import other_persona
+from connector.core.changed import DECIDE, NOTHING, differences
 from connector.core.criteria import fields_of_criteria
 from connector.core.criteria_file import parse_criteria
 from connector.core.examples import run_examples, untouched
 from connector.core.known import known_as
 from connector.core.model import MqlStatus
+from connector.core.wording import changes_in_words
 from connector.errors import FixConfig
 
 STAGES = {
@@ -212,3 +214,53 @@ def test_a_variant_of_a_rule_that_no_example_touches_is_named():
     assert ("points", "senior") in untouched(parse_criteria(doc))
     doc["examples"] = [here, {**here, "person": {"seniority": "vp", "country": "DE"}}]
     assert ("points", "senior") not in untouched(parse_criteria(doc))
+
+
+# ------------------------------------------------------------------------------------------------------ what changed
+
+
+def edited(**changes):
+    """The shared file after an edit of its DACH audience."""
+    first, *rest = SHARED["audiences"]
+    return {**SHARED, "audiences": [{**first, **changes}, *rest]}
+
+
+@pytest.mark.parametrize(
+    ("now", "needs", "says", "words"),
+    [
+        (edited(when={"field": "country", "is": "DE"}), DECIDE, "audience `dach`: when",
+         "The audience `dach` (DACH) is who: country is de; so far: country is one of de, at, ch."),
+        (edited(bands=[10, 20, 30, 40]), DECIDE, "audience `dach`: bands", "For DACH: Bands: 10, 20, 30, 40"),
+        (edited(name="D-A-CH"), NOTHING, "audience `dach`: name", None),
+        (edited(examples=[]), None, None, None),
+        ({**SHARED, "audiences": SHARED["audiences"][::-1]}, DECIDE, "audiences: another order",
+         "The audiences are asked in another order: buyers, dach."),
+        ({**SHARED, "audiences": SHARED["audiences"][1:]}, DECIDE, "audience `dach` is gone",
+         "The audience `dach` (DACH) is gone."),
+        ({**SHARED, "personas": SHARED["personas"][::-1]}, DECIDE, "personas: another order",
+         "The personas are asked in another order: user, buyer."),
+        ({**SHARED, "personas": SHARED["personas"][:1]}, DECIDE, "persona `user` is gone",
+         "The persona `user` (User) is gone."),
+        ({**SHARED, "weights": {"fit": 1, "engagement": 0}}, DECIDE, "weights: fit 0.5", "Weights: "),
+        ({**SHARED, "stages": STAGES}, DECIDE, "stages.next", "After MQL follows: Sales sequence A; so far: nothing."),
+    ],
+)  # fmt: skip
+def test_what_changed_for_an_audience_is_told_once_and_decided_anew(now, needs, says, words):
+    old, new = parse_criteria(SHARED), parse_criteria(now)
+    found = differences(old, new, {}, {})
+    told = changes_in_words(old, new)
+    assert {each.needs for each in found} == ({needs} if needs else set())
+    assert len({each.what for each in found}) == len(found)
+    if says:
+        assert any(each.what.startswith(says) for each in found), found
+    assert [line for line in told if words and line.startswith(words)] or not words, told
+
+
+def test_a_new_audience_is_told_by_how_it_differs_from_the_file():
+    told = changes_in_words(parse_criteria({**SHARED, "audiences": []}), parse_criteria(SHARED))
+    assert told[:2] == [
+        "New audience `dach` (DACH): country is one of de, at, ch.",
+        "New audience `buyers` (Buyers): persona is buyer.",
+    ]
+    assert any(line.startswith("For DACH: `senior`") for line in told)
+    assert changes_in_words(parse_criteria(SHARED), parse_criteria(SHARED)) == []
