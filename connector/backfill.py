@@ -33,6 +33,7 @@ from connector.pipeline import (
     finish,
     joined,
     live_schemas,
+    mqls_by_audience,
     prove,
     settle_all,
     status_of,
@@ -313,6 +314,7 @@ async def _sum_up(attempt: _Attempt, stop: Stop | None) -> None:
     result.people, result.entered, result.left = done.people, done.entered, done.left
     result.by_override = done.by_override
     result.now = (await attempt.ledger.stage_counts()).get("mql", 0)
+    result.by_audience = await mqls_by_audience(attempt.definition, attempt.ledger, done)
 
 
 def _ended(attempt: _Attempt, stop: Stop | None) -> tuple[str, str]:

@@ -62,6 +62,9 @@ class RunResult:
     left: int = 0
     now: int = 0
     by_override: int = 0  # of those who entered or left, by a human's word
+    by_audience: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # entered, left, now; `none`: in no audience
     seconds: float = 0.0
     plans: dict[str, int] = field(default_factory=dict)
     waits: dict[str, int] = field(default_factory=dict)  # plans of earlier runs that still wait for a human
@@ -79,6 +82,7 @@ class RunResult:
                 "left": self.left,
                 "now": self.now,
                 "by_override": self.by_override,
+                **({"by_audience": self.by_audience} if self.by_audience else {}),
             },
             "plans": dict(self.plans),
             "waits": dict(self.waits),
@@ -98,7 +102,8 @@ class RunResult:
         mql = document["mql"]
         return cls(
             document["run"], document["status"], crms, document["people"], mql["entered"], mql["left"], mql["now"],
-            mql.get("by_override", 0), document["seconds"], dict(document["plans"]), dict(document.get("waits", {})),
+            mql.get("by_override", 0), mql.get("by_audience", {}), document["seconds"], dict(document["plans"]),
+            dict(document.get("waits", {})),
             {name: told for name, told in document.items() if name not in SAID_OF_EVERY_RUN},
         )  # fmt: skip
 
@@ -214,6 +219,7 @@ async def sync(
             if plan.crm in result.crms and plan.run != run and plan.held
         }
         result.now = (await ledger.stage_counts()).get("mql", 0)
+        result.by_audience = await mqls_by_audience(definition, ledger, decided)
     except BaseException as error:
         result.broke_off(error)
         await finish(result, adapters, calls_before, ledger, clock, started)
@@ -327,6 +333,23 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
         counts.unchanged = tally.unchanged + only_fetched
         counts.read = len(tally.seen) + only_fetched + counts.quarantined
         counts.error = joined(counts.error, *found.errors)
+
+
+async def mqls_by_audience(
+    definition: Definition, ledger: Ledger, decided: DecidedAll
+) -> dict[str, dict[str, int]]:
+    """Who entered and left in this run, and is MQL now, by audience. Empty where the definition has none."""
+    if not definition.criteria.audiences:
+        return {}
+    now = await ledger.mqls_by_audience()
+    return {
+        name or "none": {
+            "entered": decided.entered_in[name],
+            "left": decided.left_in[name],
+            "now": now.get(name, 0),
+        }
+        for name in (*(each.id for each in definition.criteria.audiences), "")
+    }
 
 
 async def _tell_of_change(

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from connector.app.settings import load_settings
+from connector.core.names import nearest
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
 from connector.ports import PersonView
@@ -42,3 +43,33 @@ async def one_person(ledger: SqlLedger, who: str) -> PersonView:
     if person is None:
         raise FixConfig("This person has not been decided yet.", next_step="Run `connector sync` first.")
     return person
+
+
+NO_AUDIENCE = "none"  # how those who are in no audience are asked for
+
+
+async def asked_audience(ledger: SqlLedger, name: str) -> str:
+    """The audience as the ledger calls it. FixConfig where nobody is in one of this name."""
+    known = await ledger.audience_sizes()
+    if name in known:
+        return name
+    if name == NO_AUDIENCE:
+        return ""
+    named = sorted(filter(None, known))
+    hint = nearest(name, named)
+    raise FixConfig(
+        f"Nobody is in an audience `{name}`.",
+        next_step=f"Did you mean `{hint}`?" if hint else f"Known: {', '.join([*named, NO_AUDIENCE])}.",
+        where="--audience",
+    )
+
+
+def choice(value: str, known: tuple[str, ...], option: str) -> None:
+    """FixConfig for a value that an option does not know."""
+    if value not in known:
+        hint = nearest(value, known)
+        raise FixConfig(
+            f"`{value}` is nothing that {option} knows.",
+            next_step=f"Did you mean `{hint}`?" if hint else f"Known: {', '.join(known)}.",
+            where=option,
+        )

@@ -23,6 +23,7 @@ from connector.app.options import (
     Email,
     Json,
     Mappings,
+    OfAudience,
     OfField,
     OfKind,
     OfObject,
@@ -279,6 +280,7 @@ def backfill(
 @plan_app.command("list")
 def plan_list(
     open_only: Annotated[bool, typer.Option("--open", help="Only those that may still be applied.")] = False,
+    audience: OfAudience = None,
     json: Json = False,
 ) -> None:
     """The latest write plans: why they wait, who approved.
@@ -287,7 +289,7 @@ def plan_list(
     """
     from connector.app.commands.plan import plan_list as body
 
-    guarded(json, lambda: body(open_only=open_only, json=json))
+    guarded(json, lambda: body(open_only=open_only, audience=audience, json=json))
 
 
 @plan_app.command("show")
@@ -301,6 +303,7 @@ def plan_show(
     person: OfPerson = None,
     record: OfRecord = None,
     rule: OfRule = None,
+    audience: OfAudience = None,
     email: Email = False,
     json: Json = False,
 ) -> None:
@@ -311,7 +314,9 @@ def plan_show(
     from connector.app.commands.plan import plan_show as body
     from connector.insight.planned import Filter
 
-    wanted = Filter(kind=kind, field=field, status=status, object=object, record=record, rule=rule)
+    wanted = Filter(
+        kind=kind, field=field, status=status, object=object, record=record, rule=rule, audience=audience
+    )
     guarded(json, lambda: body(plan, wanted=wanted, person=person, rows=rows, email=email, json=json))
 
 
@@ -327,6 +332,7 @@ def plan_export(
     person: OfPerson = None,
     record: OfRecord = None,
     rule: OfRule = None,
+    audience: OfAudience = None,
     email: Email = False,
     json: Json = False,
 ) -> None:
@@ -337,7 +343,9 @@ def plan_export(
     from connector.app.commands.plan import plan_export as body
     from connector.insight.planned import Filter
 
-    wanted = Filter(kind=kind, field=field, status=status, object=object, record=record, rule=rule)
+    wanted = Filter(
+        kind=kind, field=field, status=status, object=object, record=record, rule=rule, audience=audience
+    )
     guarded(
         json,
         lambda: body(

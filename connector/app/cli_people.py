@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from connector.app.exits import guarded
-from connector.app.options import Email, Json
+from connector.app.options import Email, Json, OfAudience
 
 people_app = typer.Typer()  # its commands stand at the top: `connector explain`
 
@@ -42,3 +43,35 @@ def explain(
         json,
         lambda: body(person, since=since, until=until, at=at, known_at=known_at, email=email, json=json),
     )
+
+
+@people_app.command()
+def people(
+    stage: Annotated[str | None, typer.Option("--stage", help="Only this stage: lead, mql, sql ...")] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", help="Only this MQL status: qualified, recycled, disqualified ..."),
+    ] = None,
+    audience: OfAudience = None,
+    owner: Annotated[
+        str | None, typer.Option("--owner", help="Only this owner, as the CRM names it.")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option("--sort", help="score, fit or engagement; the highest first.")
+    ] = "score",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="So many at most; else 50, all in a file.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Into this new file.")] = None,
+    email: Email = False,
+    json: Json = False,
+) -> None:
+    """The ranked work list: who stands where, by score, and why.
+
+    Example: connector people --stage mql --sort score
+    """
+    from connector.app.commands.people import Asked
+    from connector.app.commands.people import people as body
+
+    asked = Asked(stage, status, audience, owner, sort, limit, email)
+    guarded(json, lambda: body(asked, csv_file=csv, json=json))

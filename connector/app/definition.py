@@ -9,7 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from connector.app.files import Beside, load_criteria, load_mapping, write_texts
-from connector.app.settings import Settings
+from connector.app.settings import Settings, load_settings
 from connector.core.criteria import Criteria
 from connector.core.definition import Definition
 from connector.core.examples import run_examples
@@ -121,3 +121,12 @@ def refuse_red(criteria: Criteria) -> None:
             where=CRITERIA,
             next_step="`connector criteria test` shows the differences. Correct the rules or the agreement.",
         )
+
+
+def readable_criteria() -> Criteria | None:
+    """The criteria of the mappings folder, for names only: a file that does not load now must not hide what was decided
+    then."""
+    try:
+        return load_criteria(load_settings().mappings_dir / CRITERIA)
+    except FixConfig:
+        return None

@@ -10,6 +10,7 @@ from typing import Any
 from connector.app.definition import load_definition, read_texts
 from connector.app.settings import Settings
 from connector.app.wiring import plugins
+from connector.core.audience import other_persona
 from connector.core.consent import Consent, mail_consent
 from connector.core.criteria import fields_of_criteria
 from connector.core.definition import Definition
@@ -205,6 +206,7 @@ def document(explained: Explained, *, email: bool = False) -> dict[str, Any]:
         **as_decided(person),
         "identity": list(gathered.ground),
         "fields": fields_told(gathered, email=email),
+        "persona_by_rule": persona_by_rule(gathered),
         "override": person.override,
         "why": asdict(explained.why) if explained.why else None,
         "missing": _missing(explained.missing, explained.at),
@@ -250,6 +252,12 @@ def as_decided(person: PersonView) -> dict[str, Any]:
         "guarded": person.guarded,
         "waits": person.waits,
     }
+
+
+def persona_by_rule(gathered: Gathered) -> str | None:
+    """The persona that the definition would give, where the person has another one; None: there is no difference."""
+    criteria = gathered.definition.criteria if gathered.definition else None
+    return other_persona(criteria, gathered.person.fields) if criteria else None
 
 
 def fields_told(gathered: Gathered, *, email: bool) -> dict[str, Any]:

@@ -32,4 +32,8 @@ OfPerson = Annotated[
 ]
 OfRecord = Annotated[str | None, typer.Option("--record", help="Only this record: ID or crm:object:ID.")]
 OfRule = Annotated[str | None, typer.Option("--rule", help="Only what this rule of the criteria is behind.")]
+OfAudience = Annotated[
+    str | None,
+    typer.Option("--audience", help="Only this audience, by its id; `none`: those in no audience."),
+]
 Email = Annotated[bool, typer.Option("--email", help="Show the people's addresses too.")]

@@ -370,8 +370,7 @@ def fields_of_criteria(criteria: Criteria) -> frozenset[str]:
         for stage in (each.stages.lead, each.stages.mql, each.stages.sql):
             if stage is not None:
                 conditions += [*_conditions_of(stage.enter), *_conditions_of(stage.leave)]
-    read = frozenset[str]().union(*(fields_of(condition) for condition in conditions))
-    return read - {"persona"} if criteria.personas else read
+    return frozenset[str]().union(*(fields_of(condition) for condition in conditions))
 
 
 def _conditions_of(rule: StageRule) -> list[Condition]:

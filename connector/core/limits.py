@@ -6,7 +6,7 @@ Every limit that is crossed is told, not only the first. What the numbers are ta
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from statistics import median
 
@@ -23,6 +23,7 @@ class PlanLimits:
     `at_least` records are not judged by it. `people` or `share`: whose stage or MQL status changes, in number and of
     those in scope. `demoted`: of those in scope. `rejected`: of the rows that the CRM has answered, while pushing.
     `reads`: of the usual. `mqls`: so many times the usual share is promoted. A share of `few` or fewer says nothing.
+    `audiences`: what holds besides for the people of each alone; of these only `people`, `share`, `demoted` and `few`.
     """
 
     overwrites: float | None = 0.5
@@ -34,6 +35,7 @@ class PlanLimits:
     reads: float | None = 0.5
     mqls: float | None = 3.0
     few: int = 10
+    audiences: Mapping[str, PlanLimits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class PlanNumbers:
     in_scope: int | None = None
     taken_up: int = 0
     usual_promoted: float | None = None  # share of the records taken up
+    audiences: Mapping[str, PlanNumbers] = field(default_factory=dict)  # of people alone
     shortfalls: tuple[Shortfall, ...] = ()
 
 
@@ -98,7 +101,24 @@ def crossed(limits: PlanLimits, plan: PlanNumbers) -> dict[str, str]:
         "mqls": _promoted(limits, plan),
         **{f"reads: {each.what}": _missing(limits, each) for each in plan.shortfalls},
     }
+    for audience, own in limits.audiences.items():
+        if audience in plan.audiences:
+            told = _of_audience(own, plan.audiences[audience])
+            found |= {
+                f"{name} of {audience}": f"audience `{audience}`: {said}"
+                for name, said in told.items()
+                if said
+            }
     return {name: said for name, said in found.items() if said}
+
+
+def _of_audience(limits: PlanLimits, plan: PlanNumbers) -> dict[str, str]:
+    people, share = _stage_changes(limits, plan)
+    return {
+        "stage_changes.people": people,
+        "stage_changes.share": share,
+        "demoted": _demoted(limits, plan),
+    }
 
 
 def _overwrites(limits: PlanLimits, plan: PlanNumbers) -> str:

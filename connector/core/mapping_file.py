@@ -6,7 +6,7 @@ report everything wrong at once. Pure: opens no file itself and compares with no
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeGuard
 
@@ -89,7 +89,18 @@ WRITE_KEYS = ("result", "to", "rule", "clear", "write_only")
 STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at", "scanner", "only_bands", "at_most")
 SCANNER_KEYS = ("type", "links", "within")
 TYPE_KEYS = ("when", "type")
-LIMIT_KEYS = ("overwrites", "at_least", "stage_changes", "demoted", "rejected", "reads", "mqls", "few")
+LIMIT_KEYS = (
+    "overwrites",
+    "at_least",
+    "stage_changes",
+    "demoted",
+    "rejected",
+    "reads",
+    "mqls",
+    "few",
+    "audiences",
+)
+AUDIENCE_LIMIT_KEYS = ("stage_changes", "demoted", "few")
 STAGE_CHANGES_KEYS = ("people", "share")
 FREEZE_KEYS = ("from", "until", "why")
 EXTRA_FIELD_KEYS = ("kind", "what", "transform")
@@ -571,10 +582,27 @@ def _one_source_each(streams: Mapping[str, StreamMapping], problems: list[Proble
 
 
 def _limits(body: object, problems: list[Problem]) -> PlanLimits:
-    shipped, path = PlanLimits(), ("limits",)
+    path: Path = ("limits",)
     if body is None or not _is_map(body, path, problems):
-        return shipped
-    _known_keys(body, LIMIT_KEYS, path, problems)
+        return PlanLimits()
+    found = _limits_of(body, path, LIMIT_KEYS, PlanLimits(), problems)
+    audiences = {
+        name: _limits_of(own, (*path, "audiences", name), AUDIENCE_LIMIT_KEYS, found, problems)
+        for name, own in _items(body.get("audiences"), (*path, "audiences"), problems)
+        if _is_map(own, (*path, "audiences", name), problems)
+    }
+    return replace(found, audiences=audiences)
+
+
+def _limits_of(
+    body: Mapping[str, Any],
+    path: Path,
+    keys: tuple[str, ...],
+    shipped: PlanLimits,
+    problems: list[Problem],
+) -> PlanLimits:
+    """What is not said is as in `shipped`."""
+    _known_keys(body, keys, path, problems)
     stages, at = body.get("stage_changes", {}), (*path, "stage_changes")
     if _is_off(stages):
         stages = {"people": None, "share": None}
@@ -589,7 +617,7 @@ def _limits(body: object, problems: list[Problem]) -> PlanLimits:
         found = _whole(of.get(key, default), (*at, key), problems, low=0)
         return default if found is None else found
 
-    people_off = "people" in stages and _is_off(stages["people"])
+    people_off = stages.get("people", shipped.people) is None or _is_off(stages.get("people", shipped.people))
     return PlanLimits(
         overwrites=share(body, "overwrites", path, shipped.overwrites),
         at_least=whole(body, "at_least", path, shipped.at_least),

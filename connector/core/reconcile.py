@@ -25,13 +25,14 @@ _NEVER = StageAny(())
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A live record that is in scope, as its CRM has it, and the score, MQL status and fields of its person."""
+    """A live record that is in scope, as its CRM has it, and of its person score, MQL status, fields, audience."""
 
     record: PersonRecord
     person: int
     score: Score
     status: MqlStatus = MqlStatus.NONE
     fields: Mapping[str, Value] = field(default_factory=dict)
+    audience: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,32 +65,38 @@ class Reconciliation:
     resting: int = 0  # by their score, and sales has said no
     disqualified: int = 0
     stages: dict[str, _Part] = field(default_factory=dict)
-    by: dict[str, dict[tuple[str, str], _Part]] = field(default_factory=dict)  # source | record type
+    by: dict[str, dict[tuple[str, str], _Part]] = field(
+        default_factory=dict
+    )  # source | record type | audience
     at_any_bar: int = 0  # qualify whatever their score
     at_bar: Counter[int] = field(default_factory=Counter)  # whole score -> those whom a bar of it lets in
     only_they: list[tuple[float, str, _Example]] = field(default_factory=list)
     only_we: list[tuple[float, str, _Example]] = field(default_factory=list)
-    _whatever_the_score: StageRule = field(init=False)
-    _but_for_the_score: StageRule = field(init=False)
+    _bars: dict[str, tuple[StageRule, StageRule]] = field(default_factory=dict)  # by audience
 
-    def __post_init__(self) -> None:
-        enter = self.criteria.stages.mql.enter
-        self._whatever_the_score = _without_bar(enter, passed=False)
-        self._but_for_the_score = _without_bar(enter, passed=True)
+    def _without_bars(self, audience: str) -> tuple[StageRule, StageRule]:
+        """The rule of this audience, passed whatever the score, and but for the score."""
+        if audience not in self._bars:
+            enter = self.criteria.of(audience).stages.mql.enter
+            self._bars[audience] = (_without_bar(enter, passed=False), _without_bar(enter, passed=True))
+        return self._bars[audience]
 
     def add(self, standing: Standing) -> None:
         """Count one more record."""
         record, score = standing.record, standing.score
         stage = record.stage or "lead"
-        ours = qualifies(self.criteria, score, standing.fields)
+        ours = qualifies(self.criteria.of(standing.audience), score, standing.fields)
         self.records += 1
         self.qualified += ours
         self.disqualified += score.disqualified is not None
-        self._count_bar(Measured(score, standing.fields))
+        self._count_bar(Measured(score, standing.fields), standing.audience)
         theirs = stage in _QUALIFIED
         if theirs:
             _add(self.stages.setdefault(stage, _Part()), ours)
-        for name, value in _groups(record).items():
+        groups = _groups(record)
+        if self.criteria.audiences:
+            groups["audience"] = standing.audience or "(none)"
+        for name, value in groups.items():
             parts = self.by.setdefault(name, {})
             if theirs:
                 _add(parts.setdefault((value, stage), _Part()), ours)
@@ -103,12 +110,13 @@ class Reconciliation:
         elif stage == "mql" and not ours:
             self._keep(self.only_they, -score.score, standing, stage)
 
-    def _count_bar(self, person: Measured) -> None:
+    def _count_bar(self, person: Measured, audience: str) -> None:
+        whatever, but_for_it = self._without_bars(audience)
         if person.score.disqualified is not None:
             return
-        if stage_holds(self._whatever_the_score, person):
+        if stage_holds(whatever, person):
             self.at_any_bar += 1
-        elif stage_holds(self._but_for_the_score, person):
+        elif stage_holds(but_for_it, person):
             self.at_bar[int(person.score.score + 1e-9)] += 1
 
     def _keep(

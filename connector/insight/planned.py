@@ -30,7 +30,8 @@ _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which rows of a plan are asked for; all that is given must hold. `people` are person ids, `record` an id or
-    `crm:object:id`, `rule` the id of a rule of the criteria. `field` leaves out a row's other fields too."""
+    `crm:object:id`, `rule` the id of a rule of the criteria. `field` leaves out a row's other fields too. The
+    `audience` of its person (empty: none) is nothing a row tells: whoever has the ledger asks it."""
 
     kind: str | None = None
     field: str | None = None
@@ -39,6 +40,7 @@ class Filter:
     people: frozenset[int] | None = None
     record: str | None = None
     rule: str | None = None
+    audience: str | None = None
 
     def holds(self, row: PlanRow) -> bool:
         """Whether the row is asked for."""

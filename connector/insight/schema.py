@@ -51,6 +51,7 @@ def hold_against(mapping: CrmMapping, schemas: Schemas) -> list[Finding]:
 def unfilled(criteria: Criteria, mappings: Collection[CrmMapping]) -> list[Finding]:
     """Fields that rules read and no mapping fills: missing for everybody, so that such a rule never holds."""
     filled = {name for name, known in PERSON_FIELDS.items() if known.derived or name == "email"}
+    filled |= {"persona"} if criteria.personas else set()
     filled |= {one.field for each in mappings for object_ in each.objects.values() for one in object_.fields}
     return [
         Finding(

@@ -16,6 +16,7 @@ from connector.core.undo import Writer
 from connector.ledger import (
     store_admin,
     store_ask,
+    store_audience,
     store_backfill,
     store_census,
     store_decide,
@@ -418,9 +419,11 @@ class SqlLedger:
 
     # what a plan is held against
 
-    async def people_in_scope(self, crm: str) -> int:
-        """People with a live record in this CRM that is in scope."""
-        return await self._db.read(store_usual.people_in_scope, crm)
+    async def people_in_scope(self, crm: str, audience: str | None = None) -> int:
+        """People with a live record in this CRM that is in scope; of an audience alone, where one is named."""
+        if audience is None:
+            return await self._db.read(store_usual.people_in_scope, crm)
+        return await self._db.read(store_audience.people_in_scope, crm, audience)
 
     async def live_records(self, crm: str, objects: Sequence[str]) -> int:
         """Live records of these objects of a CRM."""
@@ -574,9 +577,37 @@ class SqlLedger:
         """The version of the definition in force at this moment; None before the first."""
         return await self._db.read(store_explain.version_at, at)
 
-    async def people(self, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
-        """By score, highest first."""
-        return await self._db.read(store_ask.people, stage=stage, limit=limit)
+    async def people(
+        self,
+        *,
+        stage: str | None = None,
+        status: str | None = None,
+        audience: str | None = None,
+        sort: str = "score",
+        after: tuple[float, int] | None = None,
+        limit: int = 50,
+    ) -> list[PersonView]:
+        """By `sort`, highest first."""
+        return await self._db.read(
+            store_audience.people,
+            stage=stage, status=status, audience=audience, sort=sort, after=after, limit=limit,
+        )  # fmt: skip
+
+    async def audiences(self, people: Sequence[int]) -> Mapping[int, str]:
+        """Who of these people is in an audience, and in which."""
+        return await self._db.read(store_audience.audiences, people)
+
+    async def audience_sizes(self) -> Mapping[str, int]:
+        """How many people are in each audience now; under the empty name those in none."""
+        return await self._db.read(store_audience.audience_sizes)
+
+    async def mqls_by_audience(self) -> Mapping[str, int]:
+        """How many MQLs are in each audience now; under the empty name those in none."""
+        return await self._db.read(store_audience.mqls_by_audience)
+
+    async def plans_about(self, audience: str, plans: Sequence[int]) -> set[int]:
+        """Those of these plans that hold a record of somebody in this audience."""
+        return await self._db.read(store_audience.plans_about, audience, plans)
 
     async def members(self, limit: int, *, after: int = 0) -> list[tuple[int, tuple[Ref, ...]]]:
         """The next so many people who have records, by id, with their records in order."""

@@ -61,7 +61,7 @@ def _spellings(address: str) -> list[str]:
 def person(db: Connection, person: int) -> PersonView | None:
     """A person as the last decision left them; None when there is none of this id."""
     row = db.execute(select(PERSON).where(PERSON.c.id == person)).first()
-    return _views(db, [row])[0] if row is not None else None
+    return views(db, [row])[0] if row is not None else None
 
 
 def names(db: Connection, people: Sequence[int]) -> dict[int, dict[str, Value]]:
@@ -87,20 +87,14 @@ def standings(db: Connection, crm: str, limit: int, *, after: str = "") -> list[
             codec.load_score(row._asdict()),
             MqlStatus(row.status),
             codec.values_from(codec.loads(row.fields)),
+            row.audience or "",
         )
         for row in db.execute(query)
     ]
 
 
-def people(db: Connection, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
-    """By score, highest first."""
-    query = select(PERSON).where(PERSON.c.ended_at.is_(None))
-    if stage is not None:
-        query = query.where(PERSON.c.stage == stage)
-    return _views(db, db.execute(query.order_by(PERSON.c.score.desc(), PERSON.c.id).limit(limit)).all())
-
-
-def _views(db: Connection, rows: Sequence[Row[Any]]) -> list[PersonView]:
+def views(db: Connection, rows: Sequence[Row[Any]]) -> list[PersonView]:
+    """Rows of people as they are told."""
     members: dict[int, list[Ref]] = {}
     query = select(RECORD.c.ref, RECORD.c.person_id)
     for row in where_in(db, query, RECORD.c.person_id, (row.id for row in rows)):

@@ -13,7 +13,7 @@ from connector.ledger.store_admin import load_run
 from connector.ledger.tables import PERSON, PLAN, PLAN_ROW, RECORD, RUN
 from connector.ports import RunInfo
 
-_OUT_OF_SCOPE = '"in_scope":false'  # as `codec` writes it; within a text of the record its quotes are escaped
+OUT_OF_SCOPE = '"in_scope":false'  # as `codec` writes it; within a text of the record its quotes are escaped
 _SENT = ("sending", "written", "unknown")
 
 
@@ -23,7 +23,7 @@ def people_in_scope(db: Connection, crm: str) -> int:
         RECORD.c.kind == "person",
         RECORD.c.state == "live",
         RECORD.c.ref.startswith(f"{crm}:", autoescape=True),
-        not_(RECORD.c.body.contains(_OUT_OF_SCOPE, autoescape=True)),
+        not_(RECORD.c.body.contains(OUT_OF_SCOPE, autoescape=True)),
     )
     return int(db.execute(query).scalar_one())
 

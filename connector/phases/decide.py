@@ -73,6 +73,10 @@ class CrmTally:
     demoted: int = 0  # and falls
     holding: int = 0  # records that already hold a value in a field we write
     overwriting: int = 0  # planned records that replace or clear such a value
+    moved_in: Counter[str] = field(default_factory=Counter)  # of promoted and demoted, by audience
+    demoted_in: Counter[str] = field(
+        default_factory=Counter
+    )  # never changed in place: an earlier count keeps its own
     tugs: list[Hold] = field(
         default_factory=list
     )  # fields left alone because somebody keeps changing them back
@@ -83,7 +87,10 @@ class CrmTally:
             *("planned", "held_back", "unchanged", "promoted", "demoted", "by_override", "holding"),
             "overwriting",
         )
-        return CrmTally(**{name: getattr(self, name) - getattr(earlier, name) for name in numbers})
+        by_audience = ("moved_in", "demoted_in")
+        return CrmTally(
+            **{name: getattr(self, name) - getattr(earlier, name) for name in (*numbers, *by_audience)}
+        )
 
 
 @dataclass(slots=True)
@@ -93,6 +100,10 @@ class DecidedAll:
     people: int = 0
     entered: int = 0
     left: int = 0
+    entered_in: Counter[str] = field(
+        default_factory=Counter
+    )  # by audience; under the empty name of those in none
+    left_in: Counter[str] = field(default_factory=Counter)
     by_override: int = 0  # of those who entered or left, by a human's word
     tallies: dict[str, CrmTally] = field(default_factory=dict)
     plans: dict[str, int] = field(default_factory=dict)
@@ -343,13 +354,19 @@ def _decide_one(
             done.tallies[crm].by_override += moved
             continue
         promoted = (crm, PROMOTION) in kinds
-        done.tallies[crm].promoted += promoted
-        done.tallies[crm].demoted += (crm, DEMOTION) in kinds and not promoted
+        demoted = (crm, DEMOTION) in kinds and not promoted
+        tally = done.tallies[crm]
+        tally.promoted += promoted
+        tally.demoted += demoted
+        tally.moved_in = tally.moved_in + Counter({known.audience: promoted + demoted})
+        tally.demoted_in = tally.demoted_in + Counter({known.audience: demoted})
     done.people += not anew
     contest = contest_of(definition.criteria, known.audience)
     done.loosened[contest] += decision.loosened
     done.entered += decision.entered_mql
     done.left += decision.left_mql
+    done.entered_in[known.audience] += decision.entered_mql
+    done.left_in[known.audience] += decision.left_mql
     done.by_override += decision.by_override and (decision.entered_mql or decision.left_mql)
     return Decided(
         person=facts.person,  # whose state this goes on from

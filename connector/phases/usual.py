@@ -72,6 +72,10 @@ async def _numbers(
 ) -> PlanNumbers:
     many = tally.promoted + tally.demoted > limits.few  # else no share of those in scope can be crossed
     return PlanNumbers(
+        audiences={
+            audience: await _of_audience(ledger, crm, audience, own, tally)
+            for audience, own in limits.audiences.items()
+        },
         overwriting=tally.overwriting,
         holding=tally.holding,
         promoted=tally.promoted,
@@ -80,6 +84,17 @@ async def _numbers(
         taken_up=tally.planned + tally.held_back + tally.unchanged,
         usual_promoted=usual,
         shortfalls=shortfalls,
+    )
+
+
+async def _of_audience(
+    ledger: Ledger, crm: str, audience: str, limits: PlanLimits, tally: CrmTally
+) -> PlanNumbers:
+    moved, demoted = tally.moved_in[audience], tally.demoted_in[audience]
+    return PlanNumbers(
+        promoted=moved - demoted,
+        demoted=demoted,
+        in_scope=await ledger.people_in_scope(crm, audience) if moved > limits.few else None,
     )
 
 

@@ -322,8 +322,9 @@ class Ledger(Protocol):
         ...
 
     # what a plan is held against
-    async def people_in_scope(self, crm: str) -> int:
-        """People with a live record in this CRM that is in scope."""
+    async def people_in_scope(self, crm: str, audience: str | None = None) -> int:
+        """People with a live record in this CRM that is in scope; of an audience alone, where one is named (empty: of
+        those in none)."""
         ...
 
     async def live_records(self, crm: str, objects: Sequence[str]) -> int:
@@ -448,8 +449,26 @@ class Ledger(Protocol):
         """What happened to a person, oldest first; with `judge`, also what was not counted, and why."""
         ...
 
-    async def people(self, *, stage: str | None = None, limit: int = 50) -> list[PersonView]:
-        """By score, highest first."""
+    async def people(
+        self,
+        *,
+        stage: str | None = None,
+        status: str | None = None,
+        audience: str | None = None,
+        sort: str = "score",
+        after: tuple[float, int] | None = None,
+        limit: int = 50,
+    ) -> list[PersonView]:
+        """By `sort` (score, fit or engagement), highest first, then by id. All that is given must hold; an empty
+        audience means those in none. `after`: the number and the id of the last one seen."""
+        ...
+
+    async def audiences(self, people: Sequence[int]) -> Mapping[int, str]:
+        """Who of these people is in an audience, and in which, by the last decision."""
+        ...
+
+    async def mqls_by_audience(self) -> Mapping[str, int]:
+        """How many MQLs are in each audience now; under the empty name those in none."""
         ...
 
     async def members(self, limit: int, *, after: int = 0) -> list[tuple[int, tuple[Ref, ...]]]:

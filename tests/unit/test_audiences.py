@@ -11,9 +11,11 @@ from connector.core.criteria import fields_of_criteria
 from connector.core.criteria_file import parse_criteria
 from connector.core.examples import run_examples, untouched
 from connector.core.known import known_as
+from connector.core.mapping_file import parse_mapping
 from connector.core.model import MqlStatus
 from connector.core.wording import changes_in_words
 from connector.errors import FixConfig
+from connector.insight.schema import unfilled
 
 STAGES = {
     "lead": {"next": "Newsletter"},
@@ -135,8 +137,14 @@ def test_a_persona_that_the_rules_would_give_is_told_beside_the_assigned_one():
 
 
 def test_the_fields_of_all_audiences_are_read():
-    assert fields_of_criteria(parse_criteria(SHARED)) == {"seniority", "country"}
-    assert "persona" in fields_of_criteria(parse_criteria({**SHARED, "personas": []}))
+    criteria, mapping = (
+        parse_criteria(SHARED),
+        parse_mapping({"crm": "x", "objects": {"p": {"kind": "person"}}}),
+    )
+    assert fields_of_criteria(criteria) == {"seniority", "country", "persona"}
+    assert not any("persona" in each.what for each in unfilled(criteria, [mapping]))
+    without = parse_criteria({**SHARED, "personas": []})
+    assert any("`persona`" in each.what for each in unfilled(without, [mapping]))
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,19 @@ from connector.app.commands.holds import hold_document
 from connector.app.commands.override import override_document, override_line
 from connector.app.commands.score import instant
 from connector.app.exits import OK
-from connector.app.explaining import Explained, document, explain_change, explain_now, explain_past, gather
+from connector.app.explaining import (
+    Explained,
+    document,
+    explain_change,
+    explain_now,
+    explain_past,
+    gather,
+    persona_by_rule,
+)
 from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
+from connector.core.audience import PERSONA
 from connector.core.criteria import Criteria, RuleKind
 from connector.errors import FixConfig
 from connector.insight.explain import words
@@ -104,6 +113,9 @@ def _tell_now(found: Explained, *, email: bool) -> None:
     _say(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}{audience}")
     if found.gathered.consent:
         _say(f"  consent to mail: {found.gathered.consent}")
+    if persona := person.fields.get(PERSONA):
+        by_rule = persona_by_rule(found.gathered)
+        _say(f"  persona {persona}" + (f", as assigned; by the definition {by_rule}" if by_rule else ""))
     for word in found.gathered.facts.overrides:
         _say(f"  {override_line(word, found.at)}")
     if person.guarded:
@@ -158,7 +170,7 @@ def reasons(person: PersonView, criteria: Criteria | None) -> list[str]:
     """The rules that gave or took points, the strongest first, by the names the criteria give them."""
 
     def name(rule: str, kind: RuleKind = "points") -> str:
-        return criteria.name_of(rule, kind) if criteria else rule
+        return criteria.of(person.audience).name_of(rule, kind) if criteria else rule
 
     lines = [
         f"{contribution.points:+6.1f}  {name(contribution.rule)}"

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from connector.app import exits
 from connector.app.applying import apply_plan, approve, discard, find_plan
-from connector.app.asking import ask_ledger
+from connector.app.asking import ask_ledger, asked_audience, choice
 from connector.app.definition import load_definition
 from connector.app.log import configure
 from connector.app.output import out, print_json, to_json, when
@@ -24,7 +24,6 @@ from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, holder, plugins, wired
 from connector.core.model import OUTCOMES, Outcome
-from connector.core.names import nearest
 from connector.errors import FixConfig
 from connector.insight.planned import (
     COLUMNS,
@@ -54,12 +53,16 @@ FORMATS = ("csv", "json")
 _VERSION = re.compile(r"^version:\s*(\d+)", re.MULTILINE)
 
 
-def plan_list(*, open_only: bool, json: bool) -> int:
-    """The latest plans, newest first."""
+def plan_list(*, open_only: bool, audience: str | None, json: bool) -> int:
+    """The latest plans, newest first. `audience`: only those that are about somebody in it."""
     now = SystemClock().now()
 
     async def question(ledger: SqlLedger) -> list[PlanInfo]:
-        return await (ledger.open_plans(at=now) if open_only else ledger.plans(LATEST, at=now))
+        plans = await (ledger.open_plans(at=now) if open_only else ledger.plans(LATEST, at=now))
+        if audience is None:
+            return plans
+        about = await ledger.plans_about(await asked_audience(ledger, audience), [plan.id for plan in plans])
+        return [plan for plan in plans if plan.id in about]
 
     found = ask_ledger(question)
     if json:
@@ -227,7 +230,7 @@ def plan_export(
     """A plan into a file, one line for each field of a record; page by page, however large it is."""
     if json and target == "-":
         format = "json"
-    _choice(format, FORMATS, "--format")
+    choice(format, FORMATS, "--format")
     if target != "-" and Path(target).exists():
         raise FixConfig(f"{target} is there already.", next_step="Name a new file.", where="--out")
 
@@ -308,9 +311,11 @@ class _Json:
 async def _asked(ledger: SqlLedger, wanted: Filter, person: str | None) -> Filter:
     """The filter with the person looked up. Raises FixConfig for names that lead nowhere."""
     if wanted.kind is not None:
-        _choice(wanted.kind, GROUPS, "--kind")
+        choice(wanted.kind, GROUPS, "--kind")
     if wanted.status is not None:
-        _choice(wanted.status, STATUSES, "--status")
+        choice(wanted.status, STATUSES, "--status")
+    if wanted.audience is not None:
+        wanted = replace(wanted, audience=await asked_audience(ledger, wanted.audience))
     if person is None:
         return wanted
     found = await ledger.find(person)
@@ -323,20 +328,13 @@ async def _asked(ledger: SqlLedger, wanted: Filter, person: str | None) -> Filte
     return replace(wanted, people=frozenset(found))
 
 
-def _choice(value: str, known: tuple[str, ...], option: str) -> None:
-    if value not in known:
-        hint = nearest(value, known)
-        raise FixConfig(
-            f"`{value}` is nothing that {option} knows.",
-            next_step=f"Did you mean `{hint}`?" if hint else f"Known: {', '.join(known)}.",
-            where=option,
-        )
-
-
 async def _matching(ledger: SqlLedger, number: int, wanted: Filter) -> AsyncIterator[list[PlanRow]]:
     after = 0
     while rows := await ledger.plan_rows(number, status=wanted.status, limit=PAGE, after=after):
         after = rows[-1].id
+        if wanted.audience is not None:
+            of = await ledger.audiences([row.person for row in rows])
+            rows = [row for row in rows if of.get(row.person, "") == wanted.audience]
         if found := [row for row in rows if wanted.holds(row)]:
             yield found
 
