@@ -19,8 +19,9 @@ from connector.app.wiring import plugins
 from connector.core.definition import Definition
 from connector.core.model import Engagement, Ref
 from connector.insight.explain.past import Recomputed, past_of, recompute, state_before
+from connector.ledger import open_ledger
 from connector.ports import PersonView
-from tests.stories.ledger_words import page
+from tests.stories.ledger_words import ADA, LEAD, Desk, a_stage, contact, decided, page
 from tests.stories.test_cli import run
 from tests.stories.world import START, World, look, somebody, world
 
@@ -179,3 +180,26 @@ async def test_the_command_says_all_three_and_no_address_unless_asked(
         "No definition was in force"
         in run(environment, "explain", record, "--at", "2001-01-01", code=2).stderr
     )
+
+
+async def test_the_survivor_of_a_natural_merge_shows_both_histories_and_goes_on_by_its_own(
+    sqlite_url: str,
+) -> None:
+    ledger = open_ledger(sqlite_url, create=False)
+    try:
+        desk = Desk(ledger)
+        await desk.keep(contact(ADA, emails=("ada@a.example",)), contact(LEAD, emails=("ada@b.example",)))
+        await desk.decide(
+            decided(ADA, stage=a_stage("mql", change=True)), decided(LEAD, stage=a_stage("lead", change=True))
+        )
+        survivor, other = await desk.person_of(ADA), await desk.person_of(LEAD)
+        desk.at += DAY
+        await desk.decide(decided(ADA, LEAD, person=survivor))
+
+        told = [line.text for line in await ledger.story(survivor) if line.kind == "stage"]
+
+        assert len(told) == 2
+        assert [f"of person:{other}" in text for text in told].count(True) == 1
+        assert [step.to_stage for step in await ledger.stage_steps(survivor)] == ["mql"]
+    finally:
+        await ledger.close()

@@ -21,7 +21,7 @@ from connector.ports import StageStep
 Decided = Mapping[tuple[Ref, Ref], str]
 
 LIMITS = (
-    "Companies, deals and accounts are taken as they stand today: their past is not kept.",
+    "Companies and accounts are taken as they stand today, deals that were changed since are left out.",
     "What a human has joined or split is taken as it stands today.",
     "Between two steps of the stage the reason is told as of this moment; a CRM may still show an earlier one.",
     "Of engagement that its CRM deleted since, it is not kept when it had come; it counts from the day it happened.",
@@ -133,7 +133,7 @@ def case_of(
         now,
         then=lambda moment: known_then(past.facts, definition, moment, past.live),
         newer=lambda since: _newer(past, definition, since),
-        evidence=tuple(_news(past.live, definition, before)),
+        evidence=(*_news(past.live, definition, before), *_deals(past.facts, before, at)),
         answers=tuple(record.answer for record in past.live if record.answer and record.answer.at <= at),
         adopt=adopt,
         ladder=ladder,
@@ -173,14 +173,33 @@ def _concerns(each: KnownEngagement, refs: set[Ref], emails: set[str]) -> bool:
     return event.about in refs if event.about is not None else event.email in emails
 
 
-def _news(
-    live: Sequence[PersonRecord], definition: Definition, before: StageState | None
-) -> Iterable[StageEvidence]:
-    """What records say of the stage, and did not at the decision before. What equals the state moves nothing."""
+def _deals(facts: Facts, before: StageState | None, at: datetime) -> Iterable[StageEvidence]:
+    """What deals say, as they stand now, of which nothing was changed since."""
+    seen = _seen(before)
+    for deal in facts.opportunities:
+        later = deal.changed_at is None or deal.changed_at > at
+        if later or deal.state is not RecordState.LIVE or (deal.is_closed and not deal.is_won):
+            continue
+        stage = "customer" if deal.is_won else "opportunity"
+        if before is None or stage not in (before.stage, seen.get(str(deal.ref))):
+            told = (deal.closed_at if deal.is_won else None) or deal.changed_at
+            yield StageEvidence(deal.ref.crm, deal.ref, stage, told, only_raises=True)
+
+
+def _seen(before: StageState | None) -> dict[str, str]:
+    """What records and deals said of the stage at the decision before."""
     seen = {}
     for each in (before.seen or ()) if before else ():
         ref, _, said = each.partition("=")
         seen[ref] = said.partition("|")[0]
+    return seen
+
+
+def _news(
+    live: Sequence[PersonRecord], definition: Definition, before: StageState | None
+) -> Iterable[StageEvidence]:
+    """What records say of the stage, and did not at the decision before. What equals the state moves nothing."""
+    seen = _seen(before)
     for record in live:
         mapping = definition.mappings.get(record.ref.crm)
         mapped = mapping is not None and record.ref.object in mapping.objects
