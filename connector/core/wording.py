@@ -100,8 +100,6 @@ def _entry(entry: StageEntry) -> str:
         parts.append("a hand was raised" if entry.hand_raised else "no hand was raised")
     if entry.disqualified is not None:
         parts.append("disqualified" if entry.disqualified else "not disqualified")
-    if entry.when is not None:
-        parts.append(condition_in_words(entry.when))
     inner = " and ".join(parts) or "always"
     inner = inner if len(parts) < 2 else f"({inner})"
     return inner if entry.dwell is None else f"{inner} for {duration_in_words(entry.dwell)}"
