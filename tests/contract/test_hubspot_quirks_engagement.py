@@ -315,14 +315,14 @@ async def test_quirk_hubspot_26_a_type_that_nobody_knew_is_kept_and_stops_nothin
     assert sorted(types) == ["email_click", "other"]
 
 
-async def test_what_hubspot_knows_for_a_machine_is_not_even_stored(account):
+async def test_what_hubspot_knows_for_a_machine_is_kept_and_not_counted(account):
     mail_event(account, email="bot@example.com", filtered=True)
     mail_event(account, email="ada@example.com", filtered=False)
 
-    people = {one.email for one in await account.engagement("email_events")}
+    counted = {one.email: one.counted for one in await account.engagement("email_events")}
 
-    assert "ada@example.com" in people
-    assert "bot@example.com" not in people
+    assert counted["ada@example.com"] is True
+    assert counted["bot@example.com"] is False
 
 
 async def test_an_event_that_shows_up_an_hour_late_and_one_two_days_late_are_read(account):
