@@ -177,6 +177,11 @@ def criteria_docs(draw):
 
 PERSONAS = ["champion", "3", "2026-10-31"]
 """Ids that also read as a number and as a date."""
+OF_PERSONA = st.one_of(
+    st.sampled_from([{"field": "persona", "is_set": True}, {"field": "persona", "gte": 3}]),
+    st.builds(lambda id: {"field": "persona", "is": id}, st.sampled_from(PERSONAS)),
+    leaves(["persona"]),
+)
 
 
 @st.composite
@@ -189,7 +194,7 @@ def shared_docs(draw):
         for id in draw(st.lists(st.sampled_from(PERSONAS), unique=True))
     ]
     if doc["personas"]:
-        doc["fit"].append({"id": "of-persona", "when": draw(leaves(["persona"])), "points": draw(POINTS)})
+        doc["fit"].append({"id": "of-persona", "when": draw(OF_PERSONA), "points": draw(POINTS)})
     doc["audiences"] = []
     for i in range(draw(st.integers(0, 2))):
         own = draw(criteria_docs())
@@ -197,7 +202,8 @@ def shared_docs(draw):
         if draw(st.booleans()):
             keys += ["engagement", "groups", "decay"]  # the rules of the file may need groups that these lack
         doc["audiences"].append(
-            {"id": f"a{i}", "when": draw(conditions(every))} | {key: own[key] for key in keys if key in own}
+            {"id": f"a{i}", "when": draw(st.one_of(OF_PERSONA, conditions(every)))}
+            | {key: own[key] for key in keys if key in own}
         )
     return doc
 
