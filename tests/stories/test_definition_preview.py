@@ -21,8 +21,8 @@ from connector.core.definition import Definition
 from tests.stories.world import World, world
 
 THRESHOLD = (
-    "enter: {any: [{score: {gte: 60}, fit: {gte: 25}}",
-    "enter: {any: [{score: {gte: 30}, fit: {gte: 25}}",
+    "enter: {any: [{score: {gte: 60}, fit: {gte: 25},",
+    "enter: {any: [{score: {gte: 30}, fit: {gte: 25},",
 )
 NEW_FIELD = ("      country: country\n", "      country: country\n      campaign: state\n")
 NEW_RULE = (
@@ -277,7 +277,7 @@ async def test_the_command_tells_it_in_words_and_as_a_document(
     edited(
         tmp_path / "new",
         hubspot=NEW_FIELD,
-        criteria=("{score: {gte: 60}, fit: {gte: 25}}", "{score: {gte: 58}, fit: {gte: 25}}"),
+        criteria=("{score: {gte: 60}, fit: {gte: 25},", "{score: {gte: 58}, fit: {gte: 25},"),
     )
     monkeypatch.setenv("CONNECTOR_DATABASE_URL", sqlite_url)
 
