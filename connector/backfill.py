@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from connector.core.account import account_fields_read
 from connector.core.definition import Definition
 from connector.core.kinds import DEMOTION, PROMOTION
 from connector.core.limits import crossed
@@ -171,6 +172,7 @@ async def _worked(attempt: _Attempt) -> Stop | None:
         gathered=attempt.gathered,
         alive=attempt.alive,
         progress=attempt.watching.gathered,
+        around=account_fields_read(attempt.definition),
     )
     if stop is not None:
         return stop

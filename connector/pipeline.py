@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from connector.core.account import account_fields_read
 from connector.core.definition import Definition
 from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
@@ -281,6 +282,7 @@ async def _gather_all(
                 clock,
                 run=run,
                 holder=holder,
+                around=account_fields_read(definition),
                 progress=watching.gathered,
             )
             for crm, adapter in adapters.items()

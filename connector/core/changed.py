@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from connector.core.criteria import Audience, Criteria, Disqualifier, EventRule, FitRule, Persona
+from connector.core.criteria import Audience, Criteria, Disqualifier, EventRule, FitRule, Guard, Persona
 from connector.core.mapping import COUNTERS, CrmMapping, ObjectMapping, StreamMapping, object_wants
 from connector.core.suspect_rules import SuspectRule
 
 NOTHING, DECIDE, READ = "nothing", "decide", "read"
 
-Rules = Sequence[FitRule | EventRule | Disqualifier | SuspectRule | Persona]
+Rules = Sequence[FitRule | EventRule | Disqualifier | SuspectRule | Guard | Persona]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
         ("fit rule", old.fit, new.fit),
         ("engagement rule", old.engagement, new.engagement),
         ("disqualifier", old.disqualify, new.disqualify),
+        ("guard", old.guards, new.guards),
         ("hand-raiser", old.hand_raise, new.hand_raise),
         ("suspect rule", old.suspect, new.suspect),
     )

@@ -92,6 +92,19 @@ class Disqualifier:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """Who becomes no MQL by points as long as it holds, and why. With `since` and `within` it holds while the date in
+    that field is not older. It keeps from entering; who is MQL stays, and who raised a hand passes."""
+
+    id: str
+    name: str
+    when: Condition | None
+    reason: str
+    since: str | None = None
+    within: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Weights:
     """The shares of fit and engagement in the score."""
 
@@ -300,6 +313,7 @@ class Criteria:
     disqualify: tuple[Disqualifier, ...] = ()
     hand_raise: tuple[HandRaise, ...] = ()
     suspect: tuple[SuspectRule, ...] = ()
+    guards: tuple[Guard, ...] = ()
     stages: Stages = DEFAULT_STAGES
     examples: tuple[Example, ...] = ()
     personas: tuple[Persona, ...] = ()
@@ -364,13 +378,16 @@ def whole(x: float) -> int:
 
 def fields_of_criteria(criteria: Criteria) -> frozenset[str]:
     """The fields of a person that the rules of any audience read. One that no person has deserves a warning."""
+    dates: set[str] = set()
     conditions = [each.when for each in criteria.personas] + [each.when for each in criteria.audiences]
     for each in criteria.variants():
         conditions += [rule.when for rule in each.fit] + [rule.when for rule in each.disqualify]
+        conditions += [guard.when for guard in each.guards if guard.when is not None]
+        dates |= {guard.since for guard in each.guards if guard.since}
         for stage in (each.stages.lead, each.stages.mql, each.stages.sql):
             if stage is not None:
                 conditions += [*_conditions_of(stage.enter), *_conditions_of(stage.leave)]
-    return frozenset[str]().union(*(fields_of(condition) for condition in conditions))
+    return frozenset(dates).union(*(fields_of(condition) for condition in conditions))
 
 
 def _conditions_of(rule: StageRule) -> list[Condition]:

@@ -24,6 +24,7 @@ from connector.core.criteria import (
     Example,
     Expectation,
     FitRule,
+    Guard,
     HandRaise,
     MqlStage,
     Persona,
@@ -38,7 +39,7 @@ from connector.core.criteria import (
     Weights,
 )
 from connector.core.durations import parse_duration
-from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS
+from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, PERSON_FIELDS
 from connector.core.model import Engagement, Value
 from connector.core.names import nearest
 from connector.core.suspect_rules import SecondSign, SuspectRule
@@ -64,6 +65,7 @@ _TOP = (
     "disqualify",
     "hand_raise",
     "suspect",
+    "guards",
     "stages",
     "examples",
     "personas",
@@ -159,6 +161,8 @@ class _Reader:
         self.unique_ids([("hand_raise", hand_raise)])
         suspect = self.rules(top, "suspect", self.suspect)
         self.unique_ids([("suspect", suspect)])
+        guards = self.rules(top, "guards", self.guard)
+        self.unique_ids([("guards", guards)])
         self.unused_groups(engagement)
         return Criteria(
             version=self.whole(top, (), "version", default=1, least=1) or 1,
@@ -178,6 +182,7 @@ class _Reader:
             disqualify=disqualify,
             hand_raise=hand_raise,
             suspect=suspect,
+            guards=guards,
             stages=self.stages(top),
             examples=self.rules(top, "examples", self.example),
             personas=self.personas(top),
@@ -457,6 +462,29 @@ class _Reader:
             id, name, self.condition(rule, path), self.text(rule, path, "reason", default=name)
         )
 
+    def guard(self, doc: object, path: Path) -> Guard:
+        allowed = ("id", "name", "when", "since", "within", "reason")
+        rule = self.a_map(doc, path, allowed, required=("id",))
+        id, name = self.title(rule, path)
+        if isinstance(doc, Mapping) and not rule.keys() & {"when", "since"}:
+            self.wrong(path, "A guard needs `when`, or `since` with `within`.")
+        if ("since" in rule) != ("within" in rule):
+            self.wrong(
+                path, "`since` names the field of a date and `within` how old it may be: both or none."
+            )
+        since = self.text(rule, path, "since") if "since" in rule else None
+        known = PERSON_FIELDS.get(since or "")
+        if known is not None and known.kind != "datetime":
+            self.wrong((*path, "since"), f"`{since}` holds no date.")
+        return Guard(
+            id,
+            name,
+            self.condition(rule, path) if "when" in rule else None,
+            self.text(rule, path, "reason", default=name),
+            since,
+            self.duration(rule, path, "within"),
+        )
+
     def engagement_rule(self, doc: object, path: Path) -> EngagementRule:
         allowed = (*_EVENT_RULE, "newest", "points", "decay", "group")
         rule = self.a_map(doc, path, allowed, required=("id", "event", "points"))
@@ -561,7 +589,9 @@ class _Reader:
     def unique_ids(
         self,
         sections: Sequence[
-            tuple[str, Sequence[FitRule | EventRule | Disqualifier | SuspectRule | Persona | Audience]]
+            tuple[
+                str, Sequence[FitRule | EventRule | Disqualifier | SuspectRule | Guard | Persona | Audience]
+            ]
         ],
     ) -> None:
         seen: dict[str, str] = {}

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.core.account import Account
 from connector.core.model import (
     CompanyRecord,
     Engagement,
@@ -112,6 +113,7 @@ class Facts:
     holds: Mapping[tuple[Ref, str], Hold] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)
     overrides: tuple[Override, ...] = ()  # all that were ever said of this person, company or domain
+    account: Account | None = None  # where the definition reads its fields
     person: int | None = None
     state: StageState | None = None
     score: Score | None = None

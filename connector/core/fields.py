@@ -105,7 +105,34 @@ PERSON_FIELDS: Mapping[str, OurField] = _table(
     ),
     OurField("owner", "text", "Who looks after the person: the CRM's own user id or name.", "text"),
     OurField("created_at", "datetime", "When the first record of the person was created.", "datetime"),
+    OurField("account.is_customer", "boolean", "The account, or a parent of it, has bought.", "boolean"),
+    OurField("account.is_partner", "boolean", "The account, or a parent of it, is a partner.", "boolean"),
+    OurField("account.open_opportunity", "boolean", "A deal of the account is open.", "boolean"),
+    OurField(
+        "account.lost_at", "datetime", "When the newest lost deal of the account was closed.", "datetime"
+    ),
+    OurField("account.tier", "text", "How the account is ranked, in the CRM's words.", "text"),
+    OurField("account.owner", "text", "Who looks after the account: the CRM's own user id or name.", "text"),
+    OurField("account.parent", "text", "The id of the account's parent in its CRM.", "text"),
+    OurField(
+        "account.people_engaged_30d",
+        "number",
+        "People of the account who did something that counts in the last 30 days.",
+        "number",
+        derived=True,
+    ),
+    OurField(
+        "account.mqls", "number", "Other people of the account who are MQL now.", "number", derived=True
+    ),
 )
+
+ACCOUNT = "account."
+"""What the names of the fields begin with that are facts of the account around a person."""
+
+ACCOUNT_FIELDS: frozenset[str] = frozenset(
+    name for name, known in PERSON_FIELDS.items() if name.startswith(ACCOUNT) and not known.derived
+)
+"""What a company's mapping may say of the account itself, beside what its deals say."""
 
 COMPANY_FIELDS: frozenset[str] = frozenset(
     {

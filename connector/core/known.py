@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from connector.core.account import with_account
 from connector.core.audience import settled
 from connector.core.criteria import Criteria
 from connector.core.definition import Definition
@@ -121,7 +122,8 @@ def _known(
     definition: Definition,
 ) -> Known:
     mappings = definition.mappings.values()
-    fields, _ = person_fields(records, facts.companies, merged_precedence(mappings))
+    settled_, _ = person_fields(records, facts.companies, merged_precedence(mappings))
+    fields = with_account(settled_, facts.account, facts.opportunities)
     person = known_as(fields, (), definition.criteria)
     told = _judged((known.engagement for known in engagement), person.criteria, definition)
     return replace(person, engagement=count_once(told))

@@ -13,6 +13,8 @@ from typing import Any, TypeGuard
 from connector.core.conditions import Condition, Path, fields_of, parse_condition
 from connector.core.durations import parse_duration
 from connector.core.fields import (
+    ACCOUNT,
+    ACCOUNT_FIELDS,
     COMPANY_FIELDS,
     ENGAGEMENT_TYPES,
     EVENT_FIELDS,
@@ -234,7 +236,10 @@ def _object(
     if kind == "opportunity":
         allowed = OPPORTUNITY_FIELDS
     else:
-        names = set(known.fields) if kind == "person" else COMPANY_FIELDS | set(extra)
+        around = {name for name in known.fields if name.startswith(ACCOUNT)}
+        names = (
+            set(known.fields) - around if kind == "person" else COMPANY_FIELDS | ACCOUNT_FIELDS | set(extra)
+        )
         allowed = {each: known.fields[each] for each in sorted(names)}
     fields = tuple(
         _field_map(ours, spec, (*path, "fields", ours), problems, allowed)

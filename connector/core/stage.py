@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from connector.core.criteria import Criteria, RuledStage, StageEntry, StageRule
+from connector.core.guards import guard_ends
 from connector.core.model import Answer, MqlStatus, Ref, StageChange, StageDecision, StageState
 from connector.core.override import (
     HOLD_UNTIL,
@@ -492,6 +493,8 @@ class _Case:
         if self._outlived(state):
             return self.at  # its end is held up by missing facts
         moments = [] if state.cool_off_until is None else [state.cool_off_until]
+        if state.guarded:
+            moments += guard_ends(self.criteria, self.now.fields, self.at)
         moments += [word.ends_at] if word is not None and word.ends_at is not None else []
         leave = {"mql": stages.mql, "sql": stages.sql, "lead": stages.lead}.get(state.stage)
         if leave is not None and (state.raised_from or (state.stage == "mql" and not state.by_human)):

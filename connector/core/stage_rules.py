@@ -15,6 +15,7 @@ from connector.core.criteria import (
     StageRule,
     compare,
 )
+from connector.core.guards import guard_of
 from connector.core.model import Engagement, Score, Value
 from connector.core.score.oracle import events_that_count
 
@@ -79,7 +80,8 @@ def keeps_from_entering(person: Measured, criteria: Criteria, at: datetime) -> s
     """
     if person.score.hand_raised is not None:
         return ""
-    return _too_little_evidence(person, criteria, at)
+    guard = guard_of(criteria, person.fields, at)
+    return guard.reason if guard else _too_little_evidence(person, criteria, at)
 
 
 def _too_little_evidence(person: Measured, criteria: Criteria, at: datetime) -> str:

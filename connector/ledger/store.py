@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
+from connector.core.account import Around
 from connector.core.facts import KnownEngagement
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
 from connector.core.override import Override
@@ -23,6 +24,7 @@ from connector.ledger import (
     store_explain,
     store_gather,
     store_lease,
+    store_notice,
     store_override,
     store_places,
     store_plan,
@@ -49,6 +51,7 @@ from connector.ports import (
     Lease,
     Neighbourhood,
     NormalizedPage,
+    Notice,
     PersonView,
     PlanInfo,
     PlanRow,
@@ -326,13 +329,19 @@ class SqlLedger:
         self._seen.update(marks)
         return found
 
-    async def facts(self, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
+    async def facts(self, groups: Sequence[Sequence[Ref]], around: Around | None = None) -> list[Facts]:
         """Per group, in order."""
-        return await self._db.read(store_decide.facts, groups)
+        return await self._db.read(store_decide.facts, groups, around)
 
     async def written(self, refs: Sequence[Ref]) -> Mapping[tuple[Ref, str], Held]:
         """What we last wrote to these records, by record and vendor field."""
         return await self._db.read(store_decide.written, refs)
+
+    async def notices(
+        self, person: int | None = None, since: datetime | None = None, limit: int = 100
+    ) -> list[Notice]:
+        """What somebody is, or was, to be told, the newest first."""
+        return await self._db.read(store_notice.find, person, since, limit)
 
     async def open_plan(
         self,

@@ -19,6 +19,7 @@ from sqlalchemy import (
     update,
 )
 
+from connector.core.account import Around
 from connector.core.model import (
     CompanyRecord,
     Engagement,
@@ -28,7 +29,15 @@ from connector.core.model import (
     Ref,
 )
 from connector.errors import StopRun
-from connector.ledger import codec, store_identity, store_lease, store_override, store_review
+from connector.ledger import (
+    codec,
+    store_account,
+    store_identity,
+    store_lease,
+    store_notice,
+    store_override,
+    store_review,
+)
 from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
 from connector.ledger.store_admin import targets_since
 from connector.ledger.store_backfill import held_by
@@ -190,7 +199,7 @@ def _answers(db: Connection, known: Mapping[str, Ref]) -> dict[tuple[Ref, Ref], 
 # ----------------------------------------------------------------------------------------------------------- facts
 
 
-def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
+def facts(db: Connection, groups: Sequence[Sequence[Ref]], around: Around | None = None) -> list[Facts]:
     """See `connector.ports.Ledger.facts`.
 
     A person id goes to one group only, and a group that several people merge into goes on as one of them, with the
@@ -220,8 +229,10 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
     said = store_override.of_people(db, members, companies)
     whose = {name: store_identity.Place(row.person_id, row.home) for name, row in rows.items()}
     before = store_identity.going_on(db, [[str(ref) for ref in group] for group in groups], whose)
+    who = [was.id if was else None for was in before]
+    around_them = store_account.accounts(db, members, who, around) if around else [None] * len(members)
     answer: list[Facts] = []
-    for group, was, words in zip(members, before, said, strict=True):
+    for group, was, words, account in zip(members, before, said, around_them, strict=True):
         names = [str(record.ref) for record in group]
         records = tuple(group)
         events = {row[0]: row[1] for name in names for row in by_about.get(name, ())}
@@ -251,6 +262,7 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
                     record.ref: refused[str(record.ref)] for record in records if str(record.ref) in refused
                 },
                 overrides=words,
+                account=account,
                 person=was.id if was else None,
                 state=was.state if was else None,
                 score=was.score if was else None,
@@ -401,10 +413,13 @@ def keep_decisions(
     _keep_members(db, decisions, people, at, moves)
     store_identity.keep_moves(db, moves, people, run, criteria_version(db), at)
     _keep_history(db, run, decisions, people)
+    store_notice.keep(db, decisions, people)
     _keep_plan(db, decisions, people, plans)
     store_review.keep_reviews(db, reviews, at)
     _clear_marks(db, decisions, clear, seen)
     _set_marks(db, decisions, at)
+    moved = {ref for decided in decisions if decided.moves_account for ref in decided.refs}
+    mark_due(db, store_account.colleagues(db, moved) - moved, at)
     for ref, name in sorted(place for decided in decisions for place in decided.outlived):
         end_hold(db, str(ref), name)
     keep_holds(db, [replace(hold, run=run) for decided in decisions for hold in decided.tugged], at)

@@ -9,6 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 
+from connector.core.account import ENGAGED, parent_of
 from connector.core.echo import is_news, supersedes
 from connector.core.model import (
     CompanyRecord,
@@ -20,7 +21,7 @@ from connector.core.model import (
     VendorRecord,
 )
 from connector.core.normalize import keep_answer_date
-from connector.ledger import codec, store_lease, store_override
+from connector.ledger import codec, store_account, store_lease, store_override
 from connector.ledger.hot import (
     chunks,
     delete_in,
@@ -34,6 +35,7 @@ from connector.ledger.hot import (
 from connector.ledger.store_backfill import held_by, keep_place
 from connector.ledger.tables import (
     ADDRESS,
+    COMPANY_DOMAIN,
     ENGAGEMENT,
     LINK,
     PAST_RECORD,
@@ -152,6 +154,8 @@ def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datet
     _keep_opportunities(db, page, at, tally)
     _keep_engagement(db, page, at, tally)
     _withdraw(db, page, at, tally)
+    if ENGAGED in page.around and (page.engagement or page.vanished):
+        tally.touched |= store_account.colleagues(db, tally.touched)
     _keep_readings(db, page, at)
     mark_due(db, tally.touched, at, crm=held_by(page.backfill) if page.backfill is not None else "")
     _keep_quarantine(db, page, run, at)
@@ -219,8 +223,9 @@ def _keep_records(
 
 
 def _company_of(record: PersonRecord | CompanyRecord | OpportunityRecord) -> str | None:
-    """Only people are looked up by their company."""
-    return str(record.company) if isinstance(record, PersonRecord) and record.company else None
+    """Whose record it is, to be looked up by: of a person and a deal their company, of a company its parent."""
+    company = parent_of(record) if isinstance(record, CompanyRecord) else record.company
+    return str(company) if company else None
 
 
 def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
@@ -245,6 +250,7 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
     store_override.follow(db, [change.new for change in changes if _says_otherwise(change)], at)
     _relate(db, ADDRESS, changes, lambda record: set(record.emails))
     _relate(db, LINK, changes, named_as_same)
+    _keep_domains(db, changes)
     past = [
         {"ref": change.name, "body": change.body, "known_until": at}
         for change in changes
@@ -324,8 +330,28 @@ def _keep_companies(db: Connection, page: NormalizedPage, at: datetime, tally: _
         if change.old is None
         or (change.old.fields, change.old.state) != (change.new.fields, change.new.state)
     ]
-    for row in where_in(db, select(RECORD.c.ref), RECORD.c.company, moved):
+    _keep_domains(db, changes)
+    if page.around:
+        tally.touched |= store_account.people_around(db, moved)
+        return
+    people = select(RECORD.c.ref).where(RECORD.c.kind == "person")
+    for row in where_in(db, people, RECORD.c.company, moved):
         tally.touched.add(codec.parse_ref(row.ref))
+
+
+def _keep_domains(
+    db: Connection, changes: Sequence[_Change[PersonRecord]] | Sequence[_Change[CompanyRecord]]
+) -> None:
+    """By which business domain a company is found, and people whose CRM names none."""
+    known = [
+        change.name
+        for change in changes
+        if change.old is not None
+        and store_account.domain_of(change.old) not in (None, store_account.domain_of(change.new))
+    ]
+    delete_in(db, COMPANY_DOMAIN, COMPANY_DOMAIN.c.ref, known)
+    rows = {(domain, change.name) for change in changes if (domain := store_account.domain_of(change.new))}
+    upsert(db, COMPANY_DOMAIN, ("domain", "ref"), sorted(rows), ("domain", "ref"))
 
 
 def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:
@@ -345,9 +371,14 @@ def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tall
     roles = {(str(person), c.name) for c in changes for person in c.new.people}
     upsert(db, ROLE, ("person", "opportunity"), sorted(roles), ("person", "opportunity"))
     people: set[Ref] = set()
+    companies: set[str] = set()
     for change in changes:
         if change.old is None or _deal(change.old) != _deal(change.new):
-            people.update(change.new.people, change.old.people if change.old else ())
+            told = [change.new, *([change.old] if change.old else ())]
+            people.update(*(each.people for each in told))
+            companies.update(str(each.company) for each in told if each.company is not None)
+    if page.around:
+        tally.touched |= store_account.people_around(db, companies)
     tally.touched.update(codec.parse_ref(ref) for ref in known_people(db, people))
 
 

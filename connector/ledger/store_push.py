@@ -138,7 +138,9 @@ def keep_job(db: Connection, rows: Sequence[PlanRow], job: str, lease: Lease) ->
 
 def companies(db: Connection, refs: Sequence[Ref]) -> dict[Ref, str]:
     """See `connector.ports.Ledger.companies`."""
-    query = select(RECORD.c.ref, RECORD.c.company).where(RECORD.c.company.is_not(None))
+    query = select(RECORD.c.ref, RECORD.c.company).where(
+        RECORD.c.kind == "person", RECORD.c.company.is_not(None)
+    )
     found = where_in(db, query, RECORD.c.ref, (str(ref) for ref in refs))
     return {codec.parse_ref(row.ref): row.company for row in found}
 

@@ -321,7 +321,7 @@ class Address(Row, table=True):
 
 
 class CompanyDomain(Row, table=True):
-    """Which companies have a web or mail domain."""
+    """Which companies have a business domain, and which people whose CRM names no company have an address of one."""
 
     __tablename__ = "company_domain"
     __table_args__: ClassVar[Any] = (Index(None, "ref"), {"sqlite_with_rowid": False})

@@ -51,12 +51,15 @@ async def read_range(
     gathered: Gathered,
     alive: Heartbeat,
     progress: Progress,
+    around: frozenset[str] = frozenset(),
 ) -> Stop | None:
     """Every stream that is not done, into `gathered`. None: read to the end, but for the streams in `gathered.failed`.
 
     A stream that fails keeps its cursor for the next attempt; where the CRM is out of reach the rest waits too.
     """
-    intake = Intake(source, mapping, ledger, clock, backfill.run, gathered, progress, backfill=backfill.id)
+    intake = Intake(
+        source, mapping, ledger, clock, backfill.run, gathered, progress, backfill=backfill.id, around=around
+    )
     streams = {stream.name: stream for stream in source.streams()}
     for place in backfill.streams:
         stream = streams.get(place.name)

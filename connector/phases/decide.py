@@ -11,10 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from connector.core.account import ENGAGED, MQLS, around_at
 from connector.core.audience import PERSONA
 from connector.core.conditions import is_missing
 from connector.core.consent import Consent, mail_consent
 from connector.core.definition import Definition
+from connector.core.guards import guard_of
 from connector.core.kinds import DEMOTION, PROMOTION, kind_of, responsible
 from connector.core.known import Known, known_now, known_then, measure, score_all
 from connector.core.mapping import CrmMapping, ObjectMapping, master_of
@@ -50,9 +52,12 @@ from connector.ports import (
     FieldInfo,
     Hold,
     Ledger,
+    Notice,
     Review,
     wanted,
 )
+
+GUARDED, REVOPS = "guarded", "revops"
 
 BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
 
@@ -180,6 +185,7 @@ async def decide(
     before = done.people
     batch = min(BATCH, turn.most) if turn else BATCH
     ladder = ladder_of(definition, schemas)
+    around = around_at(definition, as_of)
     try:
         for crm in crms:
             done.tallies.setdefault(crm, CrmTally())
@@ -208,7 +214,7 @@ async def decide(
                 last = None  # what an older plan gave back may stand before these
                 continue
             last = refs[-1]
-            facts = await ledger.facts([group.refs for group in resolution.groups])
+            facts = await ledger.facts([group.refs for group in resolution.groups], around)
             candidates = [
                 _candidate(group, known, definition)
                 for group, known in zip(resolution.groups, facts, strict=True)
@@ -228,6 +234,7 @@ async def decide(
                     ladder=ladder,
                     done=done,
                     given=given.people,
+                    reads=around.fields if around else frozenset(),
                 )
                 for candidate, score in zip(candidates, scores, strict=True)
             ]
@@ -284,6 +291,7 @@ def _decide_one(
     ladder: Sequence[str],
     done: DecidedAll,
     given: frozenset[int],
+    reads: frozenset[str] = frozenset(),
 ) -> Decided:
     facts, known = candidate.facts, candidate.known
     criteria = known.criteria
@@ -375,7 +383,8 @@ def _decide_one(
         score=score,
         stage=decision,
         plan=tuple(planned),
-        decays=bool(known.engagement),  # without engagement only new facts can move a score
+        decays=bool(known.engagement)
+        or bool(known.fields.get(ENGAGED)),  # without engagement only new facts can move a score
         later=_tried_again(facts, as_of),
         pending=frozenset(pending),
         before=facts.state,
@@ -384,7 +393,21 @@ def _decide_one(
         audience=known.audience,
         override=override.id if override else None,
         waits=contest if decision.waits else "",
+        notice=_notice(facts, known, decision, as_of),
+        moves_account=MQLS in reads
+        and (decision.state.stage == "mql") != (facts.state is not None and facts.state.stage == "mql"),
     )
+
+
+def _notice(facts: Facts, known: Known, decision: StageDecision, as_of: datetime) -> Notice | None:
+    """Once for each spell in which a guard keeps somebody who qualifies from becoming MQL."""
+    guard = guard_of(known.criteria, known.fields, as_of)
+    if guard is None or decision.guarded != guard.reason:
+        return None
+    if facts.state is not None and facts.state.guarded == guard.reason:
+        return None
+    to = known.fields.get("account.owner") or known.fields.get("owner") or REVOPS
+    return Notice(GUARDED, str(to), f"Would be MQL by points, but: {guard.reason}", as_of)
 
 
 def _told_us(facts: Facts, decision: StageDecision) -> bool:

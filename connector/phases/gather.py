@@ -32,13 +32,14 @@ async def gather(
     *,
     run: int,
     holder: str,
+    around: frozenset[str] = frozenset(),
     progress: Progress = lambda crm, stream, rows: None,
 ) -> Gathered:
     """Pull all mapped streams of one CRM into the ledger. Raises LeaseBusy when another process gathers it."""
     crm = source.crm
     lease = await acquired(ledger, f"pull:{crm}", holder, clock)
     gathered = Gathered()
-    intake = Intake(source, mapping, ledger, clock, run, gathered, progress)
+    intake = Intake(source, mapping, ledger, clock, run, gathered, progress, around=around)
     try:
         for stream in source.streams():
             if not is_mapped(stream, mapping):

@@ -75,6 +75,7 @@ class Intake:
     gathered: Gathered
     progress: Progress
     backfill: int | None = None  # the backfill that the pages belong to
+    around: frozenset[str] = frozenset()  # the fields of the account that the definition reads
 
     @property
     def fields(self) -> Fields:
@@ -92,7 +93,7 @@ class Intake:
         normalized = await _normalized(
             page, stream, self.source.crm, self.mapping, self.ledger, at, self.gathered
         )
-        normalized = replace(normalized, vanished=vanished, backfill=self.backfill)
+        normalized = replace(normalized, vanished=vanished, backfill=self.backfill, around=self.around)
         kept = await self.ledger.keep(normalized, lease, self.run, at)
         if stream.name in self.gathered.claims:
             self.gathered.claims[stream.name].note(page)

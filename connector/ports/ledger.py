@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from connector.core.account import Around
 from connector.core.facts import Facts, Held, Hold
 from connector.core.model import (
     Census,
@@ -30,6 +31,7 @@ from connector.ports.memory import (
     Lease,
     Neighbourhood,
     NormalizedPage,
+    Notice,
     PersonView,
     PlanInfo,
     PlanRow,
@@ -235,8 +237,15 @@ class Ledger(Protocol):
         """The closure over explicit ids and shared addresses, dead records included."""
         ...
 
-    async def facts(self, groups: Sequence[Sequence[Ref]]) -> list[Facts]:
-        """Per group, in order. Engagement comes by record id and by address, oldest first, deleted left out."""
+    async def facts(self, groups: Sequence[Sequence[Ref]], around: Around | None = None) -> list[Facts]:
+        """Per group, in order. Engagement comes by record id and by address, oldest first, deleted left out. `around`:
+        with the account around each, where it is asked for."""
+        ...
+
+    async def notices(
+        self, person: int | None = None, since: datetime | None = None, limit: int = 100
+    ) -> list[Notice]:
+        """What somebody is, or was, to be told: of this person, made since then, the newest first."""
         ...
 
     async def open_plan(

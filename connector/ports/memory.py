@@ -114,6 +114,9 @@ class NormalizedPage:
     first_load: bool = False
     vanished: tuple[str, ...] = ()  # keys of this stream's engagement that no longer exist
     backfill: int | None = None  # the backfill it belongs to: its cursor is kept there and moves no watermark
+    around: frozenset[str] = (
+        frozenset()
+    )  # fields of the account that are read: what moves it makes its people due
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +316,21 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that somebody is told once. `to`: an owner in the CRM's words, or a role. `told_at`: None until it was.
+
+    `person` is filled by the ledger.
+    """
+
+    kind: str
+    to: str
+    text: str
+    made_at: datetime
+    person: int | None = None
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Decided:
     """One person's decision, for one commit with others. `person` None: somebody new."""
 
@@ -333,6 +351,10 @@ class Decided:
     audience: str = ""
     override: int | None = None  # the one in force
     waits: str = ""  # the contest in which the person waits for a place
+    notice: Notice | None = None  # somebody is to be told of it
+    moves_account: bool = (
+        False  # it changes how many of its colleagues are MQL, and the definition reads that
+    )
 
 
 PLAN_LIFE = timedelta(hours=24)

@@ -25,6 +25,7 @@ STAGES = (
     (words.CUSTOM_STAGE, words.CUSTOM_STAGE_LABEL),
     ("other", "Other"),
 )
+COMPANY_TYPES = ("PROSPECT", "PARTNER", "RESELLER", "VENDOR", "OTHER")
 STATUSES = (
     "NEW",
     "OPEN",
@@ -204,6 +205,8 @@ def company_properties() -> dict[str, Property]:
         _number("annualrevenue"),
         _string("hs_annual_revenue_currency_code"),
         _choice("lifecyclestage", STAGES, field_type="radio", external_options=True),
+        _choice("type", tuple((each, each.title()) for each in COMPANY_TYPES)),
+        _read_only(_number("hs_parent_company_id")),
         _choice("hubspot_owner_id", (), external_options=True),
         _read_only(_string("hs_merged_object_ids")),
         _read_only(_string("hs_calculated_merged_vids")),

@@ -13,6 +13,7 @@ from connector.app.files import Beside, load_criteria
 from connector.app.output import out, print_json
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, plugins
+from connector.core.account import around_at
 from connector.core.examples import run_examples, untouched
 from connector.core.facts import Facts
 from connector.core.known import known_now
@@ -71,7 +72,7 @@ def criteria_example(who: str, *, name: str | None, add: bool, path: Path | None
 
     async def question(ledger: SqlLedger) -> Facts:
         person = await one_person(ledger, who)
-        return (await ledger.facts([person.refs]))[0]
+        return (await ledger.facts([person.refs], around_at(definition, SystemClock().now())))[0]
 
     facts = ask_ledger(question)
     live = [record for record in facts.records if record.state is RecordState.LIVE]

@@ -15,6 +15,7 @@ from connector.app.files import Beside, load_criteria, write_texts
 from connector.app.output import out, print_json
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, plugins
+from connector.core.account import Around, account_fields_read
 from connector.core.criteria import Criteria
 from connector.core.definition import Definition
 from connector.core.wording import changes_in_words
@@ -85,9 +86,11 @@ async def in_people(definition: Definition, old: Criteria, new: Criteria, ledger
     """Everybody in the ledger by both, as of now."""
     counted, at, after = Compared(), SystemClock().now(), 0
     one, other = (replace(definition, criteria=criteria) for criteria in (old, new))
+    read = account_fields_read(one) | account_fields_read(other)
+    around = Around(at, read) if read else None
     while members := await ledger.members(PAGE, after=after):
         after = members[-1][0]
-        facts = await ledger.facts([refs for _, refs in members])
+        facts = await ledger.facts([refs for _, refs in members], around)
         for (_, refs), was, now in zip(
             members, verdicts(one, facts, at), verdicts(other, facts, at), strict=True
         ):

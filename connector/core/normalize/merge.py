@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from connector.core.fields import ACCOUNT
 from connector.core.mapping import CrmMapping
 from connector.core.model import CompanyRecord, PersonRecord, RecordState, Ref, Value
 from connector.core.values import canonical
@@ -115,5 +116,5 @@ def _inherit(chosen: dict[str, Value], companies: Iterable[CompanyRecord]) -> No
                     "annual_revenue"
                 ):
                     continue  # an amount keeps its own currency
-                if value is not None and chosen.get(name) is None:
+                if value is not None and chosen.get(name) is None and not name.startswith(ACCOUNT):
                     chosen[name] = value

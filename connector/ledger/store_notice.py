@@ -1,0 +1,47 @@
+"""Notices: what somebody is to be told once, kept when it is decided. Delivers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from connector.ledger.hot import insert_new
+from connector.ledger.tables import NOTICE
+from connector.ledger.types import time_to_db
+from connector.ports import Decided, Notice
+
+
+def keep(db: Connection, decisions: Sequence[Decided], people: Sequence[int]) -> None:
+    """The notices of these decisions. One that is there already is not made again."""
+    dialect = db.dialect.name
+    rows = [
+        (
+            each.kind,
+            f"{person} {each.made_at.isoformat()}",
+            person,
+            each.to,
+            each.text,
+            time_to_db(each.made_at, dialect),
+            None,
+        )
+        for decided, person in zip(decisions, people, strict=True)
+        if (each := decided.notice) is not None
+    ]
+    columns = ("kind", "key", "person", "to", "text", "made_at", "told_at")
+    insert_new(db, NOTICE, columns, rows, ("kind", "key"))
+
+
+def find(
+    db: Connection, person: int | None = None, since: datetime | None = None, limit: int = 100
+) -> list[Notice]:
+    """See `connector.ports.Ledger.notices`."""
+    query = select(NOTICE).order_by(NOTICE.c.made_at.desc(), NOTICE.c.id.desc()).limit(limit)
+    if person is not None:
+        query = query.where(NOTICE.c.person == person)
+    if since is not None:
+        query = query.where(NOTICE.c.made_at >= since)
+    return [
+        Notice(row.kind, row.to, row.text, row.made_at, row.person, row.told_at) for row in db.execute(query)
+    ]
