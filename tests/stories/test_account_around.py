@@ -25,7 +25,7 @@ from tests.stories.ledger_words import (
     deal,
     decided,
 )
-from tests.stories.world import START, QuickClock, look, somebody, world
+from tests.stories.world import START, QuickClock, Somebody, look, world
 
 CUSTOMER = "account.is_customer"
 READS = frozenset({CUSTOMER})
@@ -113,15 +113,18 @@ async def test_a_customers_people_are_kept_from_sales_until_it_is_none_and_its_o
         read = parse_criteria({"guards": [guard], "stages": EVERYBODY})
         await made.sync()
 
-        def company_of(view):
-            [contact] = [ref.id for ref in view.refs if ref.crm == "hubspot"]
-            return made.hubspot.raw("contacts", contact).get("associatedcompanyid")
-
-        def fresh(view):
-            return view.state.rejected_at is None and company_of(view)
-
-        who = await somebody(made, where=fresh)
-        own = company_of(who.view)
+        people = [
+            view
+            for view in await made.ledger.people(stage="lead", limit=1_000)
+            if not (view.score.disqualified or view.score.hand_raised or view.state.rejected_at)
+        ]
+        known = await made.ledger.facts([view.refs for view in people])
+        who, own = next(
+            (Somebody(view, record.ref.id, ""), record.company.id)
+            for view, facts in zip(people, known, strict=True)
+            for record in facts.records
+            if record.ref.crm == "hubspot" and record.company and not facts.opportunities
+        )
         made.hubspot.edit("contacts", who.contact, {"jobtitle": "Assistant"})
         made.hubspot.edit("companies", own, {"lifecyclestage": "customer", "hubspot_owner_id": "80001"})
         made.redefine(
@@ -131,7 +134,8 @@ async def test_a_customers_people_are_kept_from_sales_until_it_is_none_and_its_o
         await made.sync()
         view = await look(made, who)
         assert (view.state.stage, view.guarded) == ("lead", "the account is a customer")
-        assert "the account is a customer" in made.hubspot.raw("contacts", who.contact)["mql_reason"]
+        reason = made.hubspot.raw("contacts", who.contact)["properties"]["mql_reason"]
+        assert "the account is a customer" in reason
         told = await made.ledger.notices(view.id)
         assert [(each.kind, each.to, each.told_at) for each in told] == [("guarded", "80001", None)]
 
