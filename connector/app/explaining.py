@@ -9,7 +9,8 @@ from typing import Any
 
 from connector.app.definition import load_definition, read_texts
 from connector.app.settings import Settings
-from connector.app.wiring import plugins
+from connector.app.wiring import SystemClock, plugins
+from connector.core.account import around_at
 from connector.core.audience import other_persona
 from connector.core.consent import Consent, mail_consent
 from connector.core.criteria import fields_of_criteria
@@ -80,10 +81,11 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
     groups = resolve(hood.records, hood.person_of, hood.decided).groups
     own = [group for group in groups if set(group.refs) & set(person.refs)]
     group = max(own, key=lambda group: (group.person == person.id, len(group.refs)), default=None)
-    (facts,) = await ledger.facts([person.refs])
     targets = set(group.targets) if group else set()
-    emails = sorted({mail for record in facts.records for mail in record.emails})
     definition = await definition_of(ledger, person.criteria_version, settings)
+    around = around_at(definition, SystemClock().now()) if definition else None
+    (facts,) = await ledger.facts([person.refs], around)
+    emails = sorted({mail for record in facts.records for mail in record.emails})
 
     def judge(engagement: Sequence[Engagement]) -> Sequence[Engagement]:
         return judged(engagement, person.fields, definition) if definition else engagement
