@@ -57,7 +57,7 @@ class Backfills:
         async def approve(plan: PlanSummary) -> bool:
             return plan.limit is None or backfill.yes
 
-        parts = self._current.of([backfill.crm])
+        parts = await self._current.of([backfill.crm])
         log.info("backfill begins", crm=backfill.crm, run=backfill.run, rows=backfill.rows)
         try:
             result = await run_backfill(

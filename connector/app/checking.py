@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connector.app.definition import CRITERIA, Files, read_files, refuse_red
+from connector.app.definition import CRITERIA, Files, read_files, read_texts, refuse_red
 from connector.app.files import load_document
+from connector.app.in_force import in_force
 from connector.app.settings import Settings, documented_settings, load_settings, misspelt, variables_of
 from connector.app.wiring import (
     SystemClock,
@@ -25,6 +26,8 @@ from connector.app.wiring import (
     token_store,
     unconnected,
 )
+from connector.core.approval import review
+from connector.core.criteria import Criteria
 from connector.core.limits import next_freeze
 from connector.core.mapping import COUNTERS, CrmMapping
 from connector.core.names import nearest
@@ -106,7 +109,7 @@ async def examine(
         for problem in files.problems
     ]
     if thorough and files.criteria is not None:
-        report.common += _judged(files)
+        report.common += [*_judged(files), *_review(files.criteria)]
     needed = thorough or settings.secret_key is not None
     async with _opened(settings, report.common, needed) as ledger:
         if thorough and ledger is not None:
@@ -197,13 +200,30 @@ async def _in_force(ledger: SqlLedger, texts: Mapping[str, str], settings: Setti
     differ = sorted(name for name in {*kept, *texts} if kept.get(name) != texts.get(name))
     if not kept or not differ:
         return []
-    publishes = settings.config_owner == "files"
+    what = f"{', '.join(differ)} differ{'s' if len(differ) == 1 else ''} from the version in force"
+    ours = read_texts(texts, plugins())
+    if ours is not None:
+        found = await in_force(
+            lambda: ours, lambda kept: read_texts(kept, plugins()), ledger, SystemClock(),
+            owner=settings.config_owner, looks_only=True,
+        )  # fmt: skip
+        if found.told:
+            return [Finding("warning", "files", what, found.told)]
+    return [Finding("note", "files", what, "The next sync puts the files in force.")]
+
+
+def _review(criteria: Criteria) -> list[Finding]:
+    """Whether the agreement is to be looked at again."""
+    state = review(criteria, SystemClock().now().date())
+    if not state:
+        return []
+    said = "is overdue" if state == "overdue" else "comes up"
     return [
         Finding(
-            "note" if publishes else "warning",
-            "files",
-            f"{', '.join(differ)} differ{'s' if len(differ) == 1 else ''} from the version in force",
-            "The next sync puts the files in force." if publishes else "The console owns the definition.",
+            "warning" if state == "overdue" else "note",
+            "criteria",
+            f"the review of the definition {said}: {criteria.review_by}",
+            "Look at it together with sales, then publish it with another `review_by`.",
         )
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -55,8 +56,35 @@ def read_files(folder: Path, known: Iterable[str]) -> Files:
     return Files(criteria, mappings, tuple(problems), {**texts, **beside.texts})
 
 
+_LAST: dict[Path, Definition] = {}  # by folder: reading YAML with its places takes half a second
+
+
 def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
-    """The files of a folder as one definition. Raises FixConfig, all problems of all files in it."""
+    """The files of a folder as one definition. Raises FixConfig, all problems of all files in it. Files that are as
+    they were at the last call are not read into values again."""
+    last = _LAST.get(folder.resolve())
+    if last is not None and _as_before(folder, known, last.texts):
+        return last
+    found = _load(folder, known)
+    _LAST[folder.resolve()] = found
+    return found
+
+
+def _as_before(folder: Path, known: Iterable[str], texts: Mapping[str, str]) -> bool:
+    """Whether the folder still holds exactly these texts; lists are compared as they are read, without their mark."""
+    maps = {f"{crm}.yaml" for crm in known if (folder / f"{crm}.yaml").is_file()}
+    if maps != {name for name in texts if name.removesuffix(".yaml") in {*known}}:
+        return False
+    try:
+        return all(
+            (folder / name).read_text(encoding="utf-8" if name.endswith(".yaml") else "utf-8-sig") == text
+            for name, text in texts.items()
+        )
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _load(folder: Path, known: Iterable[str]) -> Definition:
     if not (folder / CRITERIA).is_file():
         raise FixConfig(
             f"There is no {CRITERIA} in the mappings folder.",
@@ -74,12 +102,20 @@ def load_definition(folder: Path, known: Mapping[str, Plugin]) -> Definition:
     return Definition(files.criteria, mappings, files.texts, lambda texts: read_texts(texts, known))
 
 
-def read_texts(texts: Mapping[str, str], known: Mapping[str, Plugin]) -> Definition | None:
+def read_texts(texts: Mapping[str, str], known: Iterable[str]) -> Definition | None:
     """The definition in the files of an earlier version, by name. None where they are not right by today's rules."""
+    for last in _LAST.values():
+        if dict(last.texts) == dict(texts):
+            return last
+    return _of_texts(tuple(sorted(texts.items())), tuple(known))
+
+
+@lru_cache(maxsize=4)
+def _of_texts(texts: tuple[tuple[str, str], ...], crms: tuple[str, ...]) -> Definition | None:
     with tempfile.TemporaryDirectory(prefix="connector-definition-") as folder:
         try:
-            write_texts(Path(folder), texts)
-            return load_definition(Path(folder), known)
+            write_texts(Path(folder), dict(texts))
+            return _load(Path(folder), crms)
         except FixConfig:
             return None
 

@@ -17,6 +17,7 @@ from connector.app.leases import held
 from connector.app.progress import said_to
 from connector.app.requests import fingerprint
 from connector.app.wiring import Wired
+from connector.core.definition import Definition
 from connector.core.model import JsonValue
 from connector.errors import ConnectorError, FixConfig, LeaseBusy, StopRun
 from connector.phases.lease import Heartbeat, extended
@@ -81,19 +82,28 @@ class Served:
 
 
 class Current:
-    """What is wired, with the files of the folder as they are now; while those are wrong, as they last were right."""
+    """What is wired, with the definition that is in force now."""
 
     def __init__(self, parts: Wired) -> None:
-        self._parts, self._told = parts, ""
+        self._parts = parts
+        self.told = ""  # where the folder says something else than what is in force
 
-    def of(self, crms: Iterable[str]) -> Wired:
+    @property
+    def definition(self) -> Definition:
+        """As of the last look."""
+        return self._parts.definition
+
+    async def of(self, crms: Iterable[str]) -> Wired:
         """For these CRMs."""
+        told = ""
         try:
-            self._parts, self._told = self._parts.read_again(), ""
+            self._parts = await self._parts.read_again()
+            told = self._parts.told
         except FixConfig as error:
-            if str(error) != self._told:
-                self._told = str(error)
-                log.error("the files are wrong; the last good ones stay in force", error=self._told)
+            told = str(error)
+        if told and told != self.told:
+            log.warning("the files are not what is in force", why=told)
+        self.told = told
         return self._parts.of(crms)
 
 
@@ -164,7 +174,7 @@ class Requests:
                 f"This sidecar does not know the work `{asked.kind}`.",
                 next_step="Let the command and the sidecar be of one version.",
             )
-        parts = self._current.of(asked.crms)
+        parts = await self._current.of(asked.crms)
         if asked.arguments.get("definition") != fingerprint(parts.definition):
             raise FixConfig(
                 "The files that it was asked with are not those that the sidecar works by.",

@@ -11,7 +11,7 @@ import os
 import pkgutil
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,8 @@ from pathlib import Path
 import structlog
 
 import adapters as adapters_package
-from connector.app.definition import in_zone, load_definition, refuse_red
+from connector.app.definition import in_zone, load_definition, read_texts, refuse_red
+from connector.app.in_force import InForce, in_force
 from connector.app.settings import Settings, interval_of, variables_of
 from connector.app.tokens import SealedTokens
 from connector.core.definition import Definition
@@ -85,22 +86,23 @@ class Wired:
     holder: str
     skipped: tuple[str, ...] = ()  # CRMs without credentials
     intervals: Mapping[str, timedelta] = field(default_factory=dict)  # between two scheduled syncs, by CRM
-    load: Callable[[], Definition] | None = None  # the definition, from the files as they are now
+    look: Callable[[], Awaitable[InForce]] | None = None  # which definition is in force now
+    told: str = ""  # where the folder says something else than what is in force
 
     def of(self, crms: Iterable[str]) -> Wired:
         """The same with these CRMs alone."""
         return replace(self, adapters={crm: self.adapters[crm] for crm in sorted(crms)})
 
-    def read_again(self) -> Wired:
-        """The same with the files as they are now. Raises FixConfig where they are not right."""
-        definition = self.load() if self.load is not None else self.definition
-        missing = [crm for crm in self.adapters if crm not in definition.mappings]
+    async def read_again(self) -> Wired:
+        """The same with what is in force now. Raises FixConfig where that lacks a CRM that is connected."""
+        found = await self.look() if self.look is not None else InForce(self.definition)
+        missing = [crm for crm in self.adapters if crm not in found.definition.mappings]
         if missing:
             raise FixConfig(
                 f"There is no {missing[0]}.yaml any more.",
                 next_step="Put it back, or take away the credentials of that CRM and start again.",
             )
-        return replace(self, definition=definition)
+        return replace(self, definition=found.definition, told=found.told)
 
 
 @asynccontextmanager
@@ -110,10 +112,13 @@ async def wired(
     *,
     environ: Mapping[str, str] | None = None,
     mappings_dir: Path | None = None,
+    edited: bool = False,
+    strict: bool = True,
 ) -> AsyncIterator[Wired]:
     """Open the ledger and connect the named CRMs (all with credentials, when none is named); close them after.
 
-    Raises FixConfig when nothing is connected, a named CRM has no credentials, or a file is wrong.
+    The definition is the one in force; `edited`: the folder's files, whatever is. Raises FixConfig when nothing is
+    connected, a named CRM has no credentials, or a file is wrong (not `strict`: and no earlier version is in force).
     """
     clock = SystemClock()
     folder = mappings_dir or settings.mappings_dir
@@ -123,7 +128,36 @@ async def wired(
         refuse_red(found.criteria)
         return found
 
-    definition = load()
+    def read(texts: Mapping[str, str]) -> Definition | None:
+        kept = read_texts(texts, plugins())
+        return in_zone(kept, settings) if kept is not None else None
+
+    ledger = open_ledger(settings.database_url)
+
+    async def look(*, strict: bool = False) -> InForce:
+        return await in_force(load, read, ledger, clock, owner=settings.config_owner, strict=strict)
+
+    connected: dict[str, Adapter] = {}
+    try:
+        found = InForce(load()) if edited else await look(strict=strict)
+        ready, skipped, intervals = _ready(settings, names, found.definition, environ)
+        tokens = token_store(settings, ledger, clock)
+        for crm, (plugin, variables) in ready.items():
+            connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
+        yield Wired(
+            connected, found.definition, ledger, clock, holder(), tuple(skipped), intervals, look, found.told
+        )
+    finally:
+        for adapter in connected.values():
+            await adapter.close()
+        await ledger.close()
+
+
+def _ready(
+    settings: Settings, names: Sequence[str], definition: Definition, environ: Mapping[str, str] | None
+) -> tuple[dict[str, tuple[Plugin, dict[str, str]]], list[str], dict[str, timedelta]]:
+    """The CRMs to connect with their variables, those without credentials, and how often each is synced. FixConfig
+    where a CRM lacks its credentials or its mapping, or nothing is left."""
     ready: dict[str, tuple[Plugin, dict[str, str]]] = {}
     skipped: list[str] = []
     intervals: dict[str, timedelta] = {}
@@ -143,17 +177,7 @@ async def wired(
         ready[plugin.crm] = (plugin, variables)
     if not ready:
         raise nothing_connected()
-    connected: dict[str, Adapter] = {}
-    ledger = open_ledger(settings.database_url)
-    try:
-        tokens = token_store(settings, ledger, clock)
-        for crm, (plugin, variables) in ready.items():
-            connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
-        yield Wired(connected, definition, ledger, clock, holder(), tuple(skipped), intervals, load)
-    finally:
-        for adapter in connected.values():
-            await adapter.close()
-        await ledger.close()
+    return ready, skipped, intervals
 
 
 def token_store(settings: Settings, ledger: SqlLedger, clock: Clock) -> TokenStore | None:

@@ -73,7 +73,7 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
     for path, was, now in _leaves("stages", old.stages, new.stages):
         yield Difference(f"{path}: {_shown(was)} -> {_shown(now)}", DECIDE)
     # Two rules that give the same points in another order give the same score; only their ids matter.
-    for name in ("version", "name", "preset", "agreed_by", "review_by", "examples"):
+    for name in ("version", "name", "preset", "agreed_by", "approve_both", "review_by", "examples"):
         if getattr(old, name) != getattr(new, name):
             yield Difference(f"{name}: only told, decides nothing", NOTHING)
     yield from _order("personas", old.personas, new.personas)

@@ -300,6 +300,7 @@ class Criteria:
     name: str = ""
     preset: str = ""
     agreed_by: Mapping[str, str] = field(default_factory=dict)
+    approve_both: bool = False  # whoever `agreed_by` names has to approve before another one is put in force
     review_by: date | None = None
     currency: str | None = None
     weights: Weights = Weights()

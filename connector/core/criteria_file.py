@@ -52,6 +52,7 @@ _TOP = (
     "name",
     "preset",
     "agreed_by",
+    "approve",
     "review_by",
     "currency",
     "weights",
@@ -71,7 +72,7 @@ _TOP = (
     "personas",
     "audiences",
 )
-_OF_THE_FILE = ("version", "agreed_by", "review_by", "currency", "personas", "audiences")
+_OF_THE_FILE = ("version", "agreed_by", "approve", "review_by", "currency", "personas", "audiences")
 """Keys that no audience has of its own."""
 _OF_AUDIENCES = ("id", "when", *(key for key in _TOP if key not in _OF_THE_FILE))
 _EVENT_NAMES = ("type", "occurred_at", *EVENT_FIELDS, "attributes.")
@@ -169,6 +170,7 @@ class _Reader:
             name=self.text(top, (), "name"),
             preset=self.text(top, (), "preset"),
             agreed_by=self.agreed_by(top),
+            approve_both=self.approve_both(top),
             review_by=self.day(top, "review_by"),
             currency=self.currency(top),
             weights=self.weights(top),
@@ -361,6 +363,19 @@ class _Reader:
             return {}
         doc = self.a_map(top["agreed_by"], ("agreed_by",))
         return {key: self.text(doc, ("agreed_by",), key) for key in doc}
+
+    def approve_both(self, top: Mapping[str, object]) -> bool:
+        if "approve" not in top:
+            return False
+        if top["approve"] != "both":
+            self.wrong(("approve",), f"`approve` knows `both` alone, not {_shown(top['approve'])}.")
+        named = top.get("agreed_by")
+        names = (
+            [str(each).strip().casefold() for each in named.values()] if isinstance(named, Mapping) else []
+        )
+        if len(set(names)) < 2:
+            self.wrong(("approve",), "`approve: both` needs two different people under `agreed_by`.")
+        return True
 
     def currency(self, top: Mapping[str, object]) -> str | None:
         value = top.get("currency")

@@ -53,7 +53,9 @@ def unfilled(criteria: Criteria, mappings: Collection[CrmMapping]) -> list[Findi
     filled = {name for name, known in PERSON_FIELDS.items() if known.derived or name == "email"}
     filled |= {"persona"} if criteria.personas else set()
     filled |= {one.field for each in mappings for object_ in each.objects.values() for one in object_.fields}
-    return [
+    empty = sorted(fields_of_criteria(criteria) - filled)
+    ours = [f"`{name}`" for name in empty if name in PERSON_FIELDS]
+    found = [
         Finding(
             "warning",
             "criteria.yaml",
@@ -61,8 +63,13 @@ def unfilled(criteria: Criteria, mappings: Collection[CrmMapping]) -> list[Findi
             + (f"; nearest: {hint}" if (hint := nearest(name, filled)) else ""),
             "Map it, or correct the rule.",
         )
-        for name in sorted(fields_of_criteria(criteria) - filled)
+        for name in empty
+        if name not in PERSON_FIELDS
     ]
+    if ours:
+        what = f"reads {', '.join(ours)}, which no mapping fills: missing for everybody, so these rules are silent"
+        found.append(Finding("note", "criteria.yaml", what, "Map them where your CRM knows them."))
+    return found
 
 
 def _object(mapping: CrmMapping, each: ObjectMapping, schema: Mapping[str, FieldInfo]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from connector.core.account import Around
+from connector.core.approval import Agreed
 from connector.core.facts import KnownEngagement
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
 from connector.core.override import Override
@@ -21,6 +22,7 @@ from connector.ledger import (
     store_backfill,
     store_census,
     store_decide,
+    store_draft,
     store_explain,
     store_gather,
     store_lease,
@@ -42,6 +44,7 @@ from connector.ports import (
     Backfill,
     Brake,
     Decided,
+    Draft,
     Estimate,
     Facts,
     Held,
@@ -65,6 +68,7 @@ from connector.ports import (
     RunInfo,
     StageStep,
     StoryLine,
+    VersionInfo,
 )
 
 
@@ -248,6 +252,45 @@ class SqlLedger:
     async def bound(self, crm: str) -> str | None:
         """The account of this CRM that the ledger belongs to; None before the first run."""
         return await self._db.read(store_admin.bound, crm)
+
+    async def keep_draft(
+        self, files: Mapping[str, str], base: int, author: str, note: str, at: datetime
+    ) -> Draft:
+        """The open draft of these files; a new one where there is none."""
+        return await self._db.write(store_draft.keep_draft, files, base, author, note, at)
+
+    async def drafts(self, *, number: int | None = None, status: str | None = None) -> list[Draft]:
+        """The newest first."""
+        return await self._db.read(store_draft.drafts, number=number, status=status)
+
+    async def approve_draft(self, number: int, agreed: Agreed) -> Draft:
+        """Add one side's word. StopRun where the draft is not open (any more), or that side has spoken."""
+        return await self._db.write(store_draft.approve_draft, number, agreed)
+
+    async def settle_draft(
+        self, number: int, status: str, by: str, at: datetime, *, version: int | None = None
+    ) -> None:
+        """How an open draft ended: published (as a version) or discarded. StopRun where it is not open any more."""
+        await self._db.write(store_draft.settle_draft, number, status, by, at, version=version)
+
+    async def overtake(self, files: Mapping[str, str], base: int, by: str, at: datetime) -> None:
+        """This edit does not put itself in force any more. One that waits for somebody's approval goes on waiting."""
+        await self._db.write(store_draft.overtake, files, base, by, at)
+
+    async def history(self, limit: int = 50) -> list[VersionInfo]:
+        """The versions of the definition, the newest first."""
+        return await self._db.read(store_draft.history, limit)
+
+    async def sign(
+        self,
+        version: int,
+        author: str,
+        note: str,
+        agreed: Sequence[Agreed] = (),
+        brings_back: int | None = None,
+    ) -> None:
+        """Who put a version in force, why, and who had agreed."""
+        await self._db.write(store_draft.sign, version, author, note, agreed, brings_back)
 
     async def adopt_targets(self, crm: str, targets: Sequence[str], at: datetime) -> bool:
         """Remember which targets can be written to; True, and everybody due, when some are new."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from connector.core.approval import Agreed
 from connector.core.facts import Hold
 from connector.core.model import (
     CompanyRecord,
@@ -485,3 +486,37 @@ class PersonView:
     override: int | None = None  # the one in force at the last decision
     guarded: str = ""  # what kept somebody who qualifies from becoming MQL, in words
     waits: bool = False  # qualifies, and waits for a place among the best
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A definition that is not in force (yet), as texts by name. `base`: the version that was in force when it came up.
+
+    `status`: open, published (as `version`), discarded, overtaken (by a roll back). `digest` is of the texts: the same
+    edit is one draft.
+    """
+
+    id: int
+    base: int
+    files: Mapping[str, str]
+    digest: str
+    author: str
+    note: str
+    status: str
+    made_at: datetime
+    changed_at: datetime
+    agreed: tuple[Agreed, ...] = ()
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A version of the definition: who put it in force, when and why, and who had agreed. `brings_back`: the earlier
+    version whose files these are again."""
+
+    version: int
+    author: str
+    note: str
+    adopted_at: datetime
+    brings_back: int | None = None
+    agreed: tuple[Agreed, ...] = ()

@@ -332,14 +332,23 @@ def test_a_rule_about_a_field_that_no_mapping_fills_is_told(environment: dict[st
         environment,
         "criteria.yaml",
         "\nfit:\n",
-        "\nfit:\n  - {id: far, when: {field: country, is: NZ}, points: 1}\n",
+        "\nfit:\n  - {id: far, when: {field: country, is: NZ}, points: 1}\n"
+        "  - {id: slip, when: {field: citty, is: Kiel}, points: 1}\n",
     )
 
     document = answer(environment, "check", code=None)
 
-    [told] = [each for each in findings(document) if "no mapping fills" in each["what"]]
-    assert (told["level"], "`country`" in told["what"]) == ("warning", True)
-    assert told["next_step"]
+    silent, slip = (
+        next(
+            each
+            for each in findings(document)
+            if f"`{name}`" in each["what"] and "no mapping" in each["what"]
+        )
+        for name in ("country", "citty")
+    )
+    assert (silent["level"], slip["level"]) == ("note", "warning")
+    assert "nearest: city" in slip["what"]
+    assert silent["next_step"]
 
 
 def test_workflows_that_write_our_fields_are_warnings_and_those_that_listen_are_notes(

@@ -13,8 +13,9 @@ import typer
 
 from connector.app.commands.init import shipped
 from connector.app.commands.serve import Sidecar
-from connector.app.definition import load_definition
+from connector.app.definition import load_definition, read_texts
 from connector.app.exits import FAILED, error_of, guarded
+from connector.app.in_force import InForce, in_force
 from connector.app.requests import carried_out
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.wiring import Wired, plugins
@@ -306,14 +307,25 @@ async def test_files_that_go_wrong_leave_the_last_good_ones_in_force(sqlite_url:
     criteria = tmp_path / "criteria.yaml"
     good = criteria.read_text()
     async with world(sqlite_url, people=1) as w:
-        current = Current(replace(parts_of(w, "sidecar"), load=lambda: load_definition(tmp_path, plugins())))
+
+        async def look() -> InForce:
+            return await in_force(
+                lambda: load_definition(tmp_path, plugins()), lambda texts: read_texts(texts, plugins()), w.ledger,
+                w.clock, owner="files", strict=False,
+            )  # fmt: skip
+
+        current = Current(replace(parts_of(w, "sidecar"), look=look))
 
         criteria.write_text(good.replace("min_change: 3", "min_change: 4"))
-        edited = current.of(BOTH).definition.criteria.min_change
+        parts = await current.of(BOTH)
         criteria.write_text(good.replace("min_change: 3", "min_change: many"))
-        broken = current.of(BOTH).definition.criteria.min_change
+        unheard_of = await current.of(BOTH)  # nothing is in force yet: the last that was right
+        await w.ledger.adopt_files(parts.definition.texts, w.clock.now())
+        broken = await current.of(BOTH)
 
-        assert (edited, broken) == (4, 4)
+        changes = [each.definition.criteria.min_change for each in (parts, unheard_of, broken)]
+        assert changes == [4, 4, 4]
+        assert "Version 1 stays in force" in current.told
 
 
 @pytest.mark.parametrize("lease", ["pull:hubspot", "decide", "push:hubspot"])

@@ -28,7 +28,9 @@ NEEDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class Parts:
+    """What it takes to say what an edit would change."""
+
     definition: Definition
     adapters: Mapping[str, Adapter]
     ledger: SqlLedger
@@ -40,7 +42,7 @@ def definition_preview(*, mappings: Path | None, json: bool) -> int:
     configure(settings)
 
     async def go() -> dict[str, Any]:
-        async with _opened(settings, mappings) as parts:
+        async with opened(settings, mappings) as parts:
             return await preview(
                 parts.definition, parts.adapters, parts.ledger, settings.database_url, SystemClock(),
                 holder=holder(),
@@ -50,27 +52,33 @@ def definition_preview(*, mappings: Path | None, json: bool) -> int:
     if json:
         print_json(document)
     else:
-        _print(document)
+        show(document)
     return exits.OK
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, folder: Path | None) -> AsyncIterator[_Parts]:
-    """The files, the ledger and the CRMs that have credentials; none at all is fine here."""
+async def opened(
+    settings: Settings, folder: Path | None, *, files_may_be_wrong: bool = False
+) -> AsyncIterator[Parts]:
+    """The files, the ledger and the CRMs that have credentials; none at all is fine here. `files_may_be_wrong`: then
+    the definition is the one in force."""
     if any(plugin.connected(variables_of(plugin.variables)) for plugin in plugins().values()):
-        async with wired(settings, mappings_dir=folder) as parts:
-            yield _Parts(parts.definition, parts.adapters, parts.ledger)
+        edited = not files_may_be_wrong
+        async with wired(settings, mappings_dir=folder, edited=edited, strict=edited) as parts:
+            yield Parts(parts.definition, parts.adapters, parts.ledger)
         return
     definition = in_zone(load_definition(folder or settings.mappings_dir, plugins()), settings)
     refuse_red(definition.criteria)
     ledger = open_ledger(settings.database_url)
     try:
-        yield _Parts(definition, {}, ledger)
+        yield Parts(definition, {}, ledger)
     finally:
         await ledger.close()
 
 
-def _print(document: Mapping[str, Any]) -> None:
+def show(document: Mapping[str, Any]) -> None:
+    """A preview, for people."""
+
     def say(line: str) -> None:
         out.print(line, markup=False)
 

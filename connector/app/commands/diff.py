@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from connector.app.asking import ask_ledger
+from connector.app.commands.definition import NEEDS
 from connector.app.commands.init import preset_file, presets, shipped
-from connector.app.definition import CRITERIA, load_definition
+from connector.app.definition import CRITERIA, load_definition, read_texts
 from connector.app.exits import OK
 from connector.app.files import Beside, load_criteria, write_texts
 from connector.app.output import out, print_json
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, plugins
 from connector.core.account import Around, account_fields_read
+from connector.core.changed import differences
 from connector.core.criteria import Criteria
 from connector.core.definition import Definition
 from connector.core.wording import changes_in_words
@@ -49,6 +51,36 @@ def criteria_diff(before: str, after: str, *, people: bool, json: bool) -> int:
         out.print(f"  {sentence}", markup=False)
     if counted is not None:
         _print(counted, before, after)
+    return OK
+
+
+def mapping_diff(before: int, after: int | None, *, json: bool) -> int:
+    """Compare the mappings of two versions (no `after`: of the folder's files). FixConfig where there is no such."""
+    settings = load_settings()
+
+    async def question(ledger: SqlLedger) -> tuple[Definition, Definition]:
+        found = []
+        for number in (before, after):
+            texts = await ledger.files(number) if number is not None else {}
+            kept = read_texts(texts, plugins()) if texts else None
+            if kept is None and number is not None:
+                raise FixConfig(
+                    f"There is no version {number} that can be read by today's rules.",
+                    next_step="`connector mapping history` lists the versions.",
+                )
+            found.append(kept or load_definition(settings.mappings_dir, plugins()))
+        return found[0], found[1]
+
+    old, new = ask_ledger(question)
+    told = [
+        {"what": each.what, "needs": each.needs, "crm": each.crm}
+        for each in differences(old.criteria, old.criteria, old.mappings, new.mappings)
+    ]
+    if json:
+        print_json({"before": before, "after": after, "differences": told})
+        return OK
+    for each in told or [{"what": "Nothing differs", "needs": "nothing"}]:
+        out.print(f"{each['what']} ({NEEDS[each['needs']]})", markup=False)
     return OK
 
 

@@ -33,6 +33,7 @@ from connector.app.serving import Current, Requests, Served, Work
 from connector.app.settings import load_settings
 from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired, wired
+from connector.core.approval import review
 from connector.errors import ConnectorError, FixConfig
 from connector.pipeline import RunResult, Watching
 from connector.ports import Brake
@@ -95,7 +96,7 @@ def serve() -> int:
     configure(settings)
 
     async def go() -> None:
-        async with wired(settings) as parts:
+        async with wired(settings, strict=False) as parts:
             listener = _listener(settings.bind)
             side = Sidecar(parts)
             server = _Server(uvicorn.Config(build_app(side), log_config=None, access_log=False))
@@ -152,6 +153,14 @@ class Meters:
         self.stopped = Gauge(
             "connector_stopped", "1 while nothing is pushed (connector stop)", ["crm"], registry=registry
         )
+        self.overdue = Gauge(
+            "connector_definition_review_overdue", "1 after the definition's `review_by`", registry=registry
+        )
+        self.differs = Gauge(
+            "connector_definition_differs",
+            "1 while the folder says something else than is in force",
+            registry=registry,
+        )
         self.last = Gauge(
             "connector_last_sync_timestamp_seconds", "When the last sync ended", registry=registry
         )
@@ -194,15 +203,16 @@ class Sidecar:
         self.health, self.meters = Health(), Meters(self.registry)
         self.served = Served(parts)
         self._turn = asyncio.Lock()
-        self._current = Current(parts)
+        self.current = Current(parts)
         works: dict[str, Work] = {
             "sync": self._sync_for_somebody,
             "apply": apply_for_somebody,
             "undo": undo_here,
         }
-        self._requests = Requests(parts, self._current, works, self._turn)
-        self._backfills = Backfills(parts, self._current)
+        self._requests = Requests(parts, self.current, works, self._turn)
+        self._backfills = Backfills(parts, self.current)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._reviewed = ""
 
     async def look_around(self) -> None:
         """Serve until cancelled. A ledger that is away for a while is waited for."""
@@ -217,6 +227,7 @@ class Sidecar:
         while True:
             try:
                 await self.served.look()
+                self.review()
                 self.health.hear_of(await self.parts.ledger.brakes(), self.parts.adapters)
                 # The first sync asks all CRMs together, so that nobody is decided without one side.
                 new, ours = self.served.crms - ours, self.served.crms
@@ -227,6 +238,16 @@ class Sidecar:
             except ConnectorError as error:
                 log.warning("work cannot be looked for", error=str(error))
             await asyncio.sleep(LOOK)
+
+    def review(self) -> str:
+        """Whether the agreement is to be looked at again: `soon`, `overdue` or empty. Logged once each."""
+        state = review(self.current.definition.criteria, self.parts.clock.now().date())
+        if state != self._reviewed:
+            self._reviewed = state
+            if state:
+                by = str(self.current.definition.criteria.review_by)
+                log.warning("the review of the definition is due", state=state, review_by=by)
+        return state
 
     async def stop(self) -> None:
         """Everything under way puts its things in order, before the ledger is closed; others may serve at once."""
@@ -245,7 +266,7 @@ class Sidecar:
                 ours = crms & self.served.crms
                 if not ours:
                     return
-                result = await run_once(self._current.of(ours), asked_by=SCHEDULE, quiet=True)
+                result = await run_once(await self.current.of(ours), asked_by=SCHEDULE, quiet=True)
         except asyncio.CancelledError:
             log.info("sync stopped", next_step="The next start goes on from what was saved.")
             return
@@ -321,6 +342,7 @@ def build_app(side: Sidecar) -> FastAPI:
             "crms": {crm: ("ok" if why is None else why) for crm, why in health.crms.items()} | others,
             "stopped": {crm: document(brake) for crm, brake in brakes.items()},
             "last_sync": health.at.isoformat() if health.at else None,
+            "definition": {"told": side.current.told or None, "review": side.review() or None},
         }
 
     @app.get("/metrics")
@@ -329,6 +351,8 @@ def build_app(side: Sidecar) -> FastAPI:
             brakes = await side.parts.ledger.brakes()
             for crm in side.parts.adapters:
                 side.meters.stopped.labels(crm).set(crm in brakes)
+        side.meters.overdue.set(side.review() == "overdue")
+        side.meters.differs.set(bool(side.current.told))
         return Response(generate_latest(side.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -35,6 +35,8 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
         async with wired(settings, crms, mappings_dir=mappings) as parts:
             for crm in parts.skipped:
                 sys.stderr.write(f"{crm} is not connected (no credentials): skipped.\n")
+            if parts.told:
+                sys.stderr.write(f"{parts.told}\n")
 
             async def here() -> dict[str, Any]:
                 nonlocal ours

@@ -1,0 +1,72 @@
+"""Who has to agree before a definition is put in force, and who may. Pure: keeps nothing.
+
+The owners named by the definition in force decide about the next one, so that no draft can choose its own judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from connector.core.criteria import Criteria
+from connector.errors import StopRun
+
+REMINDER = timedelta(days=14)  # before `review_by`
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """One side's word about a draft."""
+
+    side: str
+    by: str
+    note: str
+    at: datetime
+
+
+def owners(in_force: Criteria | None, draft: Criteria) -> Mapping[str, str]:
+    """Side -> name of who has to agree; empty where nobody is asked."""
+    judge = in_force if in_force is not None and in_force.approve_both else draft
+    return dict(judge.agreed_by) if judge.approve_both else {}
+
+
+def missing(asked: Mapping[str, str], author: str, given: Sequence[Agreed]) -> list[str]:
+    """The sides whose word is still missing. Whoever wrote the draft has said what they want by writing it, and cannot
+    approve it: of their own side nothing is missing, of the other everything."""
+    done = {each.side for each in given}
+    return [side for side, name in asked.items() if side not in done and not same_name(name, author)]
+
+
+def refuse(asked: Mapping[str, str], author: str, given: Sequence[Agreed], side: str, by: str) -> None:
+    """StopRun where this person may not agree for this side, with the reason."""
+    if side not in asked:
+        raise StopRun(
+            f"There is no side `{side}`.",
+            next_step=f"Name one of {', '.join(asked) or 'none: nobody is asked'}.",
+        )
+    if same_name(by, author):
+        raise StopRun(
+            "Nobody approves their own draft.", next_step=f"{asked[side]} has to, or another owner."
+        )
+    if not same_name(by, asked[side]):
+        raise StopRun(
+            f"{side} is {asked[side]}'s to approve (`agreed_by`), not {by}'s.",
+            next_step=f"Ask {asked[side]}; another owner is named by a definition that both approve.",
+        )
+    if any(same_name(each.by, by) and each.side != side for each in given):
+        raise StopRun("One person cannot stand for both sides.", next_step="The other owner has to approve.")
+
+
+def same_name(one: str, other: str) -> bool:
+    """Names as people write them: without case and outer space."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def review(criteria: Criteria, today: date) -> str:
+    """`soon` within two weeks of `review_by`, `overdue` after it, else empty."""
+    if criteria.review_by is None:
+        return ""
+    if today > criteria.review_by:
+        return "overdue"
+    return "soon" if criteria.review_by - today <= REMINDER else ""
