@@ -4,43 +4,30 @@ wrong at once. Opens no file and computes no score. docs/reference/criteria.md d
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import TypedDict, TypeVar
 
-from connector.core.conditions import NEVER, Condition, Lists, Path, fields_of, parse_condition
+from connector.core.conditions import Condition, Lists, Path, fields_of, parse_condition
 from connector.core.criteria import (
-    DEFAULT_STAGES,
     Audience,
-    Best,
     Criteria,
     Decay,
     Disqualifier,
     EngagementRule,
     EventRule,
-    Evidence,
-    Example,
-    Expectation,
     FitRule,
     Guard,
     HandRaise,
-    MqlStage,
     Persona,
-    Recycle,
-    RuledStage,
-    StageAll,
-    StageAny,
-    StageEntry,
-    StageRule,
-    Stages,
-    StageTest,
     Weights,
 )
+from connector.core.criteria_examples import read_example
+from connector.core.criteria_reading import Reading, shown
+from connector.core.criteria_stages import read_stages
 from connector.core.durations import parse_duration
 from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, PERSON_FIELDS
-from connector.core.model import Engagement, Value
 from connector.core.names import nearest
 from connector.core.suspect_rules import SecondSign, SuspectRule
 from connector.errors import FixConfig, Problem
@@ -91,25 +78,6 @@ _SUSPECT = (
     "unopened",
     "unless",
 )
-_MEASURES = ("score", "fit", "engagement", "band")
-_MEASURE_OPS = ("is", "is_not", "gt", "gte", "lt", "lte", "between")
-_NURTURED = ("subscriber", "opportunity", "customer", "evangelist", "other", "disqualified")
-"""Keys of `stages` that hold nothing but their `next`."""
-_WITH_NEXT = ("lead", "mql", "sql", "recycle", *_NURTURED)
-_NEXT_AT_MOST = 255  # a text field of a CRM must hold it
-_MQL = ("enter", "leave", "evidence", "best", "capacity", "next")
-_EXPECT = (
-    "stage",
-    "audience",
-    "persona",
-    "score",
-    "fit",
-    "engagement",
-    "band",
-    "grade",
-    "disqualified",
-    "hand_raised",
-)
 
 
 def parse_criteria(doc: object, *, lists: Lists | None = None) -> Criteria:
@@ -139,13 +107,11 @@ class _EventKeys(TypedDict):
     sum: str | None
 
 
-class _Reader:
-    """Walks the document and collects problems; a part with problems comes back as a harmless stand-in."""
+class _Reader(Reading):
+    """Walks the document, rule by rule."""
 
     def __init__(self, lists: Lists | None) -> None:
-        self.lists = lists
-        self.problems: list[Problem] = []
-        self.warnings: list[Problem] = []
+        super().__init__(lists)
         self.default_decay: Decay | None = None
         self.groups: dict[str, float] = {}
 
@@ -185,14 +151,12 @@ class _Reader:
             hand_raise=hand_raise,
             suspect=suspect,
             guards=guards,
-            stages=self.stages(top),
-            examples=self.rules(top, "examples", self.example),
+            stages=read_stages(self, top),
+            examples=self.rules(top, "examples", lambda doc, path: read_example(self, doc, path)),
             personas=self.personas(top),
             audiences=self.audiences(top),
             warnings=tuple(self.warnings),
         )
-
-    # who is who
 
     def personas(self, top: Mapping[str, object]) -> tuple[Persona, ...]:
         found = self.rules(top, "personas", self.persona)
@@ -246,118 +210,6 @@ class _Reader:
         self.warnings += [replace(each, path=(*path, *each.path)) for each in of_own]
         return criteria
 
-    # plain values
-
-    def wrong(self, path: Path, what: str, near: str | None = None) -> None:
-        self.problems.append(Problem(path, what, near))
-
-    def a_map(
-        self, doc: object, path: Path, allowed: Sequence[str] | None = None, required: Iterable[str] = ()
-    ) -> Mapping[str, object]:
-        if not isinstance(doc, Mapping):
-            self.wrong(path, f"A map of keys and values is needed here, not {_shown(doc)}.")
-            return {}
-        for key in doc:
-            if not isinstance(key, str):
-                self.wrong((*path, str(key)), f"`{key}` is no text; put it in quotes.")
-            elif allowed is not None and key not in allowed:
-                self.wrong((*path, key), f"`{key}` is no key here.", nearest(key, allowed))
-        for key in required:
-            if key not in doc:
-                self.wrong(path, f"`{key}` is missing.")
-        return {key: value for key, value in doc.items() if isinstance(key, str)}
-
-    def a_list(self, doc: object, path: Path) -> Sequence[object]:
-        if isinstance(doc, list | tuple):
-            return doc
-        self.wrong(path, f"A list is needed here, not {_shown(doc)}.")
-        return ()
-
-    def text(self, doc: Mapping[str, object], path: Path, key: str, default: str = "") -> str:
-        value = doc.get(key, default)
-        if not isinstance(value, str):
-            self.wrong((*path, key), f"`{key}` needs a text, not {_shown(value)}; put it in quotes.")
-            return default
-        if key in doc and not value.strip():
-            self.wrong((*path, key), f"`{key}` is empty.")
-        return value
-
-    def as_number(self, value: object, path: Path, least: float | None = None) -> float | None:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            self.wrong(path, f"A number is needed here, not {_shown(value)}.")
-            return None
-        if not math.isfinite(value):
-            self.wrong(path, f"{value} is no number to count with.")
-            return None
-        if least is not None and value < least:
-            self.wrong(path, f"{value} is too low; it is at least {least:g}.")
-            return None
-        return float(value)
-
-    def number(
-        self,
-        doc: Mapping[str, object],
-        path: Path,
-        key: str,
-        default: float = 0.0,
-        least: float | None = None,
-    ) -> float:
-        if key not in doc:
-            return default
-        found = self.as_number(doc[key], (*path, key), least)
-        return default if found is None else found
-
-    def whole(
-        self, doc: Mapping[str, object], path: Path, key: str, *, default: int | None = None, least: int = 1
-    ) -> int | None:
-        if key not in doc:
-            return default
-        value = doc[key]
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            self.wrong(
-                (*path, key), f"`{key}` needs a whole number of at least {least}, not {_shown(value)}."
-            )
-            return default
-        return value
-
-    def duration(self, doc: Mapping[str, object], path: Path, key: str) -> timedelta | None:
-        if key not in doc:
-            return None
-        try:
-            return parse_duration(doc[key])
-        except ValueError as wrong:
-            self.wrong((*path, key), str(wrong))
-            return None
-
-    def day(self, doc: Mapping[str, object], key: str) -> date | None:
-        value = doc.get(key)
-        if isinstance(value, datetime):
-            return value.date()
-        if isinstance(value, date):
-            return value
-        if key in doc:
-            try:
-                return date.fromisoformat(str(value))
-            except ValueError:
-                self.wrong((key,), f"`{key}` needs a date as in 2027-02-22, not {_shown(value)}.")
-        return None
-
-    def moment(self, doc: Mapping[str, object], path: Path, key: str) -> datetime:
-        value = doc.get(key)
-        try:
-            found = datetime.fromisoformat(value) if isinstance(value, str) else value
-        except ValueError:
-            found = None
-        if isinstance(found, datetime):
-            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-        if isinstance(found, date):
-            return datetime(found.year, found.month, found.day, tzinfo=UTC)
-        if key in doc:
-            self.wrong((*path, key), f"`{key}` needs a time as in 2026-11-01T00:00:00Z, not {_shown(value)}.")
-        return datetime(1970, 1, 1, tzinfo=UTC)
-
-    # the head of the file
-
     def agreed_by(self, top: Mapping[str, object]) -> Mapping[str, str]:
         if "agreed_by" not in top:
             return {}
@@ -368,7 +220,7 @@ class _Reader:
         if "approve" not in top:
             return False
         if top["approve"] != "both":
-            self.wrong(("approve",), f"`approve` knows `both` alone, not {_shown(top['approve'])}.")
+            self.wrong(("approve",), f"`approve` knows `both` alone, not {shown(top['approve'])}.")
         named = top.get("agreed_by")
         names = (
             [str(each).strip().casefold() for each in named.values()] if isinstance(named, Mapping) else []
@@ -383,7 +235,7 @@ class _Reader:
             return None
         if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isupper():
             return value
-        self.wrong(("currency",), f"`currency` needs an ISO code such as EUR, not {_shown(value)}.")
+        self.wrong(("currency",), f"`currency` needs an ISO code such as EUR, not {shown(value)}.")
         return None
 
     def weights(self, top: Mapping[str, object]) -> Weights:
@@ -449,17 +301,10 @@ class _Reader:
             self.wrong(path, "The steps must ascend, as in `{7d: 1, 30d: 0.5}`.")
         return Decay(steps=tuple(steps))
 
-    # rules
-
     def rules(self, top: Mapping[str, object], key: str, read: Callable[[object, Path], T]) -> tuple[T, ...]:
         if key not in top:
             return ()
         return tuple(read(doc, (key, i)) for i, doc in enumerate(self.a_list(top[key], (key,))))
-
-    def condition(self, rule: Mapping[str, object], path: Path) -> Condition:
-        if "when" not in rule:
-            return NEVER
-        return parse_condition(rule["when"], (*path, "when"), self.problems, lists=self.lists)
 
     def title(self, rule: Mapping[str, object], path: Path) -> tuple[str, str]:
         id = self.text(rule, path, "id")
@@ -578,12 +423,6 @@ class _Reader:
             self.wrong(path, "`unless` names a second sign: `event` or `another_day: true`.")
         return found
 
-    def yes(self, doc: Mapping[str, object], path: Path, key: str) -> bool:
-        value = doc.get(key, False)
-        if not isinstance(value, bool):
-            self.wrong((*path, key), f"`{key}` is true or false, not {_shown(value)}.")
-        return value is True
-
     def event_types(self, rule: Mapping[str, object], path: Path) -> tuple[str, ...]:
         if "event" not in rule:
             return ()
@@ -595,7 +434,7 @@ class _Reader:
         for i, one in enumerate(types):
             place = path if isinstance(doc, str) else (*path, i)
             if not isinstance(one, str) or not one:
-                self.wrong(place, f"A type of engagement is a text, not {_shown(one)}.")
+                self.wrong(place, f"A type of engagement is a text, not {shown(one)}.")
             elif one not in ENGAGEMENT_TYPES:  # an account may add its own: a warning, no error
                 near = nearest(one, ENGAGEMENT_TYPES)
                 self.warnings.append(Problem(place, f"`{one}` is none of the built-in types.", near))
@@ -629,258 +468,10 @@ class _Reader:
             if name not in used
         )
 
-    # stages
-
-    def stages(self, top: Mapping[str, object]) -> Stages:
-        if "stages" not in top:
-            return DEFAULT_STAGES
-        path: Path = ("stages",)
-        doc = self.a_map(top["stages"], path, _WITH_NEXT)
-        return Stages(
-            self.mql(doc),
-            self.recycle(doc),
-            sql=self.ruled(doc, "sql"),
-            lead=self.ruled(doc, "lead"),
-            next=self.nexts(doc),
-        )
-
-    def nexts(self, doc: Mapping[str, object]) -> dict[str, str]:
-        """The nurture of each stage that names one."""
-        found: dict[str, str] = {}
-        for stage in (each for each in _WITH_NEXT if each in doc):
-            path, body = ("stages", stage), doc[stage]
-            if stage in _NURTURED:
-                body = self.a_map(body, path, ("next",), required=("next",))
-            if isinstance(body, Mapping) and "next" in body:
-                found[stage] = self.text(body, path, "next")
-                if len(found[stage]) > _NEXT_AT_MOST:
-                    self.wrong((*path, "next"), f"`next` has at most {_NEXT_AT_MOST} characters.")
-        return found
-
-    def mql(self, doc: Mapping[str, object]) -> MqlStage:
-        if "mql" not in doc:
-            return DEFAULT_STAGES.mql
-        path = ("stages", "mql")
-        mql = self.a_map(doc["mql"], path, _MQL, required=("enter",))
-        enter = self.stage_rule(mql["enter"], (*path, "enter")) if "enter" in mql else StageAny(())
-        leave = self.stage_rule(mql["leave"], (*path, "leave")) if "leave" in mql else StageAny(())
-        capacity = self.whole(mql, path, "capacity")
-        best = self.best(mql, path) if "best" in mql else None
-        if best is not None and None not in (best.per_week, capacity) and best.per_week > capacity:  # type: ignore[operator]
-            self.wrong(
-                (*path, "best", "per_week"),
-                f"The best {best.per_week} of a week are more than the capacity of {capacity}.",
-            )
-        return MqlStage(enter, leave, self.evidence(mql, path), best, capacity)
-
-    def best(self, mql: Mapping[str, object], path: Path) -> Best | None:
-        path = (*path, "best")
-        doc = self.a_map(mql["best"], path, ("per_week", "top", "from"))
-        if not isinstance(mql["best"], Mapping):
-            return None
-        if len(doc.keys() & {"per_week", "top"}) != 1:
-            self.wrong(
-                path, "`best` has either `per_week`, as in `{per_week: 40}`, or `top`, as in `{top: 5%}`."
-            )
-            return None
-        enough = self.stage_rule(doc["from"], (*path, "from")) if "from" in doc else None
-        return Best(self.whole(doc, path, "per_week"), self.share(doc, path, "top"), enough)
-
-    def share(self, doc: Mapping[str, object], path: Path, key: str) -> float | None:
-        """Per cent, as in `5%`."""
-        if key not in doc:
-            return None
-        text = str(doc[key]).strip().removesuffix("%").strip()
-        try:
-            found = float(text) if str(doc[key]).strip().endswith("%") else math.nan
-        except ValueError:
-            found = math.nan
-        if not 0 < found <= 100:
-            self.wrong(
-                (*path, key), f"`{key}` needs a share of at most 100 %, as in `5%`, not {_shown(doc[key])}."
-            )
-            return None
-        return found
-
-    def evidence(self, mql: Mapping[str, object], path: Path) -> Evidence | None:
-        if "evidence" not in mql:
-            return None
-        path, keys = (*path, "evidence"), ("events", "types", "days")
-        doc = self.a_map(mql["evidence"], path, keys)
-        if isinstance(mql["evidence"], Mapping) and not doc:
-            self.wrong(path, "`evidence` needs one of events, types, days, as in `{events: 3, days: 2}`.")
-        return Evidence(**{key: self.whole(doc, path, key, default=0) or 0 for key in keys})
-
-    def ruled(self, doc: Mapping[str, object], stage: str) -> RuledStage | None:
-        """The rules of `lead` or `sql`; None where the file has none, at most a `next`."""
-        if stage not in doc:
-            return None
-        path = ("stages", stage)
-        body = self.a_map(doc[stage], path, ("enter", "leave", "next"))
-        if "enter" not in body:
-            if isinstance(doc[stage], Mapping) and body.keys() != {"next"}:
-                self.wrong(path, "`enter` is missing.")
-            return None
-        enter = self.stage_rule(body["enter"], (*path, "enter"))
-        leave = self.stage_rule(body["leave"], (*path, "leave")) if "leave" in body else StageAny(())
-        return RuledStage(enter, leave)
-
-    def recycle(self, doc: Mapping[str, object]) -> Recycle:
-        if "recycle" not in doc:
-            return Recycle()
-        path = ("stages", "recycle")
-        recycle = self.a_map(doc["recycle"], path, ("cool_off", "next"))
-        cool_off = self.duration(recycle, path, "cool_off")
-        return Recycle() if cool_off is None else Recycle(cool_off)
-
-    def stage_rule(self, doc: object, path: Path) -> StageRule:
-        entry_keys = (*_MEASURES, "hand_raised", "disqualified", "when", "for")
-        if isinstance(doc, Mapping) and ("all" in doc or "any" in doc):
-            joiner = "all" if "all" in doc else "any"
-            for key in doc:
-                if key != joiner:
-                    self.wrong(
-                        (*path, str(key)), f"`{joiner}` stands alone in its map; `{key}` does not fit."
-                    )
-            parts = self.a_list(doc[joiner], (*path, joiner))
-            if not parts:
-                self.wrong((*path, joiner), f"`{joiner}` needs at least one entry.")
-            read = tuple(self.stage_rule(part, (*path, joiner, i)) for i, part in enumerate(parts))
-            return StageAll(read) if joiner == "all" else StageAny(read)
-        entry = self.a_map(doc, path, (*entry_keys, "all", "any"))
-        if isinstance(doc, Mapping) and not entry.keys() - {"for"}:
-            self.wrong(path, f"An entry needs one of {', '.join(entry_keys[:-1])}.")
-        tests = [
-            StageTest(measure, op, value)
-            for measure in _MEASURES
-            if measure in entry
-            for op, value in self.measure_tests(entry[measure], (*path, measure))
-        ]
-        return StageEntry(
-            tuple(tests),
-            hand_raised=self.flag(entry, path, "hand_raised"),
-            disqualified=self.flag(entry, path, "disqualified"),
-            when=self.condition(entry, path) if "when" in entry else None,
-            dwell=self.duration(entry, path, "for"),
-        )
-
-    def measure_tests(self, doc: object, path: Path) -> list[tuple[str, float | tuple[float, float]]]:
-        found: list[tuple[str, float | tuple[float, float]]] = []
-        tests = self.a_map(doc, path, _MEASURE_OPS)
-        if isinstance(doc, Mapping) and not doc:
-            self.wrong(path, "A comparison is needed here, as in `{gte: 60}`.")
-        for op, value in tests.items():
-            if op not in _MEASURE_OPS:
-                continue
-            if op != "between":
-                number = self.as_number(value, (*path, op))
-                if number is not None:
-                    found.append((op, number))
-                continue
-            ends = [self.as_number(end, (*path, op, i)) for i, end in enumerate(self.a_list(value, path))]
-            if len(ends) != 2:
-                self.wrong((*path, op), "`between` needs the two ends, as in `[40, 60]`.")
-            elif ends[0] is not None and ends[1] is not None:
-                if ends[0] > ends[1]:
-                    self.wrong((*path, op), "The first end of `between` lies above the second.")
-                found.append((op, (ends[0], ends[1])))
-        return found
-
-    def flag(self, doc: Mapping[str, object], path: Path, key: str) -> bool | None:
-        value = doc.get(key)
-        if key in doc and not isinstance(value, bool):
-            self.wrong((*path, key), f"`{key}` needs true or false, not {_shown(value)}.")
-        return value if isinstance(value, bool) else None
-
-    # examples
-
-    def example(self, doc: object, path: Path) -> Example:
-        keys = ("name", "as_of", "person", "engagement", "expect")
-        example = self.a_map(doc, path, keys, required=("name", "as_of", "expect"))
-        person = self.a_map(example.get("person", {}), (*path, "person"))
-        events = self.a_list(example.get("engagement", ()), (*path, "engagement"))
-        return Example(
-            self.text(example, path, "name"),
-            self.moment(example, path, "as_of"),
-            {key: self.value(value, (*path, "person", key)) for key, value in person.items()},
-            tuple(self.event(event, (*path, "engagement", i), i) for i, event in enumerate(events)),
-            self.expectations(example, path),
-        )
-
-    def event(self, doc: object, path: Path, number: int) -> Engagement:
-        texts = ("name", "url", "campaign", "channel", "status")
-        allowed = ("type", "occurred_at", *texts, "value", "attributes")
-        event = self.a_map(doc, path, allowed, required=("type", "occurred_at"))
-        attributes = self.a_map(event.get("attributes", {}), (*path, "attributes"))
-        name, url, campaign, channel, status = (
-            self.text(event, path, key) if key in event else None for key in texts
-        )
-        return Engagement(
-            crm="example",
-            stream="examples",
-            key=str(number),
-            type=self.text(event, path, "type"),
-            occurred_at=self.moment(event, path, "occurred_at"),
-            name=name,
-            url=url,
-            campaign=campaign,
-            channel=channel,
-            status=status,
-            value=self.as_number(event["value"], (*path, "value")) if "value" in event else None,
-            attributes={
-                key: self.value(value, (*path, "attributes", key)) for key, value in attributes.items()
-            },
-        )
-
-    def value(self, raw: object, path: Path) -> Value:
-        if isinstance(raw, date) and not isinstance(raw, datetime):
-            return datetime(raw.year, raw.month, raw.day, tzinfo=UTC)
-        if raw is None or isinstance(raw, str | int | float | datetime):
-            return raw
-        self.wrong(path, f"A single value is needed here, not {_shown(raw)}.")
-        return None
-
-    def expectations(self, example: Mapping[str, object], path: Path) -> tuple[Expectation, ...]:
-        if "expect" not in example:
-            return ()
-        path = (*path, "expect")
-        expect = self.a_map(example["expect"], path, _EXPECT)
-        if isinstance(example["expect"], Mapping) and not expect:
-            self.wrong(path, f"An example expects at least one of {', '.join(_EXPECT)}.")
-        return tuple(
-            self.expectation(key, value, (*path, key)) for key, value in expect.items() if key in _EXPECT
-        )
-
-    def expectation(self, key: str, value: object, path: Path) -> Expectation:
-        if key in _MEASURES:
-            if isinstance(value, Mapping):
-                return Expectation(key, tests=tuple(self.measure_tests(value, path)))
-            number = self.as_number(value, path)
-            return Expectation(key, tests=() if number is None else (("about", number),))
-        if key in ("disqualified", "hand_raised"):
-            if value is None or isinstance(value, bool | str):
-                return Expectation(key, wanted=value)
-            self.wrong(path, f"`{key}` expects the id of a rule, true or false, not {_shown(value)}.")
-        elif key in ("audience", "persona") and value is None:
-            return Expectation(key)
-        elif not isinstance(value, str) or not value:
-            self.wrong(path, f"`{key}` expects a text, not {_shown(value)}.")
-        else:
-            return Expectation(key, wanted=value)
-        return Expectation(key)
-
 
 def _place(path: Path) -> str:
     """A place in the file, for people."""
     return " ".join(str(part + 1) if isinstance(part, int) else f"`{part}`" for part in path)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "a map"
-    if isinstance(value, list | tuple):
-        return "a list"
-    return "nothing" if value is None else f"`{str(value)[:40]}`"
 
 
 def _is_attribute(name: str) -> bool:
