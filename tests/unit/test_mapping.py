@@ -9,6 +9,9 @@ from ruamel.yaml import YAML
 
 from connector.core import mapping as m
 from connector.core import mapping_file as f
+from connector.core import mapping_limits as limits
+from connector.core import mapping_objects as objects
+from connector.core import mapping_streams as streams
 from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, OPPORTUNITY_FIELDS, PERSON_FIELDS
 from connector.core.limits import Freeze, PlanLimits
 from connector.core.mapping import fold, wanted_fields
@@ -168,7 +171,7 @@ def test_what_is_no_mapping_is_refused_not_crashed_over(doc):
     "junk", [None, 7, True, "text", [], [[]], {}, {"a": {"b": 1}}, [{"a": None}], {1: 2}]
 )
 @pytest.mark.parametrize(
-    "key", [*f.TOP_KEYS, *(f"contact.{key}" for key in f.OBJECT_KEYS), "forms", "forms.types"]
+    "key", [*f.TOP_KEYS, *(f"contact.{key}" for key in objects.OBJECT_KEYS), "forms", "forms.types"]
 )
 def test_junk_anywhere_is_a_problem_or_a_mapping_never_a_crash(key, junk):
     doc = contact()
@@ -238,8 +241,9 @@ def test_their_stages_are_named_once_and_ours_written_first():
 def test_the_reference_names_every_key_transform_rule_and_result():
     page = (ROOT / "docs/reference/mapping.md").read_text(encoding="utf-8")
     keys = [
-        *f.TOP_KEYS, *f.OBJECT_KEYS, *f.FIELD_KEYS, *f.STAGE_KEYS, *f.STATUS_KEYS, *f.ANSWER_KEYS, *f.COUNTER_KEYS,
-        *f.WRITE_KEYS, *f.STREAM_KEYS, *f.SCANNER_KEYS, *f.TYPE_KEYS, *f.LIMIT_KEYS, *f.EXTRA_FIELD_KEYS, *f.FILE_KEYS,
+        *f.TOP_KEYS, *objects.OBJECT_KEYS, *objects.FIELD_KEYS, *objects.STAGE_KEYS, *objects.STATUS_KEYS,
+        *objects.ANSWER_KEYS, *objects.COUNTER_KEYS, *objects.WRITE_KEYS, *streams.STREAM_KEYS,
+        *streams.SCANNER_KEYS, *streams.TYPE_KEYS, *limits.LIMIT_KEYS, *f.EXTRA_FIELD_KEYS, *f.FILE_KEYS,
         *m.TRANSFORMS, *m.WRITE_RULES, *m.RESULTS, *m.LADDER, *m.KINDS, *OPPORTUNITY_FIELDS,
     ]  # fmt: skip
     assert [key for key in keys if f"`{key}`" not in page] == []
@@ -264,19 +268,19 @@ def test_the_published_schema_knows_the_same_keys():
         return tuple(parts[part]["properties"])
 
     assert tuple(schema["properties"]) == f.TOP_KEYS
-    assert keys("object") == f.OBJECT_KEYS
-    assert keys("field") == f.FIELD_KEYS
-    assert keys("stage") == f.STAGE_KEYS
-    assert keys("status") == f.STATUS_KEYS
-    assert keys("override") == f.OVERRIDE_KEYS
-    assert keys("counter") == f.COUNTER_KEYS
-    assert keys("write") == f.WRITE_KEYS
-    assert keys("stream") == f.STREAM_KEYS
-    assert keys("scanner") == f.SCANNER_KEYS
-    assert keys("type") == f.TYPE_KEYS
-    assert keys("limits") == f.LIMIT_KEYS
-    assert keys("stage_changes") == f.STAGE_CHANGES_KEYS
-    assert keys("freeze") == f.FREEZE_KEYS
+    assert keys("object") == objects.OBJECT_KEYS
+    assert keys("field") == objects.FIELD_KEYS
+    assert keys("stage") == objects.STAGE_KEYS
+    assert keys("status") == objects.STATUS_KEYS
+    assert keys("override") == objects.OVERRIDE_KEYS
+    assert keys("counter") == objects.COUNTER_KEYS
+    assert keys("write") == objects.WRITE_KEYS
+    assert keys("stream") == streams.STREAM_KEYS
+    assert keys("scanner") == streams.SCANNER_KEYS
+    assert keys("type") == streams.TYPE_KEYS
+    assert keys("limits") == limits.LIMIT_KEYS
+    assert keys("stage_changes") == limits.STAGE_CHANGES_KEYS
+    assert keys("freeze") == limits.FREEZE_KEYS
     assert tuple(schema["properties"]["approval"]["enum"]) == m.APPROVALS
     assert keys("extra_field") == f.EXTRA_FIELD_KEYS
     assert keys("file") == f.FILE_KEYS
