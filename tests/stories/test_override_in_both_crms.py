@@ -205,6 +205,11 @@ async def test_the_commands_add_list_explain_import_and_remove(sqlite_url: str, 
 
     waits = await answer("add", "new@acme.example", "--never", "--reason", "Partner", "--as", "Grace")
     assert (waits["waits"], waits["override"]["scope"]) == (True, "person")
+    listed = await answer(
+        "add", "person:1", "--hold-until", "2999-01-01", "--reason", "As people prints them"
+    )
+    assert listed["override"]["target"] in (str(ADA), "ada@acme.example")
+    await answer("remove", str(listed["override"]["id"]))
     known = await answer("add", "1", "--mql-now", "--reason", "Fair", "--expires", "2999-01-01")
     assert (known["waits"], known["override"]["target"]) == (False, str(ADA))
     file = tmp_path / "words.csv"

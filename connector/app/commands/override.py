@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from connector.app.asking import ask_ledger
+from connector.app.asking import ask_ledger, one_person
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
 from connector.app.who import actor
@@ -183,6 +183,11 @@ def override_line(word: Override, at: datetime) -> str:
 
 
 async def _target(ledger: SqlLedger, who: str) -> tuple[str, str]:
+    if who.startswith(
+        "person:"
+    ):  # as `people` and `explain` print them; their address follows them, a number does not
+        person = await one_person(ledger, who)
+        who = str(person.fields.get("email") or person.refs[0])
     name = record_name(who)
     try:
         return target_of(who, await ledger.named([name]) if name else {})
