@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from connector.core.account import ENGAGED, MQLS, around_at
+from connector.core.aging import ages
 from connector.core.audience import PERSONA
 from connector.core.conditions import is_missing
 from connector.core.consent import Consent, mail_consent
@@ -383,8 +384,7 @@ def _decide_one(
         score=score,
         stage=decision,
         plan=tuple(planned),
-        decays=bool(known.engagement)
-        or bool(known.fields.get(ENGAGED)),  # without engagement only new facts can move a score
+        decays=ages(criteria, score, known.engagement, as_of) or bool(known.fields.get(ENGAGED)),
         later=_tried_again(facts, as_of),
         pending=frozenset(pending),
         before=facts.state,
