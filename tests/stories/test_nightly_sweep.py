@@ -28,9 +28,7 @@ async def test_only_those_whose_score_time_can_change_are_decided_again_at_night
         before = {view.id: view.score.score for view in dormant}
         made.later(days=400)
         await made.sync()
-        after = {
-            view.id: (view.score.score, view.state.stage) for view in await made.ledger.people(limit=1_000)
-        }
+        after = {view.id: view.score.score for view in await made.ledger.people(limit=1_000)}
 
     assert quiet.people == 0
     assert night.people == len(active) > 10
