@@ -35,7 +35,9 @@ from connector.core.override import strongest
 from connector.core.places import Bar, contest_of, contests
 from connector.core.refs import RefSet
 from connector.core.resolve import Group, resolve
-from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
+from connector.core.stage import decide_stage
+from connector.core.stage_case import DEFAULT_LADDER
+from connector.core.stage_heard import StageEvidence
 from connector.core.stage_rules import Measured
 from connector.core.tug import why_tugged
 from connector.core.values import same_value

@@ -11,7 +11,8 @@ import yaml
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Answer, Engagement, Ref
 from connector.core.score.oracle import score_person
-from connector.core.stage import StageEvidence, decide_stage
+from connector.core.stage import decide_stage
+from connector.core.stage_heard import StageEvidence
 from connector.core.stage_rules import Measured
 
 PAGE = Path(__file__).parents[2] / "docs/explanation/stages.md"

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Answer, Engagement, MqlStatus, Ref, Score, StageState
 from connector.core.override import HOLD_UNTIL, KINDS, MQL_NOW, Override, strongest
-from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
+from connector.core.stage import decide_stage
+from connector.core.stage_case import DEFAULT_LADDER
+from connector.core.stage_heard import StageEvidence
 from connector.core.stage_rules import Measured
 
 START = datetime(2026, 1, 1, 9, 30, tzinfo=UTC)

@@ -21,7 +21,7 @@ from connector.core.conditions import holds
 from connector.core.criteria import Weights
 from connector.core.model import Ref
 from connector.core.normalize import count_once
-from connector.core.stage import DEFAULT_LADDER
+from connector.core.stage_case import DEFAULT_LADDER
 from connector.core.values import as_number, is_blank, same_value
 from connector.core.write_plan import instant
 from connector.ledger import open_ledger

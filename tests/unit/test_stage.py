@@ -8,7 +8,8 @@ import pytest
 from connector.core.criteria import RuledStage
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Answer, Contribution, Engagement, MqlStatus, Ref, Score, StageState
-from connector.core.stage import StageEvidence, decide_stage
+from connector.core.stage import decide_stage
+from connector.core.stage_heard import StageEvidence
 from connector.core.stage_rules import Measured
 
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)

@@ -9,7 +9,8 @@ from connector.core.criteria import Evidence, fields_of_criteria
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Answer, Engagement, MqlStatus, Ref, Score, StageState
 from connector.core.score.oracle import events_that_count
-from connector.core.stage import StageEvidence, decide_stage
+from connector.core.stage import decide_stage
+from connector.core.stage_heard import StageEvidence
 from connector.core.stage_rules import Measured, entry_holds, keeps_from_entering
 from connector.errors import FixConfig
 

@@ -10,7 +10,9 @@ from connector.core.criteria import Criteria
 from connector.core.known import Known, measure
 from connector.core.model import Answer, StageDecision, StageState
 from connector.core.override import Override
-from connector.core.stage import DEFAULT_LADDER, StageEvidence, decide_stage
+from connector.core.stage import decide_stage
+from connector.core.stage_case import DEFAULT_LADDER
+from connector.core.stage_heard import StageEvidence
 
 
 @dataclass(frozen=True, slots=True)

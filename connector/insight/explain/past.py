@@ -14,7 +14,8 @@ from connector.core.known import Known, known_now, known_then, score_known
 from connector.core.model import PersonRecord, RecordState, Ref, Score, StageDecision, StageState
 from connector.core.override import strongest
 from connector.core.resolve import resolve
-from connector.core.stage import DEFAULT_LADDER, StageEvidence
+from connector.core.stage_case import DEFAULT_LADDER
+from connector.core.stage_heard import StageEvidence
 from connector.insight.explain.deciding import Case, decide_case
 from connector.ports import StageStep
 
