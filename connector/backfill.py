@@ -18,6 +18,7 @@ from connector.core.model import OUTCOMES, JsonValue
 from connector.core.refs import RefSet
 from connector.errors import LeaseBusy, StopRun
 from connector.phases.adopt import adopt
+from connector.phases.arrivals import tell_of_imports
 from connector.phases.backfill import Stop, read_range, spent
 from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
 from connector.phases.first import FIRST, first_of
@@ -223,12 +224,13 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         return None
     first = await first_of(ledger, crm, plan, attempt.definition.criteria, clock.now())
     limits = await keep_limits(ledger, plan, await _crossed(attempt, tally, this_round), clock.now())
+    imports = await tell_of_imports(ledger, plan, attempt.definition.mappings, clock.now())
     limit = joined(FIRST if first else None, limits)
     stopped = await standstill(ledger, mapping, clock.now())
     if stopped:
         attempt.why_not, attempt.held = joined(stopped, limit) or "", limit is not None
         return None
-    summary = summary_of(plan, crm, this_round, limit, opens_with=first)
+    summary = summary_of(plan, crm, this_round, limit, opens_with=first, imports=imports)
     attempt.why_not = await why_waits(summary, mapping, attempt.approve)
     if attempt.why_not:
         attempt.held = True

@@ -23,6 +23,7 @@ from connector.core.model import OUTCOMES, JsonValue
 from connector.core.places import told
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.adopt import Adopted, adopt
+from connector.phases.arrivals import IMPORTS, tell_of_imports
 from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
 from connector.phases.first import FIRST, RECONCILIATION, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
@@ -400,9 +401,12 @@ async def _push_all(
         if first is not None:
             result.more.setdefault(RECONCILIATION, {})[crm] = first
         await tell_of_places(ledger, plan, decided.bars, clock.now())
+        imports = await tell_of_imports(ledger, plan, definition.mappings, clock.now())
+        if imports:
+            result.more.setdefault(IMPORTS, {})[crm] = list(imports)
         limits = await keep_limits(ledger, plan, crossed(mapping.limits, numbers), clock.now())
         limit = joined(FIRST if first else None, limits)
-        summary = summary_of(plan, crm, tally, limit, opens_with=first)
+        summary = summary_of(plan, crm, tally, limit, opens_with=first, imports=imports)
         rehearsal = "--plan-only" if plan_only else ""
         if stopped:
             why = joined(stopped, limit) or ""

@@ -143,6 +143,23 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
+class CameInMap:
+    """Fields of theirs that say how a record came in: `source` is the way, of which `imports` are imports, `id` tells
+    one import from another, `by` is the user who made the record. `label`: the first that is not blank names it."""
+
+    at: str
+    source: str | None = None
+    imports: tuple[str, ...] = ()
+    id: str | None = None
+    by: str | None = None
+    label: tuple[str, ...] = ()
+
+    def reads(self) -> tuple[str, ...]:
+        """Every field of theirs that this mentions."""
+        return tuple(name for name in (self.at, self.source, self.id, self.by, *self.label) if name)
+
+
+@dataclass(frozen=True, slots=True)
 class WriteLine:
     """One line of a mapping's `write`: which result goes to which vendor field, under which write rule.
 
@@ -173,6 +190,7 @@ class ObjectMapping:
     status: StatusMap | None = None
     override: OverrideMap | None = None
     counters: tuple[Counter, ...] = ()
+    came_in: CameInMap | None = None
     write: tuple[WriteLine, ...] = ()
     write_only: Condition | None = None
 
@@ -283,12 +301,12 @@ def wanted_fields(mapping: CrmMapping) -> dict[str, frozenset[str]]:
 
 
 def optional_fields(mapping: CrmMapping) -> dict[str, frozenset[str]]:
-    """Per object the fields that only optional counters mention: an account may lack them."""
+    """Per object the fields that only optional counters and `came_in` mention: an account may lack them."""
     found: dict[str, frozenset[str]] = {}
     for each in mapping.objects.values():
         counters = tuple(counter for counter in each.counters if not counter.optional)
         found[each.object] = frozenset(object_wants(each)) - frozenset(
-            object_wants(replace(each, counters=counters))
+            object_wants(replace(each, counters=counters, came_in=None))
         )
     return found
 
@@ -315,6 +333,8 @@ def object_wants(each: ObjectMapping) -> Iterator[str]:
     for counter in each.counters:
         yield counter.field
         yield from (each for each in (counter.at, counter.url) if each)
+    if each.came_in:
+        yield from each.came_in.reads()
     yield from (line.to for line in each.write)
 
 

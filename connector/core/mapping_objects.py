@@ -19,6 +19,7 @@ from connector.core.mapping import (
     RESULTS,
     TRANSFORMS,
     WRITE_RULES,
+    CameInMap,
     Counter,
     FieldMap,
     ObjectMapping,
@@ -56,6 +57,7 @@ OBJECT_KEYS = (
     "status",
     "override",
     "counters",
+    "came_in",
     "write",
     "write_only",
 )
@@ -64,6 +66,7 @@ STAGE_KEYS = ("from", "values", "backward")
 OVERRIDE_KEYS = ("from", "values", "until", "reason", "segments")
 STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
 ANSWER_KEYS = ("status", "reason")
+CAME_IN_KEYS = ("at", "source", "imports", "id", "by", "label")
 COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
 WRITE_KEYS = ("result", "to", "rule", "clear", "write_only")
 
@@ -84,7 +87,17 @@ def read_object(
     if kind != "person":
         problems.extend(
             Problem((*path, key), f"only an object of kind person has `{key}`.")
-            for key in ("emails", "scope", "stage", "status", "override", "counters", "write", "write_only")
+            for key in (
+                "emails",
+                "scope",
+                "stage",
+                "status",
+                "override",
+                "counters",
+                "came_in",
+                "write",
+                "write_only",
+            )
             if key in body
         )
     if kind == "opportunity":
@@ -124,6 +137,7 @@ def read_object(
         status=status,
         override=_override(body.get("override"), (*path, "override"), problems, write),
         counters=_counters(body.get("counters"), (*path, "counters"), problems, known),
+        came_in=_came_in(body.get("came_in"), (*path, "came_in"), problems),
         write=write,
         write_only=of_ours(body.get("write_only"), (*path, "write_only"), problems, known),
     )
@@ -309,6 +323,23 @@ def _counters(body: object, path: Path, problems: list[Problem], known: Known) -
             problems.append(Problem((*at, "counter"), f"`{counter.field}` is already counted above."))
         found.append(counter)
     return tuple(found)
+
+
+def _came_in(body: object, path: Path, problems: list[Problem]) -> CameInMap | None:
+    if body is None or not is_map(body, path, problems):
+        return None
+    known_keys(body, CAME_IN_KEYS, path, problems)
+    found = CameInMap(
+        at=a_text(body.get("at"), (*path, "at"), problems, required=True) or "",
+        source=a_text(body.get("source"), (*path, "source"), problems, required="imports" in body),
+        imports=texts(body.get("imports"), (*path, "imports"), problems, required="source" in body),
+        id=a_text(body.get("id"), (*path, "id"), problems),
+        by=a_text(body.get("by"), (*path, "by"), problems),
+        label=texts(body.get("label"), (*path, "label"), problems),
+    )
+    if not (found.source or found.by):
+        problems.append(Problem(path, "needs `source` or `by`: what tells that people came in together."))
+    return found
 
 
 def _write_lines(

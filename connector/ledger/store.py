@@ -605,6 +605,12 @@ class SqlLedger:
         """A person as the last decision left them."""
         return await self._db.read(store_ask.person, person)
 
+    async def planned_values(
+        self, plan: int, limit: int, *, after: int = 0
+    ) -> Mapping[int, Sequence[tuple[Ref, Mapping[str, JsonValue]]]]:
+        """The people to whom a plan writes, by person id after this one, and what vendors say of them."""
+        return await self._db.read(store_plan.planned_values, plan, limit, after=after)
+
     async def standings(self, crm: str, limit: int, *, after: str = "") -> list[Standing]:
         """Live person records of a CRM beside the score of their person, by ref, after this one."""
         return await self._db.read(store_ask.standings, crm, limit, after=after)

@@ -5,7 +5,7 @@ What is sent, and what came of it, is `store_push`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -18,7 +18,7 @@ from connector.ledger import codec, store_lease
 from connector.ledger.hot import mark_due, where_in
 from connector.ledger.store_admin import audit
 from connector.ledger.store_decide import give_back, load_hold
-from connector.ledger.tables import BRAKE, HOLD, PLAN, PLAN_ROW
+from connector.ledger.tables import BRAKE, HOLD, PLAN, PLAN_ROW, RECORD
 from connector.ports import PLAN_LIFE, Brake, Hold, Lease, PlanInfo
 
 
@@ -159,6 +159,22 @@ def hold(db: Connection, plan: int, held: str, lease: Lease, at: datetime) -> No
     """Say why a plan waits for a human; empty: it need not any more."""
     store_lease.check(db, lease)
     db.execute(update(PLAN).where(PLAN.c.id == plan).values(held=held))
+
+
+def planned_values(
+    db: Connection, plan: int, limit: int, *, after: int = 0
+) -> dict[int, list[tuple[Ref, Mapping[str, JsonValue]]]]:
+    """See `connector.ports.Ledger.planned_values`."""
+    written = (PLAN_ROW.c.plan == plan, PLAN_ROW.c.status != "held_back", PLAN_ROW.c.person > after)
+    people = select(PLAN_ROW.c.person).where(*written).distinct().order_by(PLAN_ROW.c.person).limit(limit)
+    found: dict[int, list[tuple[Ref, Mapping[str, JsonValue]]]] = {
+        row.person: [] for row in db.execute(people)
+    }
+    told = select(RECORD.c.person_id, RECORD.c.ref, RECORD.c.vendor)
+    told = told.where(RECORD.c.kind == "person", RECORD.c.state == "live")
+    for row in where_in(db, told, RECORD.c.person_id, found):
+        found[row.person_id].append((codec.parse_ref(row.ref), codec.loads(row.vendor)))
+    return found
 
 
 def tell(db: Connection, plan: int, name: str, value: JsonValue, at: datetime) -> None:

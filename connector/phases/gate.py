@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,8 +39,9 @@ def summary_of(
     limit: str | None,
     *,
     opens_with: Mapping[str, JsonValue] | None = None,
+    imports: Sequence[str] = (),
 ) -> PlanSummary:
-    """The plan in numbers; `opens_with` as a plan's summary keeps it."""
+    """The plan in numbers; `opens_with` as a plan's summary keeps it, `imports` as lines."""
     told = opens_with or {}
     lines = told.get("lines")
     return PlanSummary(
@@ -52,7 +53,7 @@ def summary_of(
         promoted=tally.promoted,
         demoted=tally.demoted,
         by_override=tally.by_override,
-        opens_with=tuple(str(line) for line in lines) if isinstance(lines, list) else (),
+        opens_with=(*(str(line) for line in (lines if isinstance(lines, list) else ())), *imports),
     )
 
 

@@ -310,6 +310,13 @@ class Ledger(Protocol):
         fields and values. Whether it does."""
         ...
 
+    async def planned_values(
+        self, plan: int, limit: int, *, after: int = 0
+    ) -> Mapping[int, Sequence[tuple[Ref, Mapping[str, JsonValue]]]]:
+        """The people to whom a plan writes, by person id after this one: of each live record, in whatever CRM, the
+        vendor's own values."""
+        ...
+
     async def standings(self, crm: str, limit: int, *, after: str = "") -> list[Standing]:
         """Live person records of a CRM beside their person's score at the last decision, by ref, after this one."""
         ...

@@ -242,7 +242,7 @@ def test_the_reference_names_every_key_transform_rule_and_result():
     page = (ROOT / "docs/reference/mapping.md").read_text(encoding="utf-8")
     keys = [
         *f.TOP_KEYS, *objects.OBJECT_KEYS, *objects.FIELD_KEYS, *objects.STAGE_KEYS, *objects.STATUS_KEYS,
-        *objects.ANSWER_KEYS, *objects.COUNTER_KEYS, *objects.WRITE_KEYS, *streams.STREAM_KEYS,
+        *objects.ANSWER_KEYS, *objects.COUNTER_KEYS, *objects.CAME_IN_KEYS, *objects.WRITE_KEYS, *streams.STREAM_KEYS,
         *streams.SCANNER_KEYS, *streams.TYPE_KEYS, *limits.LIMIT_KEYS, *f.EXTRA_FIELD_KEYS, *f.FILE_KEYS,
         *m.TRANSFORMS, *m.WRITE_RULES, *m.RESULTS, *m.LADDER, *m.KINDS, *OPPORTUNITY_FIELDS,
     ]  # fmt: skip
@@ -273,6 +273,7 @@ def test_the_published_schema_knows_the_same_keys():
     assert keys("stage") == objects.STAGE_KEYS
     assert keys("status") == objects.STATUS_KEYS
     assert keys("override") == objects.OVERRIDE_KEYS
+    assert keys("came_in") == objects.CAME_IN_KEYS
     assert keys("counter") == objects.COUNTER_KEYS
     assert keys("write") == objects.WRITE_KEYS
     assert keys("stream") == streams.STREAM_KEYS
@@ -291,6 +292,21 @@ def test_the_published_schema_knows_the_same_keys():
 
 def test_values_are_compared_trimmed_and_without_case():
     assert fold(" Closed - WON ") == fold("closed - won")
+
+
+def test_how_records_came_in_needs_a_time_and_something_that_joins_them():
+    mapping = contact()
+    [name] = mapping["objects"]
+
+    def came_in(**said):
+        return {**mapping, "objects": {name: {**mapping["objects"][name], "came_in": said}}}
+
+    read = parse_mapping(came_in(at="createdate", source="how", imports=["IMPORT"], label="file"))
+    assert read.objects[name].came_in == m.CameInMap("createdate", "how", ("IMPORT",), label=("file",))
+    assert {"createdate", "how", "file"} <= m.optional_fields(read)[name] & m.wanted_fields(read)[name]
+    for said in ({"at": "createdate"}, {"by": "user"}, {"at": "createdate", "source": "how"}):
+        with pytest.raises(FixConfig):
+            parse_mapping(came_in(**said))
 
 
 def test_limits_are_read_one_by_one_and_each_may_be_off():

@@ -185,6 +185,7 @@ def contact_properties(with_mql_fields: bool, stage_dates: str = "v2") -> dict[s
         *(_read_only(_moment(name)) for name in ("createdate", "lastmodifieddate", "hs_lastmodifieddate")),
         *(_read_only(_moment(name)) for name in AGGREGATE_TIMES),
         *(_read_only(_number(name)) for name in (*AGGREGATE_COUNTS, "hs_object_id", "hubspotscore")),
+        *(_read_only(_string(name)) for name in OBJECT_SOURCE),
         _read_only(_flag("hs_email_optout")),
         *(_read_only(_number(name, defined_by_hubspot=False)) for name in OWN_COUNTERS),
         *(_read_only(_moment(name, defined_by_hubspot=False)) for name in OWN_COUNTERS.values()),
@@ -279,6 +280,13 @@ AGGREGATE_COUNTS = (
     "num_notes",
     "num_contacted_notes",
 )
+OBJECT_SOURCE = (
+    "hs_object_source",
+    "hs_object_source_label",
+    "hs_object_source_id",
+    "hs_object_source_detail_1",
+)
+"""How a record came in (knowledge.hubspot.com, "Understand record source properties")."""
 AGGREGATE_TIMES = (
     "hs_email_last_open_date",
     "hs_email_last_click_date",

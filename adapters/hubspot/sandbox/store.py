@@ -16,6 +16,7 @@ from adapters.hubspot.sandbox import attendance
 from adapters.hubspot.sandbox.attendance import MarketingEvent
 from adapters.hubspot.sandbox.habits import RESTORE, Habits
 from adapters.hubspot.sandbox.schema import (
+    OBJECT_SOURCE,
     OWN_COUNTERS,
     STAGES,
     BadValue,
@@ -465,7 +466,8 @@ class Store:
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
         """A record; or `workflows` (as `workflows.Workflows.add` takes it), `form_submissions` {form, email, url?,
         at?}, `email_events` {type, email, campaign?, url?, at?, filtered?, sent?, agent?}; `contacts` in the fields of
-        calls, meetings, e-mails, notes and tasks links them. Marketing events and participations: attendance.control.
+        calls, meetings, e-mails, notes and tasks links them, `imported` {id, file} of a contact is the import that
+        brought it. Marketing events and participations: attendance.control.
         """
         if object == "workflows":
             return self.workflows.add(**fields)
@@ -480,7 +482,10 @@ class Store:
             raise LookupError(f"There is no object {object}.")
         given = dict(fields)
         contacts = given.pop("contacts", ())
+        imported = given.pop("imported", None)
         values = self._cleaned(table, given)
+        if table.name == "contacts":
+            values |= self._source(imported)
         if table.name == "contacts" and values.get("email") in table.emails:
             raise ValueError("Another contact has this address.")
         row = self.insert(table, values, "user")
@@ -488,6 +493,15 @@ class Store:
             _, found = self._find("contacts", str(contact))
             self.link(table.name, row.id, "contacts", found.id)
         return str(row.id)
+
+    @staticmethod
+    def _source(imported: Mapping[str, Any] | None) -> dict[str, str]:
+        """How a contact that somebody makes comes in: by hand, or with an import."""
+        if imported is None:
+            told = ("CRM_UI", "CRM UI", "userId:1", "")
+        else:
+            told = ("IMPORT", "Import", str(imported["id"]), str(imported["file"]))
+        return {name: value for name, value in zip(OBJECT_SOURCE, told, strict=True) if value}
 
     def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """merge {other}, archive, restore, gdpr_delete, set {fields, by}: an edit by somebody else (`sources`);

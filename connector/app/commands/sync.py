@@ -18,6 +18,7 @@ from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
+from connector.phases.arrivals import IMPORTS
 from connector.phases.first import RECONCILIATION
 from connector.phases.gate import PlanSummary
 from connector.phases.places import PLACES
@@ -161,6 +162,9 @@ def report(result: RunResult) -> None:
     )
     for bar in result.more.get(PLACES, ()):
         out.print(bar["told"], markup=False)
+    for crm, lines in result.more.get(IMPORTS, {}).items():
+        for line in lines:
+            out.print(f"{crm}: {line}", markup=False)
     for told in result.more.get(RECONCILIATION, {}).values():
         out.print(f"\n{told['title']}", markup=False)
         for line in told["lines"]:
