@@ -20,12 +20,14 @@ from connector.errors import LeaseBusy, StopRun
 from connector.phases.adopt import adopt
 from connector.phases.arrivals import tell_of_imports
 from connector.phases.backfill import Stop, read_range, spent
-from connector.phases.decide import CrmTally, DecidedAll, Schemas, Turn, decide
+from connector.phases.counting import CrmTally
+from connector.phases.decide import DecidedAll, Turn, decide
 from connector.phases.first import FIRST, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.intake import Gathered
 from connector.phases.lease import Heartbeat
 from connector.phases.others import others_plans_gone
+from connector.phases.planning import Schemas
 from connector.phases.push import Terms, push
 from connector.phases.standstill import standstill
 from connector.phases.usual import numbers_of_backfill

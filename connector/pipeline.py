@@ -24,13 +24,14 @@ from connector.core.places import told
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.adopt import Adopted, adopt
 from connector.phases.arrivals import IMPORTS, tell_of_imports
-from connector.phases.decide import DecidedAll, Schemas, decide, why_no_target
+from connector.phases.decide import DecidedAll, decide
 from connector.phases.first import FIRST, RECONCILIATION, first_of
 from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_of, why_waits
 from connector.phases.gather import gather
 from connector.phases.intake import Gathered
 from connector.phases.lease import acquired
 from connector.phases.places import PLACES, tell_of_places
+from connector.phases.planning import Schemas, why_no_target
 from connector.phases.push import Pushed, Terms, push
 from connector.phases.read_back import told_tugs
 from connector.phases.settle import settle

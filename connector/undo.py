@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from connector.core.definition import Definition
 from connector.core.model import OUTCOMES
 from connector.errors import ConnectorError, FixConfig
-from connector.phases.decide import Schemas
 from connector.phases.gate import Approve, leave_waiting, summary_of, why_waits
 from connector.phases.lease import acquired
+from connector.phases.planning import Schemas
 from connector.phases.push import Pushed, Terms, push
 from connector.phases.undo import Order, Survey, survey, told
 from connector.pipeline import (

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from connector.core.mapping import SECOND_PERSON, CrmMapping
 from connector.core.model import JsonValue
-from connector.phases.decide import CrmTally
+from connector.phases.counting import CrmTally
 from connector.phases.lease import acquired
 from connector.ports import Clock, Ledger
 

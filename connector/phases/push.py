@@ -30,9 +30,9 @@ from connector.core.undo import UNDO, judge_undo
 from connector.core.write_only import is_partial, keep_inside
 from connector.core.write_plan import judge_again
 from connector.errors import ConnectorError, FixConfig, LeaseBusy, OutcomeUnknown, RetryLater, StopRun
-from connector.phases.decide import Schemas, lowering_of, stage_order
 from connector.phases.exact import exactly, explained
 from connector.phases.lease import Heartbeat, acquired
+from connector.phases.planning import Schemas, lowering_of, stage_order
 from connector.phases.read_back import Sample, read_back
 from connector.phases.standstill import standstill
 from connector.ports import Adapter, BulkSink, Clock, Fields, Held, Ledger, PlanRow

@@ -25,9 +25,10 @@ from connector.core.undo import (
 from connector.core.values import is_blank
 from connector.errors import ConnectorError, LeaseBusy
 from connector.phases.changes import last_changes
-from connector.phases.decide import CrmTally, Schemas, why_no_target
+from connector.phases.counting import CrmTally
 from connector.phases.lease import Heartbeat, acquired
 from connector.phases.others import others_plans_gone
+from connector.phases.planning import Schemas, why_no_target
 from connector.ports import Adapter, Alive, Clock, FieldInfo, Held, LastChange, Ledger, PlanRow
 
 SLICE = 500  # records a commit

@@ -20,7 +20,7 @@ from connector.core.limits import (
 )
 from connector.core.mapping import CrmMapping
 from connector.errors import ConnectorError
-from connector.phases.decide import CrmTally
+from connector.phases.counting import CrmTally
 from connector.phases.gather import is_mapped
 from connector.phases.intake import Gathered
 from connector.ports import Adapter, Backfill, Ledger, Range, RunInfo, Stream

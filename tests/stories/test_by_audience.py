@@ -27,7 +27,7 @@ from connector.core.criteria import (
 )
 from connector.core.limits import PlanLimits
 from connector.core.mapping import WriteLine
-from connector.phases.decide import CrmTally
+from connector.phases.counting import CrmTally
 from connector.ports import PersonView
 from tests.stories.world import World, world
 
