@@ -264,11 +264,14 @@ SUSPECTS = st.lists(
     unique_by=str,
 )
 GUARDS = st.lists(
-    st.one_of(
-        st.builds(lambda when: {"when": when}, leaves([*FIELDS, "persona"])),
-        st.just({"since": "since", "within": "30d"}),
+    st.sampled_from(
+        [
+            {"when": {"field": "size", "gt": 100}, "reason": "too large"},
+            {"when": {"field": "persona", "is": "champion"}, "reason": "a champion"},
+            {"since": "since", "within": "30d", "reason": "too soon"},
+        ]
     ),
-    max_size=2,
+    max_size=1,
 )
 
 
@@ -311,19 +314,86 @@ def stage_docs(draw):
     return stages
 
 
+OF_WHOM = st.sampled_from(
+    [
+        {"field": "title", "is_set": True},
+        {"field": "title", "contains": "s"},
+        {"field": "size", "gte": 3},
+        {"field": "active", "is": True},
+        {"not": {"field": "since", "is_set": True}},
+        {"any": [{"field": "title", "is": "vp sales"}, {"field": "size", "lt": 3}]},
+    ]
+)
+OF_WHOM_OR_PERSONA = st.one_of(OF_WHOM, OF_PERSONA)
+OF_WHAT = st.fixed_dictionaries(
+    {"event": st.one_of(st.sampled_from(TYPES), st.just(TYPES))},
+    optional={
+        "where": st.sampled_from([{"field": "url", "is_set": True}, {"field": "value", "is_blank": True}]),
+        "within": st.sampled_from(["30d", "52w"]),
+        "at_least": st.integers(1, 2),
+    },
+)
+SUMS = st.one_of(st.just({}), st.just({}), st.just({"sum": "value", "at_least": 2}))
+MOSTLY_GAINS = st.sampled_from([7, 33, 20, 0.1, 12, 60, 0, -20, -2.5])
+WORTH = st.fixed_dictionaries(
+    {"points": MOSTLY_GAINS},
+    optional={
+        "newest": st.integers(1, 3),
+        "decay": st.sampled_from(["none", {"half_life": "30d"}, {"steps": {"1d": 1, "7d": 0.5, "60d": 0.1}}]),
+        "group": st.sampled_from(["web", "mail"]),
+    },
+)
+DEFINITIONS = st.fixed_dictionaries(
+    {
+        "groups": st.fixed_dictionaries(
+            {name: st.builds(lambda cap: {"cap": cap}, st.sampled_from([-5, 0, 10, 40])) for name in ("web", "mail")}
+        ),
+        "weights": st.sampled_from([{"fit": 0.5, "engagement": 0.5}, {"fit": 0.3, "engagement": 0.9}]),
+        "fit": st.lists(
+            st.builds(lambda when, points: {"when": when, "points": points}, OF_WHOM_OR_PERSONA, MOSTLY_GAINS),
+            min_size=1,
+            max_size=3,
+        ),
+        "engagement": st.lists(
+            st.builds(lambda *of: of[0] | of[1] | of[2], OF_WHAT, SUMS, WORTH), min_size=2, max_size=4
+        ),
+        "hand_raise": st.lists(
+            st.builds(lambda of, least: of | least, OF_WHAT, st.sampled_from([{}, {"min_fit": 10}, {"min_fit": 33}])),
+            max_size=1,
+        ),
+        "disqualify": st.lists(st.builds(lambda when: {"when": when}, OF_WHOM_OR_PERSONA), max_size=1),
+        "guards": GUARDS,
+        "suspect": SUSPECTS,
+        "stages": stage_docs(),
+    },
+)  # fmt: skip
+
+
+def named(doc):
+    """With an id for each rule."""
+    return doc | {
+        key: [{"id": f"{key[0]}{i}", **each} for i, each in enumerate(doc[key])]
+        for key in ("fit", "engagement", "hand_raise", "disqualify", "guards", "suspect")
+        if key in doc
+    }
+
+
 @st.composite
 def whole_docs(draw):
-    """Criteria with everything in them: suspects, groups, caps, personas, audiences, guards, stages."""
-    doc = draw(shared_docs())
-    doc["suspect"] = [{"id": f"s{i}", **each} for i, each in enumerate(draw(SUSPECTS))]
-    doc["guards"] = [{"id": f"g{i}", "reason": f"guard {i}", **each} for i, each in enumerate(draw(GUARDS))]
-    doc["stages"] = draw(stage_docs())
-    for part in (doc, *doc["audiences"]):
-        for rule in part.get("engagement", []):
-            if draw(st.integers(0, 3)):  # most reach what is done at all
-                rule.pop("where", None)
-                rule.pop("within", None)
-    for audience in doc["audiences"]:
+    """Criteria with everything in them: suspects, groups, caps, personas, audiences, guards, stages. Plainer than the
+    others, so that most rules reach somebody."""
+    doc = named(draw(DEFINITIONS))
+    doc["personas"] = [{"id": "3", "when": draw(OF_WHOM)}] if draw(st.booleans()) else []
+    doc["audiences"] = []
+    if draw(st.booleans()):
+        own, keys = (
+            named(draw(DEFINITIONS)),
+            ["fit", "hand_raise", "disqualify", "weights", "stages", "guards"],
+        )
         if draw(st.booleans()):
-            audience["stages"] = draw(stage_docs())
+            keys += ["engagement", "groups"]
+        audience = {"id": "a", "when": draw(OF_WHOM_OR_PERSONA)}
+        doc["audiences"] = [audience | {key: own[key] for key in keys if draw(st.booleans())}]
+        if "engagement" in doc["audiences"][0]:
+            doc["audiences"][0]["groups"] = own["groups"]
     return doc

@@ -33,7 +33,7 @@ from tests.properties.random_criteria import (
 
 DAY = timedelta(days=1)
 MANY = settings(
-    max_examples=30,
+    max_examples=100,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=list(HealthCheck),
@@ -49,7 +49,12 @@ def tagged(events):
     return tuple(replace(each, key=str(n)) for n, each in enumerate(events))
 
 
-DONE = st.lists(EVENTS, max_size=8).map(tagged)
+RECENT = st.builds(
+    lambda each, hours: replace(each, occurred_at=AS_OF - timedelta(hours=hours)),
+    EVENTS,
+    st.integers(-30, 1500),
+)
+DONE = st.lists(RECENT, min_size=3, max_size=8).map(tagged)
 
 
 def never_lower(lower, higher):
@@ -127,7 +132,7 @@ def decided(criteria, fields, done, before, *, has_place=True, at=AS_OF):
     )  # fmt: skip
 
 
-@MANY
+@settings(MANY, max_examples=200)
 @given(raised(), TYPED_PEOPLE, DONE, STATES, st.booleans())
 def test_more_points_for_a_rule_or_a_higher_cap_lower_no_score_and_no_stage(both, fields, done, state, place):
     less, more = both
@@ -151,8 +156,8 @@ def no_points_below_zero(doc, sign=1):
     return doc
 
 
-@MANY
-@given(whole_docs(), TYPED_PEOPLE, DONE, EVENTS, st.sampled_from([1, -1]))
+@settings(MANY, max_examples=200)
+@given(whole_docs(), TYPED_PEOPLE, DONE, RECENT, st.sampled_from([1, 1, -1]))
 def test_more_engagement_lowers_no_score_unless_it_costs_points_and_raises_none_that_it_costs(
     doc, fields, done, another, sign
 ):
