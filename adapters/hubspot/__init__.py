@@ -23,6 +23,7 @@ from adapters.hubspot.cursors import cursor_time
 from adapters.hubspot.lower import BACKWARD, CLEAR_FIRST
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
+from adapters.hubspot.stage_dates import Answers
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig, Problem, RetryLater
@@ -78,6 +79,7 @@ class HubSpot:
         self._daily_share = daily_share
         self._under_way = 0  # batches of writes that no answer has counted yet
         self._switches = {switch.name: str(switch.default) for switch in SWITCHES}
+        self._answers = Answers()
         self._schemas: dict[str, tuple[datetime, Mapping[str, FieldInfo]]] = {}
 
     def streams(self) -> Sequence[Stream]:
@@ -129,7 +131,7 @@ class HubSpot:
         return found
 
     def _reading(self, fields: Fields) -> pulling.Pulling:
-        return pulling.Pulling(self._api, fields, self._cached_schema)
+        return pulling.Pulling(self._api, fields, self._cached_schema, self._answers)
 
     async def _cached_schema(self, object: str, *, anew: bool = False) -> Mapping[str, FieldInfo]:
         known = self._schemas.get(object)

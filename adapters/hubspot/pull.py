@@ -44,7 +44,7 @@ from adapters.hubspot.payload import (
     stage_date_fields,
 )
 from adapters.hubspot.searching import SEARCH_PAGE, Window, hits_above, inside
-from adapters.hubspot.stage_dates import dated
+from adapters.hubspot.stage_dates import Answers, dated
 from connector.core.model import JsonValue, Page, RecordState, Ref, VendorEvent
 from connector.errors import StopRun
 from connector.ports import FieldInfo, Fields, Stream
@@ -78,6 +78,7 @@ class Pulling:
     api: Api
     fields: Fields
     schema: SchemaOf  # object -> awaitable of its fields, cached by the adapter unless asked `anew`
+    answers: Answers  # kept by the adapter as long as it lives
 
 
 def pull(
@@ -366,7 +367,7 @@ async def page_of(
         kind = "person" if object_ == "contact" else "company"
         records, bad = read_rows(rows, object_, lambda row: record(row, object_, kind, archived=archived))
         if object_ == "contact":
-            records = await dated(pulling.api, records)
+            records = await dated(pulling.api, records, pulling.answers)
         return Page(stream, cursor, records=tuple(records), quarantined=tuple(bad), fetched=len(rows))
     ids = [str(row["id"]) for row in rows if isinstance(row, Mapping) and row.get("id")]
     links = {} if archived or not ids else await activities.contacts_of(pulling.api, stream, ids)

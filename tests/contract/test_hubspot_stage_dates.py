@@ -30,6 +30,8 @@ async def test_every_scheme_of_dates_tells_the_same_entry_and_only_without_one_t
     stage_dates,
 ):
     async with engaged(people=120, stage_dates=stage_dates) as made:
+        for row in made.sandbox.sandbox.store.tables["contacts"].rows.values():
+            row.values["hs_lead_status"] = ""  # what is dated by its history alone
         found, truth = await contacts(made), entered(made)
 
         assert len(truth) > 50
@@ -62,6 +64,28 @@ async def test_a_contact_that_changes_is_dated_by_its_history_too_and_by_the_new
 
         assert found[id_].values["lifecyclestage"] == "lead"
         assert abs((found[id_].stage_at - moved).total_seconds()) < 60
+
+
+async def test_what_sales_answered_is_dated_by_the_history_of_the_lead_status():
+    async with engaged(people=60) as made:
+        await made.quiet("contacts")
+        (id_, _), (other, _) = made.people(2)
+        made.sandbox.edit("contact", id_, {"hs_lead_status": "UNQUALIFIED"})
+        made.sandbox.edit("contact", other, {"hs_lead_status": "", "jobtitle": "Analyst"})
+        answered = made.clock.now()
+        made.clock.advance(HOUR)
+        made.sandbox.edit("contact", id_, {"city": "London"})  # long after the answer
+        made.clock.advance(HOUR / 60)
+
+        found = await contacts(made)
+
+        assert abs((found[id_].status_at - answered).total_seconds()) < 1
+        assert found[other].status_at is None
+        made.sandbox.log.clear()
+        again = await contacts(made)  # within the overlap, so it is read once more
+
+        assert again[id_].status_at == found[id_].status_at
+        assert len(histories(made)) == 1  # its values; its history is known
 
 
 async def test_a_stage_newer_than_its_date_property_is_dated_by_the_history_alone():
