@@ -1,16 +1,16 @@
 """Read a range of a stream again, and what that would take. Cursor in, cursor out; never the cursor of a pull.
 
 The range is on `SystemModstamp` for records, on the moment at which it happened for engagement, as `payload` dates it:
-CampaignMember by `FirstRespondedDate` (a date: its midnight UTC) yet not before `CreatedDate`; Task by
-`CompletedDateTime`, else `ActivityDate`, else `CreatedDate`; Event by `StartDateTime`, else the same two. All of it is
-filtered by the server, so the count is that of the rows. Roles in opportunities are no rows of their own: they come
-with their opportunity.
+by one column or another of a row. Salesforce is asked for the rows of which any of these columns lies in the range, and
+what did not happen in it is left out here, so the count is that of the rows read. Roles in opportunities are no rows of
+their own: they come with their opportunity.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
@@ -31,10 +31,12 @@ JOB_CALLS = 12  # to make a job and to look at it until it ends; a guess too, as
 JOB_SECONDS = 120.0
 JOB_ROWS_A_SECOND = 5_000
 
-_OCCURRED: Mapping[str, tuple[tuple[str, bool], ...]] = {  # column, whether it is a date without a time
+_DATED: Mapping[str, tuple[tuple[str, bool], ...]] = {  # column, whether it is a date without a time
+    "CampaignMember": (("FirstRespondedDate", True), ("CreatedDate", False)),
     "Task": (("CompletedDateTime", False), ("ActivityDate", True), ("CreatedDate", False)),
     "Event": (("StartDateTime", False), ("ActivityDateTime", False), ("ActivityDate", True), ("CreatedDate", False)),
 }  # fmt: skip
+"""By what `payload` may date a row."""
 
 
 async def estimate(bulk: Bulk, stream: str, within: Range) -> Estimate:
@@ -80,7 +82,8 @@ async def backfill(
     wanted = wanted_columns(stream, fields)
     async with aclosing(walk_or_jobs(bulk, way, after, wanted, left, kept=kept)) as pages:
         async for after, at, page, _ in pages:
-            yield await tell_changes(rest, stream, backfill_cursor(after, at), page, fields)
+            told = await tell_changes(rest, stream, backfill_cursor(after, at), page, fields)
+            yield replace(told, events=tuple(each for each in told.events if within.holds(each.occurred_at)))
 
 
 def _known(stream: str) -> None:
@@ -93,39 +96,13 @@ def _within(stream: str, within: Range, also: Sequence[str]) -> Callable[[Column
 
     def where(columns: Columns) -> list[str]:
         always = [*LIVING.get(stream, ()), *also]
-        if stream == "CampaignMember":
-            return [*always, _any(_responded(within, set(columns)))]
-        if stream in _OCCURRED:
-            return [*always, _any(_first_of(_OCCURRED[stream], within, set(columns)))]
+        if stream in _DATED:
+            seen = set(columns)
+            dates = [_between(name, within, whole_days=days) for name, days in _DATED[stream] if name in seen]
+            return [*always, _any(dates)]
         return [*always, *_between("SystemModstamp", within, whole_days=False)]
 
     return where
-
-
-def _responded(within: Range, visible: set[str]) -> list[list[str]]:
-    if not {"HasResponded", "FirstRespondedDate"} <= visible:
-        return [_between("CreatedDate", within, whole_days=False)]
-    unanswered = "(HasResponded = false OR FirstRespondedDate = null)"
-    answered = ["HasResponded = true", "FirstRespondedDate != null"]
-    both = (("FirstRespondedDate", True), ("CreatedDate", False))  # the later of the two counts
-    since, until = Range(since=within.since), Range(until=within.until)
-    begun = " OR ".join(each for column, days in both for each in _between(column, since, whole_days=days))
-    return [
-        [*answered, f"({begun})" if begun else ""]
-        + [each for column, days in both for each in _between(column, until, whole_days=days)],
-        [unanswered, *_between("CreatedDate", within, whole_days=False)],
-    ]
-
-
-def _first_of(columns: Sequence[tuple[str, bool]], within: Range, visible: set[str]) -> list[list[str]]:
-    """The range on the first of these columns that a row fills."""
-    alternatives: list[list[str]] = []
-    blank: list[str] = []
-    for column, whole_days in columns:
-        if column in visible:
-            alternatives.append([*blank, *_between(column, within, whole_days=whole_days)])
-            blank.append(f"{column} = null")
-    return alternatives
 
 
 def _between(column: str, within: Range, *, whole_days: bool) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from adapters.salesforce.soql import is_id
@@ -48,6 +48,11 @@ SYSTEM_FIELDS: Mapping[str, tuple[str, ...]] = {
 """What we read of each object beside the mapped fields: identity, stamps, where it went, when it happened."""
 
 WHO_PREFIXES: Mapping[str, str] = {"00Q": "Lead", "003": "Contact"}
+
+SAME_DAY = timedelta(
+    days=2
+)  # a day begins up to 14 hours before its midnight UTC, and ends up to 12 after the next
+LOGGED = timedelta(minutes=5)  # so soon after it was made a task is not done, but was
 
 _SUFFIX = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 
@@ -206,16 +211,28 @@ def hard_deleted(stream: str, row: Mapping[str, Any]) -> VendorEvent:
 def _occurred_at(row: Mapping[str, Any], stream: str) -> datetime:
     """When it happened, or will: the future is stored, and counts once it has come.
 
-    Dates without a time are midnight UTC. A membership counts from the day of the first response, yet not from before
-    it was made; without a response from when it was made.
+    Dates without a time are midnight UTC. A membership counts from the day of the first response, without a response
+    from when it was made. A task that was already done when it was made was logged, and its day says of when.
     """
+    made = instant(row["CreatedDate"])
     if stream == "CampaignMember":
-        made, responded = instant(row["CreatedDate"]), row.get("FirstRespondedDate")
-        return max(midnight(responded), made) if responded and row.get("HasResponded") else made
+        responded = row.get("FirstRespondedDate") if row.get("HasResponded") else None
+        return _on(responded, made) if responded else made
+    completed = row.get("CompletedDateTime")
+    if completed and row.get("ActivityDate") and instant(completed) - made <= LOGGED:
+        return _on(row["ActivityDate"], instant(completed), later=False)
     for name in ("CompletedDateTime", "StartDateTime", "ActivityDateTime"):
         if row.get(name):
             return instant(row[name])
-    return midnight(row["ActivityDate"]) if row.get("ActivityDate") else instant(row["CreatedDate"])
+    return midnight(row["ActivityDate"]) if row.get("ActivityDate") else made
+
+
+def _on(day: object, made: datetime, *, later: bool = True) -> datetime:
+    """On this day of the vendor's. Made on that day or the next, by whatever zone, it is the time of day as well: what
+    somebody does in the afternoon is newer than what sales said at noon. Not `later`: a day to come is when it is due.
+    """
+    at = midnight(day)
+    return at if made - at >= SAME_DAY or (later and at > made) else made
 
 
 def _members(row: Mapping[str, Any]) -> tuple[Ref, ...]:

@@ -114,6 +114,15 @@ async def test_an_answer_is_dated_by_its_day_yet_not_before_the_membership_was_m
     assert later == {made["answered later"]}
 
 
+async def test_what_was_logged_afterwards_is_in_the_range_in_which_it_happened(org):
+    call = {"Subject": "Call", "TaskSubtype": "Call", "Status": "Completed", "ActivityDate": "2026-10-02"}
+    logged = org.sandbox.create("Task", {**call, "WhoId": sorted(org.ids("Lead"))[0]})
+    day, now = datetime(2026, 10, 2, tzinfo=UTC), org.clock.now()
+
+    assert logged in keys(await filled(org, "Task", Range(day, day + DAY)))
+    assert logged not in keys(await filled(org, "Task", Range(now - DAY, now + DAY)))
+
+
 async def test_roles_come_with_their_opportunities(org):
     deals = [record for page in await filled(org, "Opportunity") for record in page.records]
 

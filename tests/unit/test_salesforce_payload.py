@@ -15,6 +15,7 @@ STAMPS = {
     "CreatedDate": "2026-05-01T07:25:37.000+0000",
     "SystemModstamp": "2026-11-01T08:00:00.000+0000",
 }
+DONE_AT_ONCE = "2026-05-01T07:26:00.000+0000"
 CREATED = datetime(2026, 5, 1, 7, 25, 37, tzinfo=UTC)
 
 
@@ -142,9 +143,18 @@ def test_a_row_without_readable_times_is_set_aside_with_a_reason(broken):
         ),
         ({"CompletedDateTime": None, "ActivityDate": "2026-06-03"}, (2026, 6, 3, 0)),
         ({"CompletedDateTime": None, "ActivityDate": None}, (2026, 5, 1, 7, 25, 37)),
+        # Made done: a call that was logged, or a list of old ones that was imported.
+        ({"CompletedDateTime": DONE_AT_ONCE, "ActivityDate": "2026-04-20"}, (2026, 4, 20)),
+        ({"CompletedDateTime": DONE_AT_ONCE, "ActivityDate": "2026-05-01"}, (2026, 5, 1, 7, 26)),
+        ({"CompletedDateTime": DONE_AT_ONCE, "ActivityDate": "2026-05-20"}, (2026, 5, 1, 7, 26)),
+        # A duty that was done late happened when it was done.
+        (
+            {"CompletedDateTime": "2026-06-01T10:00:00.000+0000", "ActivityDate": "2026-05-20"},
+            (2026, 6, 1, 10),
+        ),
     ],
 )
-def test_a_task_happened_when_it_was_done_else_when_due_else_when_made(row, at):
+def test_a_task_happened_when_it_was_done_or_logged_for_else_when_due_else_when_made(row, at):
     assert payload.event_from(task(**row), "Task", []).occurred_at == datetime(*at, tzinfo=UTC)
 
 
@@ -201,6 +211,16 @@ def test_the_prefix_of_an_id_says_whose_activity_it_is(who, source):
             CREATED,
         ),
         ({"LeadId": LEAD, "HasResponded": True, "FirstRespondedDate": None}, sf("Lead", LEAD), CREATED),
+        *(
+            ({"LeadId": LEAD, "HasResponded": True, "FirstRespondedDate": day}, sf("Lead", LEAD), at)
+            for day, at in (
+                ("2026-05-01", CREATED),  # the day it was made: at that time
+                ("2026-04-30", CREATED),  # the same day, west of Greenwich
+                ("2026-04-29", datetime(2026, 4, 29, tzinfo=UTC)),  # loaded afterwards
+                ("2025-11-03", datetime(2025, 11, 3, tzinfo=UTC)),
+                ("2026-05-02", datetime(2026, 5, 2, tzinfo=UTC)),
+            )
+        ),
     ],
 )
 def test_a_campaign_membership_counts_once_for_who_the_person_is_now(row, about, at):
