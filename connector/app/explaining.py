@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,10 @@ from connector.core.criteria import fields_of_criteria
 from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
 from connector.core.known import judged, known_now, known_then, score_known
-from connector.core.model import Engagement, PersonRecord, Ref, StageState
+from connector.core.model import Engagement, PersonRecord, StageState
 from connector.core.override import strongest
 from connector.core.resolve import resolve
+from connector.core.reviewing import PairAct
 from connector.errors import FixConfig
 from connector.insight.explain.changed import Changed, Moment, changed
 from connector.insight.explain.deciding import Case
@@ -38,12 +39,17 @@ class Gathered:
     facts: Facts
     live: tuple[PersonRecord, ...]
     ground: tuple[str, ...]
-    said: Mapping[tuple[Ref, Ref], str]
+    said: tuple[PairAct, ...]  # joins, splits and what was taken back, in order
+    once: Facts  # with the records that a human has parted from these since
     steps: tuple[StageStep, ...]
     erased: tuple[KnownEngagement, ...]
     story: tuple[StoryLine, ...]
     holds: tuple[Hold, ...]
     definition: Definition | None
+
+    def past(self, at: datetime) -> Past:
+        """What was known of this person at `at`."""
+        return past_of(self.once, at, self.erased, self.said, self.person.refs)
 
     @property
     def consent(self) -> str:
@@ -85,7 +91,12 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
     definition = await definition_of(ledger, person.criteria_version, settings)
     around = around_at(definition, SystemClock().now()) if definition else None
     (facts,) = await ledger.facts([person.refs], around)
-    emails = sorted({mail for record in facts.records for mail in record.emails})
+    said = tuple(await ledger.pair_acts(person.refs))
+    parted = {ref for each in said for ref in (each.a, each.b)} - set(person.refs)
+    wide = (await ledger.neighbourhood((*person.refs, *sorted(parted)))).records if parted else ()
+    everyone = sorted({*person.refs, *(record.ref for record in wide)})
+    once = (await ledger.facts([everyone], around))[0] if parted else facts
+    emails = sorted({mail for record in once.records for mail in record.emails})
 
     def judge(engagement: Sequence[Engagement]) -> Sequence[Engagement]:
         return judged(engagement, person.fields, definition) if definition else engagement
@@ -95,9 +106,10 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
         facts=facts,
         live=tuple(record for record in facts.records if record.ref in targets),
         ground=group.ground if group else (),
-        said=hood.decided,
+        said=said,
+        once=once,
         steps=tuple(await ledger.stage_steps(person.id)),
-        erased=tuple(await ledger.erased(person.refs, emails)),
+        erased=tuple(await ledger.erased(everyone, emails)),
         story=tuple(await ledger.story(person.id, judge)),
         holds=tuple(await ledger.holds(person.refs)),
         definition=definition,
@@ -162,7 +174,7 @@ async def explain_past(
     """The decision at `at` once more, with what was known at `known_at`. FixConfig where that cannot be done."""
     gathered = explained.gathered
     version, definition = await _definition_at(ledger, gathered, at, settings)
-    past = past_of(gathered.facts, known_at, gathered.erased, gathered.said)
+    past = gathered.past(known_at)
     if not past.facts.records:
         raise FixConfig("Nothing was known of this person then.", next_step="Choose a later moment.")
     before, adopt = state_before(gathered.steps, gathered.person.state, at)
@@ -194,7 +206,7 @@ async def _moment(
     ledger: SqlLedger, gathered: Gathered, at: datetime, settings: Settings
 ) -> tuple[Moment, Past, Definition]:
     version, definition = await _definition_at(ledger, gathered, at, settings)
-    past = past_of(gathered.facts, at, gathered.erased, gathered.said)
+    past = gathered.past(at)
     return Moment(known_now(past.facts, definition, past.live), at, version), past, definition
 
 

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
 from connector.core.model import Ref
 
 Answers = Mapping[tuple[Ref, Ref], str]
 """`join` or `split` by pair, in either order."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairAct:
+    """What a human did to a pair of records at a moment: `join`, `split`, or `undo` of the last of these."""
+
+    at: datetime
+    a: Ref
+    b: Ref
+    act: str
+
+
+def answers_at(acts: Iterable[PairAct], at: datetime) -> dict[tuple[Ref, Ref], str]:
+    """The answers that stood at `at`. `acts` in the order in which they were done."""
+    stood: dict[tuple[Ref, Ref], list[str]] = {}
+    for each in acts:
+        if each.at > at:
+            continue
+        told = stood.setdefault((each.a, each.b), [])
+        if each.act != "undo":
+            told.append(each.act)
+        elif told:
+            told.pop()
+    return {pair: told[-1] for pair, told in stood.items() if told}
 
 
 def contradiction(answers: Answers) -> tuple[Ref, Ref] | None:

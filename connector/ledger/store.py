@@ -14,6 +14,7 @@ from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, Recor
 from connector.core.override import Override
 from connector.core.places import Bar
 from connector.core.reconcile import Standing
+from connector.core.reviewing import PairAct
 from connector.core.undo import Writer
 from connector.ledger import (
     store_admin,
@@ -630,6 +631,10 @@ class SqlLedger:
     async def erased(self, refs: Sequence[Ref], emails: Sequence[str]) -> list[KnownEngagement]:
         """Their engagement that its CRM has deleted; `known_at` is when we learned of that."""
         return await self._db.read(store_explain.erased, refs, emails)
+
+    async def pair_acts(self, refs: Sequence[Ref]) -> list[PairAct]:
+        """What humans did to pairs in which one of these records is, in order; what was taken back too."""
+        return await self._db.read(store_explain.pair_acts, refs)
 
     async def version_at(self, at: datetime) -> int | None:
         """The version of the definition in force at this moment; None before the first."""

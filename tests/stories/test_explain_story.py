@@ -18,7 +18,7 @@ from connector.app.settings import load_settings
 from connector.app.wiring import plugins
 from connector.core.definition import Definition
 from connector.core.model import Engagement, Ref
-from connector.insight.explain.past import Recomputed, past_of, recompute, state_before
+from connector.insight.explain.past import Recomputed, recompute, state_before
 from connector.ledger import open_ledger
 from connector.ports import PersonView
 from tests.stories.ledger_words import ADA, LEAD, Desk, a_stage, contact, decided, page
@@ -63,7 +63,7 @@ async def decided_again(
     made: World, gathered: Gathered, definitions: Mapping[int, Definition], at: datetime
 ) -> Recomputed:
     """This person's decision at `at`, once more."""
-    past = past_of(gathered.facts, at, gathered.erased, gathered.said)
+    past = gathered.past(at)
     before, adopt = state_before(gathered.steps, gathered.person.state, at)
     version = await made.ledger.version_at(at)
     assert version is not None

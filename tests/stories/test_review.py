@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from connector.app.commands.init import shipped
+from connector.app.explaining import gather
+from connector.app.settings import load_settings
 from connector.core.model import Ref
 from connector.errors import StopRun
 from connector.ledger import open_ledger
@@ -58,6 +61,7 @@ async def test_a_join_lasts_moves_history_and_its_undo_gives_back_what_was_moved
 
         joined = await person(made, one)
         assert {one, other} <= set(joined.refs)
+        while_joined = joined.decided_at
         gone = ({apart[0].id, apart[1].id} - {joined.id}).pop()
         assert ("lead", gone) in await history(made, joined.id)  # whose it was stays known
         assert await history(made, gone) == []
@@ -81,6 +85,16 @@ async def test_a_join_lasts_moves_history_and_its_undo_gives_back_what_was_moved
         for each in again:
             assert all(was_of is None for _, was_of in await history(made, each.id))
         assert pair.number in [each.number for each in await made.ledger.reviews()]  # it waits again
+
+        # a past decision is told with whom was one person then, by what humans had said by then
+        settings = load_settings(database_url=database_url, mappings_dir=shipped())
+        for ref, each in zip((one, other), again, strict=True):
+            gathered = await gather(made.ledger, each, settings)
+            told_of = [
+                {record.ref for record in gathered.past(at).facts.records} & {one, other}
+                for at in (apart[1].decided_at, while_joined, made.clock.now())
+            ]
+            assert told_of == [{ref}, {one, other}, {ref}]
 
 
 async def test_what_only_a_join_has_brought_is_given_back_when_the_two_are_parted(sqlite_url: str) -> None:

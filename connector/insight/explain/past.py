@@ -4,7 +4,7 @@ that the decision went on from. Says what cannot be known any more, and guesses 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,16 +14,15 @@ from connector.core.known import Known, known_now, known_then, score_known
 from connector.core.model import PersonRecord, RecordState, Ref, Score, StageDecision, StageState
 from connector.core.override import strongest
 from connector.core.resolve import resolve
+from connector.core.reviewing import PairAct, answers_at
 from connector.core.stage_case import DEFAULT_LADDER
 from connector.core.stage_heard import StageEvidence
 from connector.insight.explain.deciding import Case, decide_case
 from connector.ports import StageStep
 
-Decided = Mapping[tuple[Ref, Ref], str]
-
 LIMITS = (
     "Companies and accounts are taken as they stand today, deals that were changed since are left out.",
-    "What a human has joined or split is taken as it stands today.",
+    "A record that was created before it was first read counts from its creation on.",
     "Between two steps of the stage the reason is told as of this moment; a CRM may still show an earlier one.",
     "Of engagement that its CRM deleted since, it is not kept when it had come; it counts from the day it happened.",
 )
@@ -51,16 +50,23 @@ class Recomputed:
 
 
 def past_of(
-    facts: Facts, at: datetime, erased: Sequence[KnownEngagement] = (), said: Decided | None = None
+    facts: Facts,
+    at: datetime,
+    erased: Sequence[KnownEngagement] = (),
+    said: Sequence[PairAct] = (),
+    today: Collection[Ref] = (),
 ) -> Past:
     """What was known at `at` of whom is one person today. `erased`: engagement deleted since, known to be gone from its
-    `known_at` on; `said`: what humans have joined and split."""
+    `known_at` on; `said`: what humans have done to pairs, in order; `today`: the records of this person, where `facts`
+    has some that were parted from them since. Joins and splits are taken as they stood at `at`."""
     records, unborn = _records_at(facts, at)
-    groups = resolve(records, {}, said or {}).groups
-    mine = max(groups, key=lambda group: len(group.refs), default=None)
-    refs = set(mine.refs) if mine else set()
+    own = set(today or (record.ref for record in facts.records))
+    groups = resolve(records, {}, answers_at(said, at)).groups
+    mine = max(groups, key=lambda group: (len(own & set(group.refs)), len(group.refs)), default=None)
+    refs = set(mine.refs) if mine and own & set(mine.refs) else set()
     there = tuple(record for record in records if record.ref in refs)
-    apart = tuple(record.ref for record in records if record.ref not in refs)
+    apart = tuple(record.ref for record in records if record.ref in own - refs)
+    unborn = tuple(ref for ref in unborn if ref in own)
     emails = {mail for record in there for mail in record.emails}
     known = [each for each in (*facts.engagement, *_still_there(erased, at)) if each.known_at <= at]
     of_them = [each for each in known if _concerns(each, refs, emails)]
