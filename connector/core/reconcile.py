@@ -33,6 +33,7 @@ class Standing:
     status: MqlStatus = MqlStatus.NONE
     fields: Mapping[str, Value] = field(default_factory=dict)
     audience: str = ""
+    by_override: bool = False  # a human's word is in force
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class Reconciliation:
     beyond: int = 0  # by the rules, and the CRM has them below MQL
     resting: int = 0  # by their score, and sales has said no
     disqualified: int = 0
+    by_override: int = (
+        0  # where a human's word stands above the rules; in none of the other counts but `records`
+    )
     stages: dict[str, _Part] = field(default_factory=dict)
     by: dict[str, dict[tuple[str, str], _Part]] = field(
         default_factory=dict
@@ -84,9 +88,12 @@ class Reconciliation:
     def add(self, standing: Standing) -> None:
         """Count one more record."""
         record, score = standing.record, standing.score
+        self.records += 1
+        if standing.by_override:
+            self.by_override += 1
+            return
         stage = record.stage or "lead"
         ours = qualifies(self.criteria.of(standing.audience), score, standing.fields)
-        self.records += 1
         self.qualified += ours
         self.disqualified += score.disqualified is not None
         self._count_bar(Measured(score, standing.fields), standing.audience)
@@ -200,6 +207,8 @@ def told(found: Reconciliation, crm: str) -> dict[str, JsonValue]:
         f"The definition calls {found.qualified:,} ({_share(found.qualified, found.records)}) qualified; "
         f"{found.beyond:,} of them stand below MQL in {crm}. {crm} calls {_share(mql.said, found.records)} MQL."
     )
+    if found.by_override:
+        lines.append(f"{found.by_override:,} more stand under a human's override and are counted apart.")
     if found.resting:
         lines.append(
             f"{found.resting:,} more have the score and stay below MQL, since sales rejected them or gave them back: "
@@ -216,6 +225,7 @@ def told(found: Reconciliation, crm: str) -> dict[str, JsonValue]:
         "below_mql": found.beyond,
         "resting": found.resting,
         "disqualified": found.disqualified,
+        "by_override": found.by_override,
         "stages": {name: _numbers(part) for name, part in found.stages.items()},
         "by": {
             name.replace(" ", "_"): [

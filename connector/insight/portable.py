@@ -1,9 +1,9 @@
 """A mapping file without the ids of one account: names in their place, and back again for another account. Pure.
 
-Ids may stand in few places, and only these are walked: `stage.values`, `status.accepted|rejected|working`, the keys of
-a field's `values`, and the conditions of `scope`, `write_only`, `ignore` and `types` (`is`, `is_not`, `in`, `not_in`,
-`contains`). What is no id (an API name, a label, a word to look for) is left alone. A name is written as
-`${form:Request a demo}`.
+Ids may stand in few places, and only these are walked: `stage.values`, `status.accepted|rejected|working`,
+`override.values` and `override.segments` (lists, by id or name), the keys of a field's `values`, and the conditions of
+`scope`, `write_only`, `ignore` and `types` (`is`, `is_not`, `in`, `not_in`, `contains`). What is no id (an API name, a
+label, a word to look for) is left alone. A name is written as `${form:Request a demo}`.
 """
 
 from __future__ import annotations
@@ -118,6 +118,8 @@ def compare(mapping: CrmMapping, document: Any, here: Side, there: Side) -> list
             )
             continue
         if not _LOCAL.fullmatch(spot.value):
+            if _is_segment(spot) and not _called("list", spot.value, there.catalog):
+                gaps.append(_missing(spot.where, "list", spot.value, there.catalog, "there"))
             continue
         named = _by_id(spot, here.catalog)
         if named is None:
@@ -158,6 +160,12 @@ def spots(document: Any, kinds: set[str]) -> Iterator[Spot]:
             for key in ("accepted", "rejected", "working"):
                 if key in status:
                     yield from _scalars(status, key, (*path, "status", key), ("status",))
+        override = body.get("override")
+        if isinstance(override, MutableMapping):
+            named = _kinds(_texts(override.get("from")), known, kinds)
+            for key, found in (("values", named), ("segments", ("list",))):
+                for word, _ in _pairs(override.get(key)):
+                    yield from _scalars(override[key], word, (*path, "override", key, word), found)
         sources: dict[str, list[str]] = {}
         for ours, spec in _pairs(fields):
             sources[str(ours)] = _texts(spec.get("from") if isinstance(spec, Mapping) else spec)
@@ -311,6 +319,12 @@ def _missing(where: str, kind: str, name: str, catalog: Sequence[Named], place: 
 
 def _lacks_word(spot: Spot, catalog: Sequence[Named]) -> list[Gap]:
     """A stage or status that is named by its API value must be there as well; other words are only looked for."""
+    if _is_segment(spot) and not spot.value.isdecimal():
+        return (
+            []
+            if _called("list", spot.value, catalog)
+            else [_missing(spot.where, "list", spot.value, catalog)]
+        )
     for kind in ("stage", "status"):
         known = [named for named in catalog if named.kind == kind]
         if (
@@ -323,6 +337,10 @@ def _lacks_word(spot: Spot, catalog: Sequence[Named]) -> list[Gap]:
                 return []
             return [_missing(spot.where, kind, spot.value, catalog)]
     return []
+
+
+def _is_segment(spot: Spot) -> bool:
+    return spot.path[2:4] == ("override", "segments")
 
 
 def _reference(kind: str, name: str) -> str:

@@ -88,6 +88,7 @@ def standings(db: Connection, crm: str, limit: int, *, after: str = "") -> list[
             MqlStatus(row.status),
             codec.values_from(codec.loads(row.fields)),
             row.audience or "",
+            row.override is not None,
         )
         for row in db.execute(query)
     ]

@@ -10,6 +10,7 @@ import pytest
 from connector.core.criteria import Criteria, MqlStage
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Engagement, StageDecision
+from connector.core.override import MQL_NOW, Override
 from connector.core.places import Bar, contest_of, contests, free, rank, taken, told
 from connector.core.score import score_person
 from connector.core.stage import decide_stage
@@ -35,10 +36,14 @@ def stage(**mql: Any) -> MqlStage:
     return criteria(**mql).stages.mql
 
 
-def decide(made: Criteria, size: int, *, place: bool, demo: bool = False) -> StageDecision:
+def decide(
+    made: Criteria, size: int, *, place: bool, demo: bool = False, word: Override | None = None
+) -> StageDecision:
     done = [Engagement("any", "s", "d", "demo_request", NOW)] if demo else []
     now = Measured(score_person(made, {"size": size}, done, NOW), {"size": size}, done)
-    return decide_stage(None, at=NOW, now=now, then=lambda at: now, criteria=made, has_place=place)
+    return decide_stage(
+        None, at=NOW, now=now, then=lambda at: now, criteria=made, has_place=place, override=word
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,6 +92,20 @@ def test_whoever_qualifies_by_points_waits_for_a_place_and_whoever_raised_a_hand
     assert (asked.state.stage, asked.waits) == ("mql", False)
     assert not decide(made, 3, place=False).waits
     assert decide(criteria(), 6, place=False).state.stage == "mql"  # nothing is contested
+
+
+def test_an_mql_by_override_takes_a_place_and_waits_for_none_like_a_raised_hand() -> None:
+    made = criteria(capacity=1)
+    word = Override(1, MQL_NOW, "person", "ada@acme.example", "Grace", "met at the fair", NOW)
+    wished, asked = decide(made, 1, place=False, word=word), decide(made, 6, place=False, demo=True)
+    for each in (wished, asked):
+        assert (each.state.stage, each.waits, each.entered_mql, each.loosened) == ("mql", False, True, False)
+    assert wished.by_override
+    assert not asked.by_override
+    assert (
+        free(made.stages.mql, entered=wished.entered_mql) == 0
+    )  # counted as whoever entered, however they did
+    assert decide(made, 6, place=False).waits
 
 
 def test_a_loosened_bar_is_told_where_it_was() -> None:

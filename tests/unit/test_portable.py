@@ -178,3 +178,35 @@ def test_the_shipped_files_name_nothing_of_one_account() -> None:
         document = loaded(text)
         assert to_names(document, HERE) == []
         assert parse_mapping(document) == parse_mapping(loaded(text))
+
+
+OVERRIDDEN = MAPPING.replace(
+    "    status:\n",
+    "    override: {from: sales_word, values: {mql_now: now}, segments: {never: ['7'], mql_now: [Partners]}}\n"
+    "    status:\n",
+)
+
+
+def test_the_lists_of_an_override_are_taken_along_by_name() -> None:
+    document = loaded(OVERRIDDEN)
+    said = document["objects"]["contact"]["override"]
+    assert to_names(document, HERE) == []
+    assert said["segments"] == {"never": ["${list:Customers}"], "mql_now": ["Partners"]}
+    assert said["values"] == {"mql_now": "now"}
+    assert any("override.segments.never" in each for each in unresolved(document))
+    to_ids(document, THERE)
+    assert said["segments"] == {"never": ["701"], "mql_now": ["Partners"]}
+
+    without = [each for each in THERE if each.id != "702"]
+    [gap] = [each for each in to_ids(loaded(OVERRIDDEN), without) if "segments" in each.where]
+    assert (gap.where, gap.kind, gap.name) == (
+        "objects.contact.override.segments.mql_now.0", "list", "Partners",
+    )  # fmt: skip
+    [told] = [
+        each
+        for each in compare(
+            parse_mapping(loaded(OVERRIDDEN)), loaded(OVERRIDDEN), Side({}, HERE), Side({}, without)
+        )
+        if "segments" in each.where
+    ]
+    assert (told.name, told.what) == ("Partners", "is not there")

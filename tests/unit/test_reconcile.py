@@ -131,3 +131,14 @@ def test_a_dwell_counts_as_served_and_a_disqualified_person_never_qualifies():
     assert qualifies(waits, standing(1, 60).score, {})
     assert not qualifies(waits, standing(1, 99, disqualified="spam").score, {})
     assert not qualifies(waits, standing(1, 59).score, {})
+
+
+def test_who_stands_under_a_human_s_override_is_counted_apart():
+    rules = standing(1, 70, "mql"), standing(2, 80)
+    wished = replace(standing(3, 10, "mql"), by_override=True), replace(standing(4, 90), by_override=True)
+    alone, both = told(counted(*rules), "hubspot"), told(counted(*rules, *wished), "hubspot")
+    assert (both["records"], both["by_override"], alone["by_override"]) == (4, 2, 0)
+    assert [both[name] for name in ("stages", "qualified", "below_mql", "examples")] == [
+        alone[name] for name in ("stages", "qualified", "below_mql", "examples")
+    ]
+    assert "2 more stand under a human's override and are counted apart." in both["lines"]

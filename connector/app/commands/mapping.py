@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from connector.app import exits
 from connector.app.commands.check import mapping_of
+from connector.app.commands.override import WORDS
 from connector.app.output import out, print_json
 from connector.app.settings import load_settings
 from connector.app.wiring import chosen
-from connector.core.mapping import COUNTERS
+from connector.core.mapping import COUNTERS, OverrideMap
 
 
 def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
@@ -27,6 +29,7 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
                         "emails": list(each.emails),
                         "stage": each.stage.source if each.stage else None,
                         "status": each.status.source if each.status else None,
+                        "override": _override(each.override),
                         "reads": {field.field: list(field.sources) for field in each.fields},
                         "writes": [
                             {"result": w.result, "to": w.to, "rule": w.rule, "clear": w.clear}
@@ -56,6 +59,14 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
             table.add_row("stage", "<-", each.stage.source, "stage.values")
         if each.status:
             table.add_row("sales' answer", "<-", each.status.source, "status")
+        if each.override:
+            for kind, theirs in each.override.values.items():
+                table.add_row(WORDS[kind], "<-", each.override.source, f"override, as {', '.join(theirs)}")
+            for kind, lists in each.override.segments.items():
+                table.add_row(WORDS[kind], "<-", ", ".join(lists), "override, who is on the list")
+            for what in ("until", "reason"):
+                if source := getattr(each.override, what):
+                    table.add_row(f"override {what}", "<-", source, "override")
         for field in each.fields:
             table.add_row(field.field, "<-", ", ".join(field.sources), field.transform)
         for line in each.write:
@@ -71,3 +82,15 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
                 f"  costs a call or more per person: at most {stream.at_most:,} a sync, people of band {bands}"
             )
     return exits.OK
+
+
+def _override(said: OverrideMap | None) -> dict[str, Any] | None:
+    if said is None:
+        return None
+    return {
+        "from": said.source or None,
+        "values": {kind: list(theirs) for kind, theirs in said.values.items()},
+        "until": said.until,
+        "reason": said.reason,
+        "segments": {kind: list(lists) for kind, lists in said.segments.items()},
+    }
