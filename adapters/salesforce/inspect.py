@@ -38,6 +38,7 @@ async def inspect(rest: Rest, user: str, mapping: CrmMapping, *, source: str) ->
             findings.append(Finding("problem", object_, error.message, error.next_step))
     findings += _edits(mapping, described)
     findings += _hidden(mapping, described)
+    findings += await _responses(rest, mapping)
     findings += await _record_types(rest, mapping, described, source)
     findings += await _rights(rest, user)
     findings += await _hubspot(rest, described, mapping)
@@ -81,6 +82,27 @@ def _hidden(mapping: CrmMapping, described: Mapping[str, Mapping[str, Any]]) -> 
                     )
                 )
     return findings
+
+
+async def _responses(rest: Rest, mapping: CrmMapping) -> list[Finding]:
+    """Whether it can be told who of a campaign did something."""
+    if "CampaignMember" not in mapping.engagement:
+        return []
+    try:
+        there = fields_by_name(await rest.describe("CampaignMember"))
+    except FixConfig:
+        return []  # without the object there are no members; its stream says why
+    if "hasresponded" in there:
+        return []
+    return [
+        Finding(
+            "warning",
+            "CampaignMember.HasResponded",
+            "Not seen by the integration user: who of a campaign responded is unknown, and unknown is no yes. As the "
+            "mapping is shipped, no campaign member counts.",
+            GRANT,
+        )
+    ]
 
 
 async def _record_types(

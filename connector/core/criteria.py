@@ -20,7 +20,7 @@ from connector.errors import Problem
 
 TOLERANCE = 1e-9
 
-RuleKind = Literal["points", "disqualify", "hand_raise"]
+RuleKind = Literal["points", "disqualify", "hand_raise", "suspect"]
 
 
 # ------------------------------------------------------------ rules
@@ -336,11 +336,12 @@ class Criteria:
 
     def name_of(self, rule: str, kind: RuleKind = "points") -> str:
         """The name of a rule by its id, as people know it; the id itself where no rule of the kind has it. An id may
-        stand once among the rules that give points, once among disqualifiers and once among hand-raisers."""
-        rules: Mapping[RuleKind, Sequence[FitRule | EventRule | Disqualifier]] = {
+        stand once among the rules that give points, and once among those of each other kind."""
+        rules: Mapping[RuleKind, Sequence[FitRule | EventRule | Disqualifier | SuspectRule]] = {
             "points": (*self.fit, *self.engagement),
             "disqualify": self.disqualify,
             "hand_raise": self.hand_raise,
+            "suspect": self.suspect,
         }
         return next((one.name for one in rules[kind] if one.id == rule), rule)
 

@@ -18,13 +18,15 @@ from connector.core.criteria import (
     compare,
     whole,
 )
-from connector.core.known import Known, known_as, score_known
+from connector.core.known import Known, known_as, score_known, told_as
 from connector.core.model import Engagement, Score, StageDecision, Value
+from connector.core.normalize import rules_that_suspect
 from connector.core.score.oracle import rules_that_hold
 from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
+from connector.core.suspect_rules import SuspectRule
 
-Rule = FitRule | EventRule | Disqualifier
+Rule = FitRule | EventRule | Disqualifier | SuspectRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def run_examples(criteria: Criteria) -> list[ExampleResult]:
 
 def run_example(criteria: Criteria, example: Example, *, audience: str = "") -> ExampleResult:
     """One example at its own moment; the person must fall into this audience, where one is named."""
-    known = known_as(example.person, example.engagement, criteria)
+    known = told_as(example.person, example.engagement, criteria)
     score, decision = _as_new(known, example.as_of)
     stage = decision.state.stage
     words = {"stage": stage, "audience": known.audience or None, "persona": known.fields.get(PERSONA)}
@@ -84,13 +86,16 @@ def _as_new(known: Known, at: datetime) -> tuple[Score, StageDecision]:
 def untouched(criteria: Criteria) -> list[tuple[RuleKind, str]]:
     """The rules that no example touches, by kind and id, in file order: nobody would notice if they were wrong.
 
-    An example touches a rule that holds for its person at its moment.
+    An example touches a rule that holds for its person at its moment, and one of `suspect` that sets an event aside.
     """
     variants = criteria.variants()
     touched: set[tuple[RuleKind, Rule]] = set()
     for each in (example for variant in variants for example in variant.examples):
-        known = known_as(each.person, each.engagement, criteria)
-        hold = rules_that_hold(known.criteria, known.fields, known.engagement, each.as_of)
+        known = told_as(each.person, each.engagement, criteria)
+        hold = {
+            *rules_that_hold(known.criteria, known.fields, known.engagement, each.as_of),
+            *(("suspect", id) for id in rules_that_suspect(each.engagement, known.criteria.suspect)),
+        }
         touched.update((kind, rule) for kind, rule in _rules(known.criteria) if (kind, rule.id) in hold)
     there = dict.fromkeys(rule for variant in variants for rule in _rules(variant))
     return list(dict.fromkeys((kind, rule.id) for kind, rule in there if (kind, rule) not in touched))
@@ -102,6 +107,7 @@ def _rules(criteria: Criteria) -> list[tuple[RuleKind, Rule]]:
     found += [("points", rule) for rule in criteria.engagement]
     found += [("disqualify", rule) for rule in criteria.disqualify]
     found += [("hand_raise", rule) for rule in criteria.hand_raise]
+    found += [("suspect", rule) for rule in criteria.suspect]
     return found
 
 

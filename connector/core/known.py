@@ -77,6 +77,13 @@ def known_as(fields: Mapping[str, Value], engagement: Sequence[Engagement], crit
     return Known(told, engagement, audience.criteria, audience.id)
 
 
+def told_as(fields: Mapping[str, Value], told: Sequence[Engagement], criteria: Criteria) -> Known:
+    """Like `known_as`, of events as somebody wrote them down: what a rule of `suspect` names counts none."""
+    person = known_as(fields, (), criteria)
+    told = set_aside_suspects(told, person.criteria.suspect)
+    return replace(person, engagement=tuple(each for each in told if each.counted))
+
+
 def judged(
     engagement: Iterable[Engagement], fields: Mapping[str, Value], definition: Definition
 ) -> tuple[Engagement, ...]:

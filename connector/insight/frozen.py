@@ -14,7 +14,7 @@ from typing import Any
 from connector.core.conditions import fields_of
 from connector.core.criteria import Criteria, EventRule, Example, fields_of_criteria, whole
 from connector.core.examples import ExampleResult, run_example
-from connector.core.known import Known
+from connector.core.known import Known, told_as
 from connector.core.model import Engagement, Score, Value
 from connector.core.score.oracle import rules_that_hold, score_person
 from connector.errors import FixConfig
@@ -58,7 +58,7 @@ def freeze(known: Known, at: datetime, *, name: str) -> Frozen:
         if _matters(criteria, event, at)
     ]
     moved = {key: value + shift if isinstance(value, datetime) else value for key, value in fields.items()}
-    if _Fingerprint.of(criteria, moved, events, day) != want:
+    if _Fingerprint.of(criteria, moved, told_as(moved, events, criteria).engagement, day) != want:
         raise FixConfig(
             "This person cannot be frozen: without what could name them, other rules would hold.",
             next_step="Write the example by hand; `connector explain` tells what counts.",

@@ -64,6 +64,17 @@ async def test_hidden_fields_are_named_with_field_level_security_as_the_likely_c
     assert "field-level security" in lead
 
 
+@pytest.mark.parametrize("hidden", [["CampaignMember.HasResponded"], []])
+async def test_hidden_responses_are_told_since_no_campaign_member_counts(make_org, hidden):
+    org = await make_org(hidden_fields=hidden)
+
+    found = told(await findings(org), "CampaignMember.HasResponded")
+
+    assert [(level, "no campaign member counts" in what) for level, what in found] == [
+        ("warning", True) for _ in hidden
+    ]
+
+
 async def test_a_user_who_may_only_read_gets_a_warning_since_plans_can_be_made(make_org):
     org = await make_org(read_only=True)
 

@@ -327,6 +327,9 @@ def test_a_campaign_member_counts_once_they_responded():
     assert types_of("CampaignMember", "salesforce", [on_a_list, responded]) == [
         ("other",), ("webinar_registration",),
     ]  # fmt: skip
+    hidden = {**on_a_list, "HasResponded": None}  # as field-level security leaves it: unknown is no yes
+    attended = {**hidden, "Status": "Attended"}
+    assert types_of("CampaignMember", "salesforce", [hidden, attended]) == [("other",), ("other",)]
     sent = {"Campaign.Type": "Email", "Status": "Sent", "HasResponded": False}
     assert types_of("CampaignMember", "salesforce", [sent]) == [()]
 

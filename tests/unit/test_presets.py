@@ -71,6 +71,27 @@ def test_a_rule_that_no_example_touches_is_named_also_one_that_another_hides() -
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_an_example_shows_what_a_machine_did_and_a_rule_of_suspect_that_none_shows_is_named(
+    name: str,
+) -> None:
+    criteria = preset(name)
+    [scanner] = [each for each in criteria.examples if "scanner" in each.name]
+    [again] = [each for each in criteria.examples if "sent again" in each.name]
+    [counted] = run_examples(replace(criteria, examples=(scanner,), suspect=()))
+    assert not counted.ok, "without the rules it is a crowd of clicks"
+
+    missed = untouched(replace(criteria, examples=(scanner,)))
+    assert [rule for kind, rule in missed if kind == "suspect"] == ["sent-again"]
+    assert {rule for kind, rule in untouched(replace(criteria, examples=(again,))) if kind == "suspect"} == {
+        rule.id for rule in criteria.suspect if rule.id != "sent-again"
+    }
+    first, second = again.engagement
+    assert len({first.type, second.type}) == 1
+    once = run_examples(replace(criteria, examples=(replace(again, engagement=(second,)),)))[0].score
+    assert run_examples(replace(criteria, examples=(again,)))[0].score == once
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_opens_give_nothing_and_clicks_do_from_the_second_or_third_on(name: str) -> None:
     assert score(name, *events("email_open", 20)).engagement == 0
     assert score(name, *events("email_click", 1)).engagement == 0

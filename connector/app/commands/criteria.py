@@ -21,7 +21,7 @@ from connector.core.model import RecordState
 from connector.insight.frozen import freeze
 from connector.ledger import SqlLedger
 
-_KINDS = {"points": "", "disqualify": "disqualifier ", "hand_raise": "hand-raiser "}
+_KINDS = {"points": "", "disqualify": "disqualifier ", "hand_raise": "hand-raiser ", "suspect": "suspect "}
 
 
 def criteria_test(path: Path | None, *, json: bool) -> int:

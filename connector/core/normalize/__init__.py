@@ -11,7 +11,12 @@ from connector.core.normalize.records import (
     normalize_person,
 )
 from connector.core.normalize.scanners import scanner_rules, set_aside_scanners
-from connector.core.normalize.suspect import judged_types, set_aside_suspects, suspect_types
+from connector.core.normalize.suspect import (
+    judged_types,
+    rules_that_suspect,
+    set_aside_suspects,
+    suspect_types,
+)
 
 __all__ = [
     "Disagreement",
@@ -25,6 +30,7 @@ __all__ = [
     "normalize_opportunity",
     "normalize_person",
     "person_fields",
+    "rules_that_suspect",
     "scanner_rules",
     "set_aside_scanners",
     "set_aside_suspects",

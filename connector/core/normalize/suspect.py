@@ -33,6 +33,13 @@ def set_aside_suspects(
     return tuple(judged)
 
 
+def rules_that_suspect(engagements: Sequence[Engagement], rules: Sequence[SuspectRule]) -> frozenset[str]:
+    """The ids of the rules that set aside something of one person's events."""
+    judged = set_aside_suspects(engagements, rules)
+    whys = {each.why_not for each in judged if not each.counted}
+    return frozenset(rule.id for rule in rules if rule.why in whys)
+
+
 def _suspects(judged: Sequence[Engagement], rule: SuspectRule) -> set[int]:
     counting = [place for place, each in enumerate(judged) if each.counted and not each.deleted]
     found = {place for place in counting if _named(judged[place], rule)}
