@@ -28,7 +28,7 @@ from connector.insight.explain.missing import Missing, missing
 from connector.insight.explain.past import Past, Recomputed, past_of, recompute, state_before
 from connector.insight.explain.why import NAMES_SOMEBODY, Why, why
 from connector.ledger import SqlLedger
-from connector.ports import Hold, PersonView, StageStep, StoryLine
+from connector.ports import Hold, Notice, PersonView, StageStep, StoryLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Gathered:
     erased: tuple[KnownEngagement, ...]
     story: tuple[StoryLine, ...]
     holds: tuple[Hold, ...]
+    notices: tuple[Notice, ...]  # what somebody is, or was, told of this person
     definition: Definition | None
 
     def past(self, at: datetime) -> Past:
@@ -112,6 +113,7 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
         erased=tuple(await ledger.erased(everyone, emails)),
         story=tuple(await ledger.story(person.id, judge)),
         holds=tuple(await ledger.holds(person.refs)),
+        notices=tuple(await ledger.notices(person.id)),
         definition=definition,
     )
 

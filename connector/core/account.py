@@ -26,22 +26,26 @@ _EVER = ("account.is_customer", "account.is_partner", "account.open_opportunity"
 class Account:
     """What is known of the account around one person.
 
-    `companies`: its own first, then parents, the nearest first. `deals` are theirs. `engaged` and `mqls` count people
-    at the moment they were gathered for; None where nobody asked.
+    `companies`: its own first, then parents, the nearest first. `deals` are theirs; `deals_known`: a CRM of theirs
+    tells us its deals, so that no deal means that there is none. `engaged` and `mqls` count people at the moment they
+    were gathered for; None where nobody asked.
     """
 
     companies: tuple[CompanyRecord, ...] = ()
     deals: tuple[OpportunityRecord, ...] = ()
     engaged: int | None = None
     mqls: int | None = None
+    deals_known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What to gather of the accounts: as of `at` (aware UTC), for these of our fields."""
+    """What to gather of the accounts: as of `at` (aware UTC), for these of our fields. `deals_of`: the CRMs whose
+    deals are read."""
 
     at: datetime
     fields: frozenset[str]
+    deals_of: frozenset[str] = frozenset()
     parents: int = PARENTS
 
 
@@ -58,14 +62,15 @@ def account_fields_read(definition: Definition) -> frozenset[str]:
 def around_at(definition: Definition, at: datetime) -> Around | None:
     """What to gather of the accounts by this definition; None: nothing of them is read."""
     read = account_fields_read(definition)
-    return Around(at, read) if read else None
+    deals_of = frozenset(crm for crm, each in definition.mappings.items() if each.of_kind("opportunity"))
+    return Around(at, read, deals_of) if read else None
 
 
 def account_fields(account: Account, own_deals: Iterable[OpportunityRecord] = ()) -> dict[str, Value]:
     """The fields that the account gives a person; what nobody knows is left out.
 
-    `own_deals`: those in which the person plays a role, whosever they are. That an account is no customer, no partner
-    and has no open deal is known as soon as there is an account.
+    `own_deals`: those in which the person plays a role, whosever they are. That an account is no customer and no
+    partner is known as soon as there is an account; that it has no open deal, where its deals are known.
     """
     companies = [each for each in account.companies if each.state is RecordState.LIVE]
     deals = {each.ref: each for each in (*account.deals, *own_deals) if each.state is RecordState.LIVE}
@@ -73,7 +78,8 @@ def account_fields(account: Account, own_deals: Iterable[OpportunityRecord] = ()
     for name in sorted(ACCOUNT_FIELDS):
         said = [value for each in companies if (value := each.fields.get(name)) is not None]
         if name in _EVER:
-            if companies or deals:
+            silent = name == "account.open_opportunity" and not (said or deals or account.deals_known)
+            if (companies or deals) and not silent:
                 found[name] = True in said
         elif name == "account.lost_at":
             dates = [value for value in said if isinstance(value, datetime)]

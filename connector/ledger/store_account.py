@@ -52,6 +52,7 @@ def accounts(
                 deals=tuple(deal for each in chain for deal in deals.get(str(each.ref), ())),
                 engaged=len(engaged) if key and ENGAGED in around.fields else None,
                 mqls=len(mqls - {person}) if key and MQLS in around.fields else None,
+                deals_known=any(each.ref.crm in around.deals_of for each in chain),
             )
         )
     return answer

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from connector.app.cli import app
+from connector.app.commands.init import shipped
 from connector.core.account import ENGAGED, MQLS, Around, account_fields
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Ref
@@ -138,6 +142,12 @@ async def test_a_customers_people_are_kept_from_sales_until_it_is_none_and_its_o
         assert "the account is a customer" in reason
         told = await made.ledger.notices(view.id)
         assert [(each.kind, each.to, each.told_at) for each in told] == [("guarded", "80001", None)]
+        environment = {"CONNECTOR_DATABASE_URL": made.ledger_url, "CONNECTOR_MAPPINGS_DIR": str(shipped())}
+        explained = await asyncio.to_thread(
+            CliRunner().invoke, app, ["explain", f"hubspot:contact:{who.contact}"], env=environment
+        )
+        assert "notice for 80001" in explained.stdout
+        assert "not told yet" in explained.stdout
 
         made.hubspot.edit("contacts", who.contact, {"jobtitle": "Clerk"})
         made.later(minutes=15)

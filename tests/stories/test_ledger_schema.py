@@ -57,6 +57,45 @@ def test_runs_kept_before_backfills_existed_survive_the_upgrade(database_url):
     engine.dispose()
 
 
+def test_accounts_kept_before_they_were_looked_up_are_found_after_the_upgrade(database_url):
+    engine = create_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(connector.ledger.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        now = "0" if connection.dialect.name == "sqlite" else "now()"
+        false = "0" if connection.dialect.name == "sqlite" else "false"
+        for ref, kind, body in (
+            ("hubspot:company:1", "company", '{"fields": {"company_domain": "acme.example"}}'),
+            ("hubspot:company:2", "company", '{"fields": {"company_domain": "gmail.com"}}'),
+            ("hubspot:company:3", "company", '{"fields": {}}'),
+            ("hubspot:contact:1", "person", '{"fields": {"email_domain": "bee.example"}, "company": null}'),
+            (
+                "hubspot:contact:2",
+                "person",
+                '{"fields": {"email_domain": "bee.example"}, "company": "hubspot:company:1"}',
+            ),
+            ("salesforce:Opportunity:006", "opportunity", '{"company": "salesforce:Account:001"}'),
+        ):
+            connection.execute(
+                text(
+                    "INSERT INTO record (ref, kind, vendor_id, body, vendor, state, first_load, changed_at,"
+                    f" observed_at) VALUES (:ref, :kind, '1', :body, '{{}}', 'live', {false}, {now}, {now})"
+                ),
+                {"ref": ref, "kind": kind, "body": body},
+            )
+    upgrade(database_url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT domain, ref FROM company_domain ORDER BY domain")).all() == [
+            ("acme.example", "hubspot:company:1"),
+            ("bee.example", "hubspot:contact:1"),
+        ]
+        of_deals = text("SELECT company FROM record WHERE kind = 'opportunity'")
+        assert connection.execute(of_deals).scalar() == "salesforce:Account:001"
+    engine.dispose()
+
+
 def test_upgrading_twice_is_harmless(database_url):
     assert upgrade(database_url) == upgrade(database_url) == HEAD
 

@@ -52,7 +52,9 @@ LOST = deal("lost", is_closed=True, closed_at=AT - 10 * DAY)
     ("account", "own", "told"),
     [
         (Account(), (), {}),
-        (Account((company(),)), (), {"is_customer": False, "is_partner": False, "open_opportunity": False}),
+        (Account((company(),)), (), {"is_customer": False, "is_partner": False, "open_opportunity": None}),
+        (Account((company(),), deals_known=True), (), {"is_customer": False, "open_opportunity": False}),
+        (Account((company(open_opportunity=False),)), (), {"open_opportunity": False}),
         (Account((company(), company(ABOVE, is_customer=True))), (), {"is_customer": True}),
         (Account((company(tier="A"), company(ABOVE, tier="B", owner="O"))), (), {"tier": "A", "owner": "O"}),
         (
@@ -62,7 +64,12 @@ LOST = deal("lost", is_closed=True, closed_at=AT - 10 * DAY)
         ),
         (Account((company(),), (deal(is_closed=True, is_won=True),)), (), {"is_customer": True}),
         (Account((company(),), (deal(),)), (), {"open_opportunity": True, "is_customer": False}),
-        (Account((company(),), (deal(state=RecordState.ARCHIVED),)), (), {"open_opportunity": False}),
+        (Account((company(),), (deal(state=RecordState.ARCHIVED),)), (), {"open_opportunity": None}),
+        (
+            Account((company(),), (deal(state=RecordState.ARCHIVED),), deals_known=True),
+            (),
+            {"open_opportunity": False},
+        ),
         (Account(), (deal(),), {"open_opportunity": True}),
         (Account((company(lost_at=AT - 99 * DAY),), (LOST,)), (), {"lost_at": AT - 10 * DAY}),
         (Account((company(),), engaged=3, mqls=0), (), {"people_engaged_30d": 3, "mqls": 0}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 from connector.app.asking import ask_ledger, one_person
@@ -67,6 +68,7 @@ def explain(
         beside = {
             "holds": [hold_document(hold) for hold in holds],
             "overrides": [override_document(word, now) for word in found.gathered.facts.overrides],
+            "notices": [asdict(notice) for notice in found.gathered.notices],
         }
         print_json({**document(found, email=email), **beside})
         return OK
@@ -78,6 +80,9 @@ def explain(
         _tell_now(found, email=email)
         for hold in holds:
             _say(f"  left alone: {hold.field} of {hold.ref} ({hold.why})")
+        for notice in found.gathered.notices:
+            told = f"told {when(notice.told_at)}" if notice.told_at else "not told yet"
+            _say(f"  notice for {notice.to} of {when(notice.made_at)} ({told}): {notice.text}")
         _say("History")
         for entry in found.gathered.story:
             _say(f"  {when(entry.at)}  {entry.kind:<12} {entry.text}")

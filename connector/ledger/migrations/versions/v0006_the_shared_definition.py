@@ -1,8 +1,11 @@
 """The shared definition: drafts that are approved, overrides, audiences, the relative bar, accounts by their domain."""
 
+import json
+
 import sqlalchemy as sa
 from alembic import op
 
+from connector.core.normalize.derive import email_kind
 from connector.ledger.types import KEY, UtcTime
 
 revision = "0006"
@@ -117,6 +120,37 @@ def upgrade() -> None:
     with op.batch_alter_table("stage_history", schema=None) as batch_op:
         batch_op.add_column(sa.Column("was_of", _NUMBER, nullable=True))
     op.create_index(op.f("ix_person_waits_score"), "person", ["waits", "score"])
+    _find_accounts()
+
+
+def _find_accounts() -> None:
+    """By their stored form: the domains of companies and of people whose CRM names none, and the company of each deal.
+    A record that is told again as it stands is not stored again, so nothing else would fill them."""
+    db = op.get_bind()
+    of_kind = sa.text(
+        "SELECT ref, body FROM record WHERE kind = :kind AND ref > :after ORDER BY ref LIMIT 1000"
+    )
+    for kind, field in (("company", "company_domain"), ("person", "email_domain"), ("opportunity", "")):
+        after = ""
+        while rows := db.execute(of_kind, {"kind": kind, "after": after}).all():
+            after = rows[-1].ref
+            told = [(row.ref, json.loads(row.body)) for row in rows]
+            if field:
+                domains = [
+                    {"domain": domain, "ref": ref}
+                    for ref, body in told
+                    if isinstance(domain := (body.get("fields") or {}).get(field), str)
+                    and (kind == "company" or not body.get("company"))
+                    and email_kind(f"somebody@{domain}") == "business"
+                ]
+                if domains:
+                    db.execute(
+                        sa.text("INSERT INTO company_domain (domain, ref) VALUES (:domain, :ref)"), domains
+                    )
+                continue
+            named = [{"company": body["company"], "ref": ref} for ref, body in told if body.get("company")]
+            if named:
+                db.execute(sa.text("UPDATE record SET company = :company WHERE ref = :ref"), named)
 
 
 def downgrade() -> None:
