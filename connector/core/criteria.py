@@ -20,7 +20,7 @@ from connector.errors import Problem
 
 TOLERANCE = 1e-9
 
-RuleKind = Literal["points", "disqualify", "hand_raise", "suspect"]
+RuleKind = Literal["points", "disqualify", "hand_raise", "suspect", "guard"]
 
 
 # ------------------------------------------------------------ rules
@@ -337,11 +337,12 @@ class Criteria:
     def name_of(self, rule: str, kind: RuleKind = "points") -> str:
         """The name of a rule by its id, as people know it; the id itself where no rule of the kind has it. An id may
         stand once among the rules that give points, and once among those of each other kind."""
-        rules: Mapping[RuleKind, Sequence[FitRule | EventRule | Disqualifier | SuspectRule]] = {
+        rules: Mapping[RuleKind, Sequence[FitRule | EventRule | Disqualifier | SuspectRule | Guard]] = {
             "points": (*self.fit, *self.engagement),
             "disqualify": self.disqualify,
             "hand_raise": self.hand_raise,
             "suspect": self.suspect,
+            "guard": self.guards,
         }
         return next((one.name for one in rules[kind] if one.id == rule), rule)
 

@@ -14,10 +14,12 @@ from connector.core.criteria import (
     Example,
     Expectation,
     FitRule,
+    Guard,
     RuleKind,
     compare,
     whole,
 )
+from connector.core.guards import guards_that_hold
 from connector.core.known import Known, known_as, score_known, told_as
 from connector.core.model import Engagement, Score, StageDecision, Value
 from connector.core.normalize import rules_that_suspect
@@ -26,7 +28,7 @@ from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
 from connector.core.suspect_rules import SuspectRule
 
-Rule = FitRule | EventRule | Disqualifier | SuspectRule
+Rule = FitRule | EventRule | Disqualifier | SuspectRule | Guard
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def untouched(criteria: Criteria) -> list[tuple[RuleKind, str]]:
         known = told_as(each.person, each.engagement, criteria)
         hold = {
             *rules_that_hold(known.criteria, known.fields, known.engagement, each.as_of),
+            *(("guard", id) for id in guards_that_hold(known.criteria, known.fields, each.as_of)),
             *(("suspect", id) for id in rules_that_suspect(each.engagement, known.criteria.suspect)),
         }
         touched.update((kind, rule) for kind, rule in _rules(known.criteria) if (kind, rule.id) in hold)
@@ -108,6 +111,7 @@ def _rules(criteria: Criteria) -> list[tuple[RuleKind, Rule]]:
     found += [("disqualify", rule) for rule in criteria.disqualify]
     found += [("hand_raise", rule) for rule in criteria.hand_raise]
     found += [("suspect", rule) for rule in criteria.suspect]
+    found += [("guard", rule) for rule in criteria.guards]
     return found
 
 

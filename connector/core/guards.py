@@ -15,6 +15,11 @@ def guard_of(criteria: Criteria, fields: Mapping[str, Value], at: datetime) -> G
     return next((each for each in criteria.guards if _holds(each, fields, at)), None)
 
 
+def guards_that_hold(criteria: Criteria, fields: Mapping[str, Value], at: datetime) -> frozenset[str]:
+    """The ids of all that hold, not of the first alone."""
+    return frozenset(each.id for each in criteria.guards if _holds(each, fields, at))
+
+
 def guard_ends(criteria: Criteria, fields: Mapping[str, Value], at: datetime) -> list[datetime]:
     """When guards that hold now stop doing so by time alone."""
     return [

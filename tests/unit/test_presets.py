@@ -66,6 +66,7 @@ def test_a_rule_that_no_example_touches_is_named_also_one_that_another_hides() -
     assert ("disqualify", competitor.id) not in missed
     assert ("disqualify", student.id) not in missed
     assert ("hand_raise", "demo") not in missed
+    assert ("guard", criteria.guards[0].id) in missed
     assert ("points", "opens") in missed
     assert missed[0] == ("points", "manager")
 

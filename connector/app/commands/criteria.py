@@ -21,7 +21,13 @@ from connector.core.model import RecordState
 from connector.insight.frozen import freeze
 from connector.ledger import SqlLedger
 
-_KINDS = {"points": "", "disqualify": "disqualifier ", "hand_raise": "hand-raiser ", "suspect": "suspect "}
+_KINDS = {
+    "points": "",
+    "disqualify": "disqualifier ",
+    "hand_raise": "hand-raiser ",
+    "suspect": "suspect ",
+    "guard": "guard ",
+}
 
 
 def criteria_test(path: Path | None, *, json: bool) -> int:
