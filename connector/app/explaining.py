@@ -292,7 +292,12 @@ def _missing(missing: Missing | None, at: datetime) -> dict[str, Any] | None:
         "blockers": list(missing.blockers),
         "shortfalls": [asdict(each) for each in missing.shortfalls],
         "ways": [
-            {"steps": [_step(step) for step in way.steps], "acts": way.acts, "not_before": way.not_before}
+            {
+                "steps": [_step(step) for step in way.steps],
+                "acts": way.acts,
+                "not_before": way.not_before,
+                "days": way.days,
+            }
             for way in missing.ways
         ],
         "gains": [

@@ -325,23 +325,29 @@ OF_WHOM = st.sampled_from(
     ]
 )
 OF_WHOM_OR_PERSONA = st.one_of(OF_WHOM, OF_PERSONA)
-OF_WHAT = st.fixed_dictionaries(
-    {"event": st.one_of(st.sampled_from(TYPES), st.just(TYPES))},
-    optional={
-        "where": st.sampled_from([{"field": "url", "is_set": True}, {"field": "value", "is_blank": True}]),
-        "within": st.sampled_from(["30d", "52w"]),
-        "at_least": st.integers(1, 2),
-    },
+OF_WHAT = st.builds(
+    lambda event, more: {"event": event} | more,
+    st.sampled_from([TYPES, TYPES, [*TYPES, "email_open"], TYPES[0], TYPES[1]]),
+    st.sampled_from(
+        [
+            {},
+            {},
+            {"within": "30d"},
+            {"at_least": 2},
+            {"where": {"field": "url", "is_set": True}},
+            {"where": {"field": "value", "is_blank": True}, "within": "52w", "at_least": 2},
+        ]
+    ),
 )
-SUMS = st.one_of(st.just({}), st.just({}), st.just({"sum": "value", "at_least": 2}))
+SUMS = st.sampled_from([{}, {}, {}, {"sum": "value", "at_least": 2}])
 MOSTLY_GAINS = st.sampled_from([7, 33, 20, 0.1, 12, 60, 0, -20, -2.5])
-WORTH = st.fixed_dictionaries(
-    {"points": MOSTLY_GAINS},
-    optional={
-        "newest": st.integers(1, 3),
-        "decay": st.sampled_from(["none", {"half_life": "30d"}, {"steps": {"1d": 1, "7d": 0.5, "60d": 0.1}}]),
-        "group": st.sampled_from(["web", "mail"]),
-    },
+FADING = [{"half_life": "30d"}, {"steps": {"1d": 1, "7d": 0.5, "60d": 0.1}}, "none"]
+WORTH = st.builds(
+    lambda points, group, newest, decay: {"points": points} | group | newest | decay,
+    MOSTLY_GAINS,
+    st.sampled_from([{"group": "web"}, {"group": "mail"}, {}]),
+    st.sampled_from([{}, {"newest": 1}, {"newest": 2}]),
+    st.sampled_from([{}, *({"decay": each} for each in FADING)]),
 )
 DEFINITIONS = st.fixed_dictionaries(
     {

@@ -4,7 +4,6 @@ points below zero, personas, audiences, guards and stages."""
 
 from __future__ import annotations
 
-import math
 from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -85,7 +84,7 @@ def raised(draw):
     ]
     assume(places)
     rule, key = draw(st.sampled_from(places))
-    rule[key] += draw(st.sampled_from([0.1, 7, 60, 300]))
+    rule[key] += draw(st.sampled_from([30, 60, 7, 300, 0.1]))
     return criteria_of(doc), criteria_of(more)
 
 
@@ -162,7 +161,9 @@ def test_more_engagement_lowers_no_score_unless_it_costs_points_and_raises_none_
     doc, fields, done, another, sign
 ):
     """Where no amount that a rule adds up is below zero: such an amount takes from a sum what others brought."""
-    assume(all(each.value is None or math.isnan(each.value) or each.value >= 0 for each in (*done, another)))
+    *done, another = (
+        each if each.value is None else replace(each, value=abs(each.value)) for each in (*done, another)
+    )
     criteria = criteria_of(no_points_below_zero(doc, sign))
     person = known_as(fields, done, criteria)
     less = score_known(person, AS_OF)

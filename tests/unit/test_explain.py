@@ -11,7 +11,7 @@ import pytest
 
 from connector.core.criteria import Criteria
 from connector.core.criteria_file import parse_criteria
-from connector.core.known import Known, score_known
+from connector.core.known import Known, known_as, score_known
 from connector.core.model import Engagement, MqlStatus, Ref, StageState
 from connector.core.override import HOLD_UNTIL, NEVER, Override
 from connector.insight.explain.changed import Change, Moment, changed
@@ -235,6 +235,51 @@ def test_evidence_that_is_missing_is_asked_for_in_other_kinds() -> None:
 
     assert "too little evidence so far" in found.sentences[0]
     assert [[step.rule for step in way.steps] for way in found.ways] == [["pricing"]]
+
+
+def test_evidence_of_several_days_is_asked_for_on_as_many_days_as_it_takes() -> None:
+    rules = {"enter": {"any": [{"score": {"gte": 40}}]}, "evidence": {"events": 3, "days": 3}}
+    criteria = definition(stages={"mql": rules}, hand_raise=[])
+    fields = {"seniority": "vp", "company_size": 60}
+
+    nothing, once = (told(Known(fields, done, criteria)) for done in ((), (did("webinar_attendance", 1),)))
+
+    for found, days in ((nothing, 3), (once, 2)):
+        (way,) = found.ways
+        moments = [event.occurred_at for step in way.steps for event in step.events]
+        assert moments == [AT + day * DAY for day in range(days)]
+        assert (way.days, way.not_before) == (days, moments[-1])
+    assert once.sentences[1].endswith("on two days, together make this person an MQL on the last of them.")
+
+
+def test_who_becomes_one_of_another_audience_is_told_by_its_rules() -> None:
+    """A field that is unknown yet may be what an audience asks for."""
+    large = {
+        "id": "large",
+        "when": {"field": "company_size", "gte": 50},
+        "stages": {"mql": {"enter": {"any": [{"score": {"gte": 20}}]}}},
+    }
+    small = {"id": "small", "when": {"field": "seniority", "is": "intern"}, "hand_raise": []}
+    criteria = definition(audiences=[large, small], hand_raise=[])
+
+    def a_case_of(fields: dict[str, Any]) -> Case:
+        return replace(a_case(known_as(fields, (did("webinar_attendance", 1),), criteria)), base=criteria)
+
+    unknown = missing(a_case_of({"seniority": "clerk"}))
+    assert ["company_size"] in [list(step.fields) for way in unknown.ways for step in way.steps]
+    assert unknown.sentences[0].startswith(
+        "Knowing that company size is at least 50 makes this person an MQL"
+    )
+    assert unknown.shortfalls[0].needs == 60  # by the bar of the file, as they stand
+    intern = a_case_of({"seniority": "intern"})  # whom an audience has already, the second in the file
+    by_size = [
+        [list(step.fields) for way in missing(case).ways for step in way.steps]
+        for case in (intern, replace(intern, base=None))
+    ]
+    assert ["company_size"] in by_size[0]
+    assert by_size[1] != [["company_size"]]
+    inside = missing(a_case_of({"company_size": 60, "seniority": "clerk"}))
+    assert inside == Missing()  # 30 of fit and of engagement: the bar of this audience is lower
 
 
 def test_who_waits_for_a_place_is_told_so_and_offered_nothing() -> None:

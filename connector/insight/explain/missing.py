@@ -45,10 +45,12 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Steps that together make this person an MQL: at once, or at `not_before` if nothing else happens until then."""
+    """Steps that together make this person an MQL: at once, or at `not_before` if nothing else happens until then.
+    `days`: on so many different days, the events are dated so."""
 
     steps: tuple[Step, ...]
     not_before: datetime | None = None
+    days: int = 1
 
     @property
     def acts(self) -> int:
@@ -216,11 +218,13 @@ def _way(case: Case, taken: tuple[Step, ...]) -> Way | None:
     later = decision.look_again_at
     if later is None:
         return None
-    # Nothing else happens until then: what is known now is all that is known at each midnight on the way.
-    waited = replace(
-        with_them, before=decision.state, at=later, then=lambda moment: _then(case, with_them, moment)
-    )
+    waited = replace(_waited(case, with_them, later), before=decision.state)
     return Way(taken, later) if decide_case(waited).state.stage in _ABOVE else None
+
+
+def _waited(case: Case, with_them: Case, at: datetime) -> Case:
+    """Nothing else happens until `at`: what is known now is all that is known at each midnight on the way."""
+    return replace(with_them, at=at, then=lambda moment: _then(case, with_them, moment))
 
 
 def _then(case: Case, with_them: Case, moment: datetime) -> Known:
@@ -247,10 +251,37 @@ def _put_together(case: Case, state: StageState, *, fields: bool) -> Way | None:
         if best is None or (best[0] >= left - 1e-9 and best[0] > 1e-9):
             return None
         left, here, taken = best[0], added(here, best[3], case.base), (*taken, best[3])
-        way = _way(case, taken)
+        way = _way(case, taken) or _over_days(case, taken)
         if way is not None:
             return way
     return None
+
+
+def _over_days(case: Case, taken: tuple[Step, ...]) -> Way | None:
+    """The same on several days, one after the other from now on, where evidence of several days is asked for."""
+    least = case.now.criteria.stages.mql.evidence
+    for days in range(2, (least.days if least else 1) + 1):
+        if sum(len(step.events) for step in taken) < days:
+            return None
+        dated = _dated(taken, days)
+        with_them = with_steps(case, dated)
+        last = case.at + timedelta(days=days - 1)
+        if decide_case(_waited(case, with_them, last)).state.stage in _ABOVE:
+            return Way(dated, last, days)
+    return None
+
+
+def _dated(taken: tuple[Step, ...], days: int) -> tuple[Step, ...]:
+    """The events one a day, all that are left on the last."""
+    found, place = [], 0
+    for step in taken:
+        events = []
+        for event in step.events:
+            moment = event.occurred_at + timedelta(days=min(place, days - 1))
+            events.append(replace(event, occurred_at=moment))
+            place += 1
+        found.append(replace(step, events=tuple(events)))
+    return tuple(found)
 
 
 # ------------------------------------------------------------ in words
@@ -259,12 +290,15 @@ def _put_together(case: Case, state: StageState, *, fields: bool) -> Way | None:
 def _of_ways(ways: tuple[Way, ...], case: Case) -> Iterator[str]:
     for way in ways:
         make = "makes" if len(way.steps) == 1 and way.acts == 1 else "together make"
+        told = together(way.steps)
         when = (
             "at once" if way.not_before is None else f"after {_days(way.not_before - case.at)}, if that stays"
         )
+        if way.days > 1:
+            told, when = f"{told}, on {words.times(way.days, 'day')},", "on the last of them"
         if case.now.criteria.stages.mql.contested and all(step.kind == "points" for step in way.steps):
             when += ", where there is a place among the best"
-        yield f"{together(way.steps)} {make} this person an MQL {when}"
+        yield f"{told} {make} this person an MQL {when}"
 
 
 def _days(length: timedelta) -> str:
