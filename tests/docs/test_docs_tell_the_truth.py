@@ -9,11 +9,16 @@ from pathlib import Path
 import click
 import pytest
 import typer.main
+import yaml
 
 from connector import errors
 from connector.app.cli import app
+from connector.app.commands.init import shipped
+from connector.app.files import Beside, load_criteria
 from connector.app.settings import documented_settings
 from connector.app.wiring import plugins
+from connector.core.criteria import StageAny, StageEntry
+from connector.core.criteria_file import parse_criteria
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -148,3 +153,29 @@ def test_make_knows_the_verbs_that_the_docs_name() -> None:
     assert {"demo", "test", "check", "docs", "run", "bench"} <= targets
     assert named & {"demo", "test", "check", "docs", "run", "bench", "lock", "format"} <= targets
     assert (ROOT / ".ci/run").read_text().rstrip().endswith("make test")
+
+
+def test_the_stages_that_hold_when_the_file_says_nothing_are_those_of_the_reference() -> None:
+    text = (DOCS / "reference/criteria.md").read_text()
+    block = text[: text.index("This is also what holds when the file says nothing")].rpartition("```yaml")[2]
+
+    assert parse_criteria(yaml.safe_load(block.partition("```")[0])).stages == parse_criteria({}).stages
+
+
+def test_the_points_by_which_the_presets_let_in_stand_on_their_page() -> None:
+    (row,) = re.findall(
+        r"^\| Enters by points (\|.*)\|$", (DOCS / "explanation/presets.md").read_text(), re.MULTILINE
+    )
+    told = [cell.strip() for cell in row.strip("|").split("|")]
+    found = []
+    for file in ("presets/strict.yaml", "criteria.yaml", "presets/broad.yaml"):
+        enter = load_criteria(shipped() / file, Beside(shipped())).stages.mql.enter
+        assert isinstance(enter, StageAny)
+        by_points, by_hand = enter.parts
+        assert isinstance(by_points, StageEntry)
+        assert by_points.when is not None  # who may be mailed
+        assert by_hand == StageEntry(hand_raised=True)
+        assert {test.op for test in by_points.tests} == {"gte"}
+        found.append(", ".join(f"{test.measure} {test.value:g}" for test in by_points.tests))
+
+    assert told == found

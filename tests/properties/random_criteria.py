@@ -307,7 +307,7 @@ def stage_docs(draw):
     if draw(st.booleans()):
         mql["evidence"] = {"events": 2, "days": draw(st.integers(1, 2))}
     if draw(st.booleans()):
-        mql["best"] = {"per_week": 9} | ({"from": draw(RISING)} if draw(st.booleans()) else {})
+        mql["best"] = {"per_week": 9, "from": draw(RISING)}
     stages = {"mql": mql, "recycle": {"cool_off": draw(st.sampled_from(["1d", "30d"]))}}
     for name in draw(st.lists(st.sampled_from(["lead", "sql"]), unique=True)):
         stages[name] = {"enter": rule(RISING), "leave": rule(FALLING)}
@@ -316,7 +316,8 @@ def stage_docs(draw):
 
 OF_WHOM = st.sampled_from(
     [
-        {"field": "title", "is_set": True},
+        {"field": "title", "is_blank": True},
+        {"not": {"field": "size", "gte": 3}},
         {"field": "title", "contains": "s"},
         {"field": "size", "gte": 3},
         {"field": "active", "is": True},
@@ -365,7 +366,7 @@ DEFINITIONS = st.fixed_dictionaries(
         ),
         "hand_raise": st.lists(
             st.builds(lambda of, least: of | least, OF_WHAT, st.sampled_from([{}, {"min_fit": 10}, {"min_fit": 33}])),
-            max_size=1,
+            min_size=1, max_size=1,
         ),
         "disqualify": st.lists(st.builds(lambda when: {"when": when}, OF_WHOM_OR_PERSONA), max_size=1),
         "guards": GUARDS,
