@@ -1,5 +1,5 @@
-"""The stages as a machine: sales, humans, overrides, merges, rules that change and time act at random on one person in
-two CRMs. No illegal move, no flapping, and every move says why."""
+"""The stages as a machine: sales, humans, overrides, merges, rules that change, time and decay act at random on one
+person in two CRMs. No illegal move, no flapping, and every move says why."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from connector.core.stage_heard import StageEvidence
 from connector.core.stage_rules import Measured
 
 START = datetime(2026, 1, 1, 9, 30, tzinfo=UTC)
+HALF_LIFE = timedelta(days=7)
 RULES = {
     "engagement": [{"id": "view", "event": "page_view", "points": 10}],
     "hand_raise": [{"id": "demo", "name": "Asked for a demo", "event": "demo_request"}],
@@ -99,6 +100,7 @@ class Life:
     spam: bool = False
     complete: bool = True
     place: bool = False
+    fades: bool = False
     events: list = field(default_factory=list)
     answer: Answer | None = None
     past: list = field(default_factory=list)
@@ -112,18 +114,21 @@ class Life:
         hub, lead = Ref("hubspot", "contact", "1"), Ref("salesforce", "Lead", "00Q1")
         self.records = (Record(hub, "subscriber", START - timedelta(days=9)), Record(lead))
 
-    def measured(self, since=None):
+    def measured(self, since=None, at=None):
+        at = at or self.at
         events = [each for each in self.events if since is None or each.occurred_at > since]
-        views = sum(each.type == "page_view" for each in events)
+        ages = [(at - each.occurred_at) / HALF_LIFE for each in events if each.type == "page_view"]
+        views = sum(0.5**age for age in ages) if self.fades else len(ages)
         score = min(100.0, self.fit + 20 * views)
-        demo = "demo" if len(events) > views else None
+        demo = "demo" if len(events) > len(ages) else None
         band = 1 + sum(score >= cut for cut in (20, 40, 60, 80))
         told = Score(self.fit, score - self.fit, score, band, "C3", "spam" if self.spam else None, demo)
         return Measured(told, {"budget": "yes" if self.budget else "no"}, tuple(events))
 
     def then(self, moment):
-        known = [each for at, each in self.past if at <= moment]
-        return known[-1] if known else self.past[0][1]
+        known = [each for at, each in self.past if at <= moment] or [self.past[0][1]]
+        then = replace(known[-1], events=[each for each in known[-1].events if each.occurred_at <= moment])
+        return then.measured(at=moment)
 
     def happens(self, span, what, value):
         self.at += span
@@ -150,9 +155,13 @@ class Life:
             self.word = replace(self.word, until=ends, expires_at=None) if kind == HOLD_UNTIL else self.word
         elif what == "override ends":
             self.word = None
-        elif what in ("rules", "fit", "budget", "spam", "complete", "place"):
+        elif what in ("rules", "fit", "budget", "spam", "complete", "place", "fades"):
             setattr(self, what, value)
-        self.past.append((self.at, self.measured()))
+        self.remember()
+
+    def remember(self):
+        """The facts as they stand, for the dwell to look back at."""
+        self.past.append((self.at, replace(self, events=list(self.events), past=[])))
 
     def decide(self):
         return decide_stage(
@@ -189,6 +198,7 @@ steps = st.one_of(
     st.tuples(st.just("spam"), st.booleans()),
     st.tuples(st.just("complete"), st.booleans()),
     st.tuples(st.just("place"), st.booleans()),
+    st.tuples(st.just("fades"), st.booleans()),
     st.tuples(st.just("merge"), st.integers(0, 90).map(lambda days: timedelta(days=days))),
     st.tuples(st.just("rules"), st.integers(0, len(CRITERIA) - 1)),
     st.tuples(st.just("override"), st.tuples(st.sampled_from(KINDS), st.sampled_from([None, 1, 4]))),
@@ -231,7 +241,12 @@ def test_stage_and_status_are_a_legal_pair_and_no_move_is_illegal(history):
 @given(histories)
 def test_nothing_moves_without_a_new_fact_a_threshold_of_time_or_a_human(history):
     for life, before, decision, what, threshold in live(history):
-        if what == "time" and before is not None and decision.change is not None:
+        if (
+            what == "time"
+            and before is not None
+            and decision.change is not None
+            and not (life.fades and life.events)
+        ):
             assert (threshold or life.at + timedelta(1)) <= life.at, decision.because
         life.keep(decision, written=True)  # its own echo moves nothing either
         again = life.decide()
@@ -245,9 +260,9 @@ def test_nothing_moves_without_a_new_fact_a_threshold_of_time_or_a_human(history
 def test_when_nothing_happens_any_more_everybody_comes_to_rest(history):
     *_, (life, *_) = live(history)
     life.complete = True
-    life.past.append((life.at, life.measured()))
+    life.remember()
     places = []
-    for _ in range(30):
+    for _ in range(40):  # long enough for what fades to be gone
         life.at += timedelta(days=1)
         decision = life.decide()
         life.keep(decision, written=True)
