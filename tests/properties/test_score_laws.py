@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, example, given, settings
 from hypothesis import strategies as st
 
 from connector.core.criteria_file import parse_criteria
@@ -131,7 +131,24 @@ def decided(criteria, fields, done, before, *, has_place=True, at=AS_OF):
     )  # fmt: skip
 
 
+def fitting(points, **more):
+    """Criteria with one rule, of so many points, for whoever has a title."""
+    rule = {"id": "f", "when": {"field": "title", "is_set": True}, "points": points}
+    return criteria_of({"fit": [rule], "weights": {"fit": 1, "engagement": 0}, **more})
+
+
+HAND = {"hand_raise": [{"id": "h", "event": "page_view", "min_fit": 5}]}
+LOOSENED = {
+    "stages": {
+        "mql": {"enter": {"score": {"gte": 60}}, "best": {"per_week": 9, "from": {"score": {"gte": 20}}}}
+    }
+}
+VIEW = Engagement("x", "s", "k", "page_view", AS_OF - DAY)
+
+
 @settings(MANY, max_examples=200)
+@example((fitting(5, **HAND), fitting(30, **HAND)), {"title": "VP"}, (VIEW,), None, True)
+@example((fitting(30, **LOOSENED), fitting(90, **LOOSENED)), {"title": "VP"}, (VIEW,), None, False)
 @given(raised(), TYPED_PEOPLE, DONE, STATES, st.booleans())
 def test_more_points_for_a_rule_or_a_higher_cap_lower_no_score_and_no_stage(both, fields, done, state, place):
     less, more = both
