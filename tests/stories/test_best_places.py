@@ -25,9 +25,9 @@ async def everybody(made: World) -> list[PersonView]:
 
 
 async def test_the_best_get_a_place_the_others_wait_and_every_sum_adds_up(database_url: str) -> None:
-    bar = reaches(25.0)  # low, so that many qualify in a small world
-    async with world(database_url, people=60) as made:
-        narrowed(made, enter=bar, leave=StageEntry((StageTest("score", "lt", 5.0),)), capacity=6)
+    bar = reaches(18.0)  # low, so that many qualify in a small world
+    async with world(database_url, people=90) as made:
+        narrowed(made, enter=bar, leave=StageEntry((StageTest("score", "lt", 5.0),)), capacity=12)
 
         first = await made.sync()
         views = await everybody(made)
@@ -42,18 +42,18 @@ async def test_the_best_get_a_place_the_others_wait_and_every_sum_adds_up(databa
     told = first.more[PLACES][0]
     assert all(counts.adds_up() for run in (first, second, third) for counts in run.crms.values())
     asked = [each for each in mqls if each.score.hand_raised]
-    assert first.entered == 6 == len(mqls) == told["taken"] + len(asked)
+    assert first.entered == 12 == len(mqls) == told["taken"] + len(asked)
     assert told["taken"] > 0 < len(asked)
     assert len(waiting) > 3
     assert told["waiting"] == len(waiting)
     by_points = [each.score.score for each in mqls if each not in asked]
     assert min(by_points) >= max(each.score.score for each in waiting)
-    assert all("waits for a place (the best 6 a week)" in each.state.because for each in waiting)
+    assert all("waits for a place (the best 12 a week)" in each.state.because for each in waiting)
     assert second.entered == 0
     assert sum(counts.planned for counts in second.crms.values()) == 0
-    assert third.entered == len(waiting)
+    assert third.entered == 12 < len(waiting)
     assert {each.id for each in after if each.state.stage == "mql"} > {each.id for each in mqls}
-    assert (bars[0].audience, bars[0].taken, bars[0].places) == ("all", len(waiting), 6)
+    assert (bars[0].audience, bars[0].taken, bars[0].places) == ("all", 12, 12)
 
 
 async def test_a_loosened_bar_is_told_in_the_run_with_the_plan_and_in_each_reason(sqlite_url: str) -> None:
