@@ -41,11 +41,11 @@ def running() -> Iterator[RunningSandboxes]:
         yield up
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture
 def environment(
     request: pytest.FixtureRequest, running: RunningSandboxes, tmp_path: Path
 ) -> Iterator[dict[str, str]]:
-    url = fresh_url(request.param, tmp_path)
+    url = fresh_url(getattr(request, "param", "sqlite"), tmp_path)
     yield {
         **running.environment(),
         "CONNECTOR_DATABASE_URL": url,
@@ -165,6 +165,7 @@ def test_a_dry_run_says_what_would_be_written_and_keeps_nothing(
     assert (shown["kind"], shown["crms"]) == ("backfill --dry-run", document["crms"])
 
 
+@pytest.mark.parametrize("environment", DATABASES, indirect=True)
 def test_killed_without_warning_the_same_command_goes_on_after_the_last_page(
     environment: dict[str, str], running: RunningSandboxes
 ) -> None:

@@ -19,13 +19,13 @@ from tests.stories.test_cli import answer, run
 
 
 @pytest.fixture
-def rehearsed(database_url: str) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
+def rehearsed(sqlite_url: str) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
     """An environment in which a plan of each CRM waits."""
     clock = SandboxClock()
     population = make_population(40, 5, clock.now())
     with serve([plugin.build_sandbox(population, clock) for plugin in plugins().values()]) as up:
         environment = {
-            **up.environment(), "CONNECTOR_DATABASE_URL": database_url, "CONNECTOR_MAPPINGS_DIR": str(shipped())
+            **up.environment(), "CONNECTOR_DATABASE_URL": sqlite_url, "CONNECTOR_MAPPINGS_DIR": str(shipped())
         }  # fmt: skip
         yield environment, answer(environment, "sync", "--plan-only", code=3)["plans"]
 

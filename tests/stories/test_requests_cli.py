@@ -32,11 +32,11 @@ def running() -> Iterator[RunningSandboxes]:
             up[crm].faults.clear()
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture
 def environment(
     request: pytest.FixtureRequest, running: RunningSandboxes, tmp_path: Path
 ) -> Iterator[dict[str, str]]:
-    url = fresh_url(request.param, tmp_path)
+    url = fresh_url(getattr(request, "param", "sqlite"), tmp_path)
     yield {
         **running.environment(),
         "CONNECTOR_DATABASE_URL": url,
@@ -65,6 +65,7 @@ def sidecar(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     assert "Traceback" not in log, log
 
 
+@pytest.mark.parametrize("environment", DATABASES, indirect=True)
 def test_a_sync_beside_a_sidecar_is_done_by_it_and_prints_the_same(environment: dict[str, str]) -> None:
     with sidecar(environment):
         done = run(environment, "sync", "--json", code=None)
