@@ -26,7 +26,7 @@ from connector.app.wiring import (
     token_store,
     unconnected,
 )
-from connector.core.approval import review
+from connector.core.approval import REVIEW_IT, review, review_in_words
 from connector.core.criteria import Criteria
 from connector.core.limits import next_freeze
 from connector.core.mapping import COUNTERS, CrmMapping
@@ -121,6 +121,7 @@ async def examine(
             report.common += _freezes(files, settings)
         if thorough and ledger is not None and not files.problems:
             report.common += await _in_force(ledger, files.texts, settings)
+            report.common += await _audiences(ledger, files)
         tokens = token_store(settings, ledger, SystemClock()) if ledger is not None else None
         looks = [
             _look(plugin, files.mappings.get(plugin.crm), folder, ledger, tokens, named, thorough)
@@ -212,18 +213,49 @@ async def _in_force(ledger: SqlLedger, texts: Mapping[str, str], settings: Setti
     return [Finding("note", "files", what, "The next sync puts the files in force.")]
 
 
+async def _audiences(ledger: SqlLedger, files: Files) -> list[Finding]:
+    """Limits for audiences that the criteria lack, and audiences that nobody is in."""
+    assert files.criteria is not None
+    named = [each.id for each in files.criteria.audiences]
+    found = []
+    for crm, mapping in files.mappings.items():
+        for name in mapping.limits.audiences:
+            if name not in named:
+                hint = nearest(name, named)
+                like = f"; nearest: {hint}" if hint else ""
+                found.append(
+                    Finding(
+                        "warning",
+                        f"{crm}.yaml",
+                        f"`limits.audiences` names `{name}`, an audience that the criteria do not have{like}",
+                        "Correct the name; until then this limit holds nobody back.",
+                    )
+                )
+    sizes = await ledger.audience_sizes()
+    found += [
+        Finding(
+            "warning",
+            CRITERIA,
+            f"nobody is in the audience `{name}` by the last decision; `--audience {name}` finds none",
+            "Look at its `when`; an audience that is new is filled by the next sync.",
+        )
+        for name in named
+        if sizes and name not in sizes
+    ]
+    return found
+
+
 def _review(criteria: Criteria) -> list[Finding]:
     """Whether the agreement is to be looked at again."""
     state = review(criteria, SystemClock().now().date())
     if not state:
         return []
-    said = "is overdue" if state == "overdue" else "comes up"
     return [
         Finding(
             "warning" if state == "overdue" else "note",
             "criteria",
-            f"the review of the definition {said}: {criteria.review_by}",
-            "Look at it together with sales, then publish it with another `review_by`.",
+            review_in_words(criteria, state),
+            REVIEW_IT,
         )
     ]
 

@@ -82,6 +82,14 @@ async def preview(
     return document | await _concerned(old, definition, adapters, url, clock, holder)
 
 
+async def to_be_read(
+    definition: Definition, adapters: Mapping[str, Adapter], ledger: SqlLedger
+) -> list[dict[str, Any]]:
+    """What has to be read again once this definition takes the place of the one in force, as `preview` tells it."""
+    before = await ledger.files()
+    return await _reread(compared(before, definition), before, definition, adapters)
+
+
 def _difference(each: Difference) -> dict[str, str]:
     return {"what": each.what, "needs": each.needs, "crm": each.crm, "source": each.source}
 

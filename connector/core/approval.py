@@ -63,6 +63,15 @@ def same_name(one: str, other: str) -> bool:
     return one.strip().casefold() == other.strip().casefold()
 
 
+def review_in_words(criteria: Criteria, state: str) -> str:
+    """What `review` has found, in a sentence without its end."""
+    said = "is overdue" if state == "overdue" else "comes up"
+    return f"the review of the definition {said}: {criteria.review_by}"
+
+
+REVIEW_IT = "Look at it together with sales, then publish it with another `review_by`."
+
+
 def review(criteria: Criteria, today: date) -> str:
     """`soon` within two weeks of `review_by`, `overdue` after it, else empty."""
     if criteria.review_by is None:

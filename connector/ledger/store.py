@@ -381,6 +381,10 @@ class SqlLedger:
         """What we last wrote to these records, by record and vendor field."""
         return await self._db.read(store_decide.written, refs)
 
+    async def keep_notice(self, notice: Notice, key: str) -> None:
+        """Keep what somebody is to be told; `key` makes it one thing of its kind, however often it is kept."""
+        await self._db.write(store_notice.keep_one, notice, key)
+
     async def notices(
         self, person: int | None = None, since: datetime | None = None, limit: int = 100
     ) -> list[Notice]:
@@ -773,6 +777,14 @@ class SqlLedger:
     async def overrides(self, *, ended: bool = False) -> list[Override]:
         """What humans say above the rules, newest first."""
         return await self._db.read(store_override.listed, ended=ended)
+
+    async def overrides_by_id(self, ids: Collection[int]) -> Mapping[int, Override]:
+        """These overrides, ended ones too."""
+        return await self._db.read(store_override.by_id, ids)
+
+    async def overridden(self, people: Collection[int]) -> Mapping[int, int]:
+        """The override in force at the last decision, by person, of those of these people who have one."""
+        return await self._db.read(store_override.overridden, people)
 
     async def overrides_of(self, refs: Sequence[Ref]) -> tuple[Override, ...]:
         """All that was ever said of the person with these records, oldest first."""

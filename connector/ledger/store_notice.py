@@ -15,21 +15,28 @@ from connector.ports import Decided, Notice
 
 def keep(db: Connection, decisions: Sequence[Decided], people: Sequence[int]) -> None:
     """The notices of these decisions. One that is there already is not made again."""
+    _insert(
+        db,
+        [
+            (each, f"{person} {each.made_at.isoformat()}", person)
+            for decided, person in zip(decisions, people, strict=True)
+            if (each := decided.notice) is not None
+        ],
+    )
+
+
+def keep_one(db: Connection, notice: Notice, key: str) -> None:
+    """A notice about no person. Where there is one of this kind and key, that one stays."""
+    _insert(db, [(notice, key, notice.person)])
+
+
+def _insert(db: Connection, notices: Sequence[tuple[Notice, str, int | None]]) -> None:
     dialect = db.dialect.name
-    rows = [
-        (
-            each.kind,
-            f"{person} {each.made_at.isoformat()}",
-            person,
-            each.to,
-            each.text,
-            time_to_db(each.made_at, dialect),
-            None,
-        )
-        for decided, person in zip(decisions, people, strict=True)
-        if (each := decided.notice) is not None
-    ]
     columns = ("kind", "key", "person", "to", "text", "made_at", "told_at")
+    rows = [
+        (each.kind, key, person, each.to, each.text, time_to_db(each.made_at, dialect), None)
+        for each, key, person in notices
+    ]
     insert_new(db, NOTICE, columns, rows, ("kind", "key"))
 
 

@@ -15,7 +15,7 @@ from connector.core.override import Override
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, mark_due, where_in
 from connector.ledger.store_admin import audit
-from connector.ledger.tables import ADDRESS, COMPANY_DOMAIN, OVERRIDE, RECORD
+from connector.ledger.tables import ADDRESS, COMPANY_DOMAIN, OVERRIDE, PERSON, RECORD
 from connector.ports import Lease
 
 _DOMAINS = 50  # looked for in one walk over the records
@@ -167,6 +167,17 @@ def listed(db: Connection, *, ended: bool = False) -> list[Override]:
     """Every word, newest first; without `ended`, those that nobody has ended. Time may have, even so."""
     query = select(OVERRIDE).order_by(OVERRIDE.c.id.desc())
     return [load(row) for row in db.execute(query if ended else query.where(OVERRIDE.c.ended_at.is_(None)))]
+
+
+def by_id(db: Connection, ids: Iterable[int]) -> dict[int, Override]:
+    """These words, ended ones too."""
+    return {row.id: load(row) for row in where_in(db, select(OVERRIDE), OVERRIDE.c.id, ids)}
+
+
+def overridden(db: Connection, people: Iterable[int]) -> dict[int, int]:
+    """The word in force at the last decision, by person, of those of these people who have one."""
+    query = select(PERSON.c.id, PERSON.c.override).where(PERSON.c.override.is_not(None))
+    return {row.id: row.override for row in where_in(db, query, PERSON.c.id, people)}
 
 
 def of_people(

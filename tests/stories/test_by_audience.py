@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import Any
 from typer.testing import CliRunner
 
 from connector.app.cli import app
+from connector.app.commands.init import shipped
+from connector.app.definition import load_definition
+from connector.app.wiring import plugins
 from connector.core.conditions import Any as AnyOf
 from connector.core.conditions import Leaf
 from connector.core.criteria import (
@@ -176,3 +180,32 @@ def test_an_earlier_count_of_people_by_audience_keeps_its_own_numbers() -> None:
     before = replace(tally)
     tally.moved_in = tally.moved_in + Counter({"german": 1, "": 4})
     assert tally.beyond(before).moved_in == {"german": 1, "": 4}
+
+
+async def test_check_warns_of_limits_for_no_audience_and_of_audiences_that_nobody_is_in(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mappings"
+    shutil.copytree(shipped(), folder)
+    criteria, hubspot = folder / "criteria.yaml", folder / "hubspot.yaml"
+    german, martians = (
+        f"{{id: {name}, when: {{field: country, is: {code}}}}}"
+        for name, code in (("german", "de"), ("martians", "xm"))
+    )
+    criteria.write_text(f"{criteria.read_text()}\naudiences: [{german}, {martians}]\n")
+    limits = "  audiences: {germans: {stage_changes: {people: 5}}, german: {stage_changes: {people: 5}}}\n"
+    hubspot.write_text(hubspot.read_text().replace("\nlimits:\n", f"\nlimits:\n{limits}", 1))
+    environment = {"CONNECTOR_DATABASE_URL": sqlite_url, "CONNECTOR_MAPPINGS_DIR": str(folder)}
+    async with world(sqlite_url, people=20) as made:
+        made.definition = load_definition(folder, plugins())
+        await made.sync(plan_only=True)
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["check", "--json"], env=environment)
+
+    told = [each for each in json.loads(done.stdout)["findings"] if "audience" in each["what"]]
+    assert [(each["level"], each["where"], each["what"]) for each in told] == [
+        ("warning", "hubspot.yaml",
+         "`limits.audiences` names `germans`, an audience that the criteria do not have; nearest: german"),
+        ("warning", "criteria.yaml",
+         "nobody is in the audience `martians` by the last decision; `--audience martians` finds none"),
+    ]  # fmt: skip
+    assert all(each["next_step"] for each in told)

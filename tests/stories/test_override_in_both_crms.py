@@ -86,6 +86,36 @@ async def test_mql_now_reaches_both_crms_and_its_end_gives_the_person_back_to_th
         ]
 
 
+async def test_lists_and_plans_tell_a_human_s_wish_apart(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=20) as made:
+        await made.sync()
+        who = await somebody(made, where=low)
+        await made.ledger.add_overrides([word(made, MQL_NOW, who.email)], made.clock.now())
+        made.later(minutes=15)
+        await made.sync(plan_only=True)
+        number = (await made.ledger.open_plans())[0].id
+
+        def asked(*words: str) -> Any:
+            done = CliRunner().invoke(app, list(words), env={"CONNECTOR_DATABASE_URL": sqlite_url})
+            assert done.exit_code == 0, done.output
+            return done.stdout
+
+        listed = json.loads(await asyncio.to_thread(asked, "people", "--json"))["people"]
+        printed = await asyncio.to_thread(asked, "people", "--stage", "mql")
+        plan = json.loads(await asyncio.to_thread(asked, "plan", "show", str(number), "--json"))
+        said = await asyncio.to_thread(asked, "plan", "show", str(number))
+
+    told = {each["person"]: (each["override"], each["override_reason"]) for each in listed}
+    assert told.pop(who.view.id) == (MQL_NOW, "Met at the fair")
+    assert set(told.values()) == {(None, None)}
+    assert "override" in printed
+    rows = {each["person"]: each["by_override"] for each in plan["rows"]}
+    assert rows.pop(who.view.id) is True
+    assert not any(rows.values())
+    assert plan["matching"]["by_override"] == 1
+    assert "under a human's override: 1 of these" in said
+
+
 async def test_a_word_ends_by_time_alone_and_never_for_a_domain_gives_way_to_the_person_s_own(
     sqlite_url: str,
 ) -> None:

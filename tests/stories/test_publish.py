@@ -31,10 +31,15 @@ class Office:
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
         shutil.copytree(shipped(), folder)
+        self.environment: dict[str, str] = {}  # the CRMs that are connected
 
     def run(self, *words: str, code: int = 0) -> dict[str, Any]:
         """`connector WORDS --json`."""
-        environment = {"CONNECTOR_DATABASE_URL": self.url, "CONNECTOR_MAPPINGS_DIR": str(self.folder)}
+        environment = {
+            **self.environment,
+            "CONNECTOR_DATABASE_URL": self.url,
+            "CONNECTOR_MAPPINGS_DIR": str(self.folder),
+        }
         done = CliRunner().invoke(app, [*words, "--json"], env=environment)
         assert done.exit_code == code, f"exit {done.exit_code}\n{done.output}\n{done.exception!r}"
         document: dict[str, Any] = json.loads(done.stdout)
@@ -197,6 +202,55 @@ def test_a_draft_that_was_dropped_does_not_come_back_by_itself(office: Office) -
     assert office.in_force("console")[0] == 4
     assert office.run("criteria", "history")["drafts"] == []
     assert office.run("criteria", "discard", "1", code=1)["error"]
+
+
+def mapped_more(office: Office) -> None:
+    path = office.folder / "hubspot.yaml"
+    text, line = path.read_text(), "      phone: "
+    assert line in text
+    path.write_text(text.replace(line, f"      campaign: {{from: hs_analytics_source_data_1}}\n{line}", 1))
+
+
+def test_what_has_to_be_read_again_is_told_before_publishing_and_its_command_after(office: Office) -> None:
+    environment = {"CONNECTOR_DATABASE_URL": office.url, "CONNECTOR_MAPPINGS_DIR": str(office.folder)}
+    mapped_more(office)
+    words = ["criteria", "publish", "--as", "Ada", "--yes"]
+    said = CliRunner().invoke(app, words, env=environment).stdout.replace("\n", " ")
+    before, _, after = said.partition("Version 2 is in force")
+    command = "connector backfill hubspot --object contact"
+    assert command in before
+    assert command in after
+
+    newsletter(office, 6)
+    only_rules = office.run("criteria", "publish", "--as", "Ada", "--yes")
+    assert only_rules["preview"]["reread"] == []
+
+
+def test_whoever_agrees_last_is_told_what_has_to_be_read_again(office: Office) -> None:
+    office.edit("agreed_by: {marketing: Ada Example, sales: Grace Example}", BOTH)
+    office.run("criteria", "publish", "--as", "Ada", code=3)
+    office.run("criteria", "approve", "1", "--side", "sales", "--as", "Grace")
+    mapped_more(office)
+    draft = office.run("criteria", "publish", "--as", "Ada", code=3)["draft"]
+    done = office.run("criteria", "approve", str(draft), "--side", "sales", "--as", "Grace")
+    assert [each["crm"] for each in done["reread"]] == ["hubspot"]
+
+
+async def test_a_mapping_is_published_with_the_estimate_of_its_scoped_backfill(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    office = Office(sqlite_url, tmp_path / "mappings")
+    async with world(sqlite_url, people=12) as made:
+        await made.sync(plan_only=True)
+        mapped_more(office)
+        office.environment = made.running.environment()
+        told = await asyncio.to_thread(office.run, "mapping", "publish", "--as", "Ada", "--yes")
+
+    [offer] = told["preview"]["reread"]
+    assert told["published"] == 2
+    assert offer["command"] == "connector backfill hubspot --object contacts"
+    assert offer["estimate"]["records"] >= 12
+    assert offer["estimate"]["calls"] > 0
 
 
 async def test_what_is_published_is_what_both_replicas_decide_by_and_whom_it_concerns_is_told(

@@ -119,7 +119,7 @@ def show(document: Mapping[str, Any]) -> None:
         return
     say("To be read again, since the ledger does not hold it (the numbers above are without it):")
     for each in document["reread"]:
-        say(f"  {each['command']}   {_estimated(each)}")
+        say(f"  {each['command']}   {estimated(each)}")
     say("With --dry-run it shows its plan and writes nothing. Else the next sync reads the same by itself.")
 
 
@@ -127,7 +127,7 @@ def _blank(value: object) -> str:
     return "blank" if value is None else str(value)
 
 
-def _estimated(offer: Mapping[str, Any]) -> str:
+def estimated(offer: Mapping[str, Any]) -> str:
     told = offer["estimate"]
     if told is None:
         return f"({offer['not_estimated']})"

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from connector.app.asking import ask_ledger, asked_audience, choice
+from connector.app.commands.override import WORDS
 from connector.app.definition import readable_criteria
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
 from connector.core.audience import PERSONA, other_persona
 from connector.core.criteria import Criteria, whole
 from connector.core.model import MqlStatus
+from connector.core.override import Override
 from connector.errors import FixConfig
 from connector.insight.planned import harmless, name_of
 from connector.ledger import SqlLedger
@@ -25,7 +27,8 @@ SHOWN = 50
 PAGE = 1_000  # people in memory
 COLUMNS = (
     "rank", "person", "name", "email", "company", "owner", "stage", "mql_status", "mql_since", "audience", "persona",
-    "persona_by_rule", "score", "fit", "engagement", "band", "grade", "why", "records",
+    "persona_by_rule", "score", "fit", "engagement", "band", "grade", "why",
+    "override", "override_reason", "records",
 )  # fmt: skip
 """Of a CSV and of each person in JSON, in order; `email` only on request."""
 
@@ -83,16 +86,19 @@ async def _rows(
         if not page:
             return
         after = (float(getattr(page[-1].score, asked.sort)), page[-1].id)
+        words = await ledger.overrides_by_id({view.override for view in page if view.override is not None})
         for view in page:
             if asked.owner is not None and str(view.fields.get("owner") or "") != asked.owner:
                 continue
             rank += 1
-            yield _row(rank, view, criteria, email=asked.email)
+            yield _row(rank, view, words.get(view.override or 0), criteria, email=asked.email)
             if rank == limit:
                 return
 
 
-def _row(rank: int, view: PersonView, criteria: Criteria | None, *, email: bool) -> dict[str, Any]:
+def _row(
+    rank: int, view: PersonView, word: Override | None, criteria: Criteria | None, *, email: bool
+) -> dict[str, Any]:
     state, score, fields = view.state, view.score, view.fields
     told = {
         "rank": rank,
@@ -113,6 +119,8 @@ def _row(rank: int, view: PersonView, criteria: Criteria | None, *, email: bool)
         "band": score.band,
         "grade": score.grade,
         "why": state.because,
+        "override": word.kind if word else None,
+        "override_reason": word.reason if word else None,
         "records": [str(ref) for ref in view.refs],
     }
     return {name: value for name, value in told.items() if email or name != "email"}
@@ -141,6 +149,14 @@ async def _written(file: Path, rows: AsyncIterator[dict[str, Any]], *, email: bo
     return count
 
 
+def _wish(row: dict[str, Any]) -> str:
+    """A human's word in force, and its reason."""
+    if row["override"] is None:
+        return ""
+    reason = row["override_reason"]
+    return WORDS[row["override"]] + (f": {reason}" if reason else "")
+
+
 def _print(rows: list[dict[str, Any]], *, email: bool) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -162,6 +178,9 @@ def _print(rows: list[dict[str, Any]], *, email: bool) -> None:
     audiences = any(row["audience"] for row in rows)
     if audiences:
         table.add_column("audience")
+    wished = any(row["override"] for row in rows)
+    if wished:
+        table.add_column("override")
     for row in rows:
         status = "" if row["mql_status"] == "none" else f" ({row['mql_status']})"
         cells = [
@@ -170,6 +189,7 @@ def _print(rows: list[dict[str, Any]], *, email: bool) -> None:
             *([row["email"] or ""] if email else []), row["company"] or "",
             row["stage"] + status, row["score"], row["grade"], when(row["mql_since"]), row["why"],
             *([row["audience"] or ""] if audiences else []),
+            *([_wish(row)] if wished else []),
         ]  # fmt: skip
         table.add_row(*(Text(str(cell)) for cell in cells))  # what a CRM holds is no markup
     out.print(table)

@@ -93,8 +93,11 @@ def plan_show(number: int, *, wanted: Filter, person: str | None, rows: int, ema
         asked = await _asked(ledger, wanted, person)
         seen = _Seen(plan, asked, await ledger.files(plan.definition), await ledger.acts(f"plan:{number}"))
         async for page in _matching(ledger, number, asked):
+            wished = await ledger.overridden([row.person for row in page])
             for row in page:
                 seen.tally.add(row, asked)
+            seen.by_override += sum(row.person in wished for row in page)
+            seen.wished |= wished.keys()
             seen.rows += page[: rows - len(seen.rows)]
         shown_as_examples = [int(str(each["person"])) for _, each in examples(plan.summary)]
         seen.names = await ledger.names([*(row.person for row in seen.rows), *shown_as_examples])
@@ -118,6 +121,8 @@ class _Seen:
         }
         self.tally, self.rows = Tally(), list[PlanRow]()
         self.names: Mapping[int, Mapping[str, Any]] = {}
+        self.wished: set[int] = set()  # people with an override in force at their last decision
+        self.by_override = 0  # rows about them
 
     def lines(self, row: PlanRow, *, email: bool) -> list[Line]:
         return list(lines_of(row, self.names.get(row.person, {}), self.wanted, email=email))
@@ -133,10 +138,15 @@ class _Seen:
                 "records": tally.rows,
                 "groups": {kind: tally.groups[kind] for kind in GROUPS},
                 "statuses": dict(tally.statuses),
+                "by_override": self.by_override,
             },
             "fields": dict(tally.fields),
             "rows": [
-                {**row_document(row), "fields": [as_json(line) for line in self.lines(row, email=email)]}
+                {
+                    **row_document(row),
+                    "by_override": row.person in self.wished,
+                    "fields": [as_json(line) for line in self.lines(row, email=email)],
+                }
                 for row in self.rows
             ],
         }
@@ -150,6 +160,8 @@ class _Seen:
         for kind in GROUPS:
             if tally.groups[kind]:
                 out.print(f"  {TITLES[kind]}: {tally.groups[kind]:,}", markup=False)
+        if self.by_override:
+            out.print(f"  under a human's override: {self.by_override:,} of these", markup=False)
         for title, told in sections(plan.summary):
             out.print(f"\n{title}", markup=False)
             for each in told:
@@ -185,10 +197,11 @@ class _Seen:
         for row in self.rows:
             for line in self.lines(row, email=email):
                 person = " ".join(each for each in (str(line.person), line.name, line.email) if each)
+                rules = "override" if row.person in self.wished else " ".join(line.rules)
                 outcome = line.outcome.replace("_", " ") + (f": {line.reason}" if line.reason else "")
                 cells = (
                     f"{line.object} {line.id}", person, line.field, shown(line.stands_now), shown(line.would_stand),
-                    line.write_rule if line.sent else "held back", " ".join(line.rules), line.because,
+                    line.write_rule if line.sent else "held back", rules, line.because,
                     outcome if line.sent else line.held_because,
                 )  # fmt: skip
                 table.add_row(*(Text(cell) for cell in cells))  # what a CRM holds is no markup

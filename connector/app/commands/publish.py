@@ -12,12 +12,12 @@ from typing import Any
 
 from connector.app import exits
 from connector.app.asking import ask_ledger
-from connector.app.commands.definition import Parts, opened, show
+from connector.app.commands.definition import Parts, estimated, opened, show
 from connector.app.definition import in_zone, load_definition, read_texts, refuse_red
 from connector.app.in_force import waits_for
 from connector.app.log import configure
 from connector.app.output import out, print_json, when
-from connector.app.previewing import preview
+from connector.app.previewing import preview, to_be_read
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings
 from connector.app.who import actor
@@ -112,9 +112,10 @@ def approve(number: int, *, side: str, by: str | None, note: str, json: bool) ->
             if missing(asked, draft.author, draft.agreed):
                 return document | {"waits": waits_for(draft, asked, version or 0)}
             parts = Parts(definition, parts.adapters, ledger)
+            reread = await to_be_read(definition, parts.adapters, ledger)
             published = await _put_in_force(parts, draft.author, draft.note, draft=draft)
             await _leave_the_folder(ledger, settings, who)
-            return document | {"published": published}
+            return document | {"published": published, "reread": reread}
 
     document = run(go())
     if json:
@@ -281,6 +282,11 @@ def _say(document: Mapping[str, Any]) -> None:
             "`connector sync --plan-only` shows its plan, and a plan beyond the limits waits.",
             markup=False,
         )
+        for each in document.get("reread") or (document.get("preview") or {}).get("reread", ()):
+            out.print(
+                f"It reads again what the ledger does not hold; before it: {each['command']}", markup=False
+            )
+            out.print(f"  {estimated(each)}", markup=False)
     if document["waits"]:
         _words(document.get("words", ()))
         out.print(document["waits"], markup=False)

@@ -29,6 +29,7 @@ from connector.app.commands.sync import run_once
 from connector.app.commands.undo import undo_here
 from connector.app.exits import OK
 from connector.app.log import configure
+from connector.app.reminding import remind_of_review
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.settings import load_settings
 from connector.app.who import SCHEDULE
@@ -212,7 +213,7 @@ class Sidecar:
         self._requests = Requests(parts, self.current, works, self._turn)
         self._backfills = Backfills(parts, self.current)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
-        self._reviewed = ""
+        self._reviewed = self._reminded = ""
 
     async def look_around(self) -> None:
         """Serve until cancelled. A ledger that is away for a while is waited for."""
@@ -227,7 +228,11 @@ class Sidecar:
         while True:
             try:
                 await self.served.look()
-                self.review()
+                if (state := self.review()) != self._reminded:
+                    await remind_of_review(
+                        self.parts.ledger, self.current.definition.criteria, self.parts.clock.now()
+                    )
+                    self._reminded = state
                 self.health.hear_of(await self.parts.ledger.brakes(), self.parts.adapters)
                 # The first sync asks all CRMs together, so that nobody is decided without one side.
                 new, ours = self.served.crms - ours, self.served.crms

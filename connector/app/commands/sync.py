@@ -13,6 +13,7 @@ from connector.app.asking import ask_ledger
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.progress import out_of_the_way, watching
+from connector.app.reminding import remind_of_review
 from connector.app.requests import carried_out
 from connector.app.running import run
 from connector.app.settings import load_settings
@@ -83,7 +84,7 @@ async def run_once(
         return ask_about(plan) if sys.stdin.isatty() and not quiet and watched is None else False
 
     with watching(quiet=quiet or watched is not None) as told:
-        return await pipeline.sync(
+        result = await pipeline.sync(
             parts.adapters,
             parts.definition,
             parts.ledger,
@@ -95,6 +96,8 @@ async def run_once(
             anew=yes,
             watching=watched or told,
         )
+    await remind_of_review(parts.ledger, parts.definition.criteria, parts.clock.now())
+    return result
 
 
 def ask_about(plan: PlanSummary) -> bool:
