@@ -167,14 +167,18 @@ def test_spark_gives_what_polars_gives(criteria, spark, tmp_path):
 def test_spark_scores_parquet_files_with_nanoseconds(spark, tmp_path):
     shipped = load_criteria(SHIPPED)
     hands = (replace(shipped.hand_raise[0], min_fit=None),)
-    few = replace(shipped, fit=(), engagement=shipped.engagement[:1], hand_raise=hands)
+    customer = FitRule("customer", "Customer", Leaf("account.is_customer", "is", "true"), 7.0)
+    few = replace(shipped, fit=(customer,), engagement=shipped.engagement[:1], hand_raise=hands)
     buyers = FitRule("buyer", "Buyer", Leaf("persona", "is", "buyer"), 30.0)
     few = replace(
         few,
         personas=(Persona("buyer", "Buyer", Leaf("seniority", "is_blank")),),
         audiences=(Audience("buyers", "Buyers", buyers.when, Criteria(fit=(buyers,))),),
     )
-    people = pl.DataFrame({"person_id": [1, 2], "seniority": ["vp", None], "company_size": ["850", "n/a"]})
+    people = pl.DataFrame({
+        "person_id": [1, 2], "seniority": ["vp", None], "company_size": ["850", "n/a"],
+        "account.is_customer": [True, None],
+    })  # fmt: skip
     events = pl.DataFrame(
         {"person_id": ["1", "1"], "type": ["page_view", "demo_request"], "url": ["/pricing", None]}
     ).with_columns(occurred_at=pl.lit(AS_OF - timedelta(days=3)).cast(pl.Datetime("ns")))
@@ -187,7 +191,7 @@ def test_spark_scores_parquet_files_with_nanoseconds(spark, tmp_path):
     assert one.schema == other.schema
     assert by_person(one.to_dicts()) == by_person(other.to_dicts())
     assert one.sort("person_id")["hand_raised"].to_list() == ["demo", None]
-    assert one.sort("person_id").select("audience", "fit").rows() == [(None, 0.0), ("buyers", 30.0)]
+    assert one.sort("person_id").select("audience", "fit").rows() == [(None, 7.0), ("buyers", 30.0)]
     assert one.sort("person_id")["audience"].to_list() == other.sort("person_id")["audience"].to_list()
 
 
