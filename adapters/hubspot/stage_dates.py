@@ -25,26 +25,24 @@ MOST_KNOWN = 100_000  # contacts whose date stays known; the longest known goes 
 
 @dataclass(slots=True)
 class Answers:
-    """The dates of lead statuses that this process has asked for: what is read again unchanged is not asked again.
+    """The dates of lead statuses that this process has asked for, by contact: its status, and since when.
 
-    By contact: when it was last changed, its status, and since when. Another time of change is asked about anew, for a
-    status may have gone and come back.
+    A status that stands as it was last met is not asked about again, or every write of ours would cost a call more for
+    50 contacts. One that has gone and come back between two reads keeps the older date.
     """
 
-    known: dict[str, tuple[datetime, str, datetime]] = field(default_factory=dict)
+    known: dict[str, tuple[str, datetime]] = field(default_factory=dict)
 
     def of(self, one: VendorRecord) -> datetime | None:
-        """Since when it has its status, if that is known of the contact as it stands."""
-        found = self.known.get(one.ref.id)
-        if found is None or found[:2] != (one.changed_at, one.values.get(STATUS)):
-            return None
-        return found[2]
+        """Since when it has its status, if that is known."""
+        status, since = self.known.get(one.ref.id, ("", None))
+        return since if status == one.values.get(STATUS) else None
 
     def keep(self, one: VendorRecord) -> None:
         """What has been found out of a contact."""
         self.known.pop(one.ref.id, None)
         if one.status_at is not None:
-            self.known[one.ref.id] = (one.changed_at, str(one.values[STATUS]), one.status_at)
+            self.known[one.ref.id] = (str(one.values[STATUS]), one.status_at)
             if len(self.known) > MOST_KNOWN:
                 del self.known[next(iter(self.known))]
 
