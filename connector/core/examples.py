@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from connector.core.audience import PERSONA
 from connector.core.criteria import (
@@ -20,12 +21,11 @@ from connector.core.criteria import (
     whole,
 )
 from connector.core.guards import guards_that_hold
-from connector.core.known import Known, known_as, score_known, told_as
+from connector.core.known import Known, known_as, measure, told_as
 from connector.core.model import Engagement, Score, StageDecision, Value
 from connector.core.normalize import rules_that_suspect
 from connector.core.score.oracle import rules_that_hold
 from connector.core.stage import decide_stage
-from connector.core.stage_rules import Measured
 from connector.core.suspect_rules import SuspectRule
 
 Rule = FitRule | EventRule | Disqualifier | SuspectRule | Guard
@@ -78,9 +78,7 @@ def as_new(
 
 
 def _as_new(known: Known, at: datetime) -> tuple[Score, StageDecision]:
-    def then(moment: datetime) -> Measured:
-        return Measured(score_known(known, moment), known.fields, known.engagement)
-
+    then = partial(measure, known)
     now = then(at)
     return now.score, decide_stage(None, at=at, now=now, then=then, criteria=known.criteria)
 

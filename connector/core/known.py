@@ -12,7 +12,7 @@ from connector.core.account import with_account
 from connector.core.audience import settled
 from connector.core.criteria import Criteria
 from connector.core.definition import Definition
-from connector.core.facts import Facts, KnownEngagement
+from connector.core.facts import Facts, KnownEngagement, PastRecord
 from connector.core.model import Engagement, PersonRecord, Ref, Score, Value
 from connector.core.normalize import (
     count_once,
@@ -56,17 +56,24 @@ def known_then(
 
     `since` leaves out engagement that is not newer than it.
     """
-    past: dict[Ref, PersonRecord] = {}
-    for version in sorted(facts.past, key=lambda version: version.known_until, reverse=True):
-        if version.known_until > at:
-            past[version.record.ref] = version.record
-    records = [past.get(record.ref, record) for record in (live or facts.records)]
+    records = records_then(live or facts.records, facts.past, at)
     engagement = [
         item
         for item in facts.engagement
         if item.known_at <= at and (since is None or item.engagement.occurred_at > since)
     ]
     return _known(records, facts, engagement, definition)
+
+
+def records_then(
+    records: Iterable[PersonRecord], past: Iterable[PastRecord], at: datetime
+) -> list[PersonRecord]:
+    """These records, in order, as they stood at `at`."""
+    stood: dict[Ref, PersonRecord] = {}
+    for version in sorted(past, key=lambda version: version.known_until, reverse=True):
+        if version.known_until > at:
+            stood[version.record.ref] = version.record
+    return [stood.get(record.ref, record) for record in records]
 
 
 def known_as(fields: Mapping[str, Value], engagement: Sequence[Engagement], criteria: Criteria) -> Known:

@@ -61,6 +61,7 @@ OBJECT_KEYS = (
     "write",
     "write_only",
 )
+KEYS_OF_ALL_KINDS = ("kind", "fields")
 FIELD_KEYS = ("from", "transform", "values", "otherwise", "blank", "currency", "currency_from")
 STAGE_KEYS = ("from", "values", "backward")
 OVERRIDE_KEYS = ("from", "values", "until", "reason", "segments")
@@ -87,18 +88,8 @@ def read_object(
     if kind != "person":
         problems.extend(
             Problem((*path, key), f"only an object of kind person has `{key}`.")
-            for key in (
-                "emails",
-                "scope",
-                "stage",
-                "status",
-                "override",
-                "counters",
-                "came_in",
-                "write",
-                "write_only",
-            )
-            if key in body
+            for key in OBJECT_KEYS
+            if key in body and key not in KEYS_OF_ALL_KINDS
         )
     if kind == "opportunity":
         allowed = OPPORTUNITY_FIELDS

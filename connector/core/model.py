@@ -228,6 +228,13 @@ class Engagement:
     why_not: str | None = None
     deleted: bool = False
 
+    def get(self, name: str) -> Value:
+        """The field of this name as criteria write it, `attributes.…` included; None for an attribute it lacks."""
+        if name.startswith("attributes."):
+            return self.attributes.get(name.removeprefix("attributes."))
+        value: Value = getattr(self, name)
+        return value
+
 
 # ---------------------------------------------------------------------------------------------- what we decide
 

@@ -10,9 +10,7 @@ from datetime import datetime
 
 from connector.core.criteria import Criteria
 from connector.core.model import StageState
-from connector.core.override import (
-    Override,
-)
+from connector.core.override import Override
 from connector.core.score.oracle import events_that_count
 from connector.core.stage_rules import Measured
 

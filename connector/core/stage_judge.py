@@ -10,9 +10,7 @@ from datetime import UTC, datetime, timedelta
 from connector.core.criteria import RuledStage, StageEntry, StageRule
 from connector.core.guards import guard_ends
 from connector.core.model import MqlStatus, StageState
-from connector.core.override import (
-    without,
-)
+from connector.core.override import without
 from connector.core.stage_case import Case
 from connector.core.stage_rules import Measured, dwelling, entry_holds, keeps_from_entering, stage_holds
 

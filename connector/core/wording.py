@@ -239,10 +239,13 @@ def rule_in_words(rule: Rule, criteria: Criteria) -> str:
     raise TypeError(type(rule).__name__)
 
 
+def _those(types: Sequence[str], where: Condition | None) -> str:
+    said = " or ".join(types)
+    return said if where is None else f"{said} with {condition_in_words(where)}"
+
+
 def _suspect(rule: SuspectRule) -> str:
-    said = " or ".join(rule.events)
-    if rule.where is not None:
-        said += f" with {condition_in_words(rule.where)}"
+    said = _those(rule.events, rule.where)
     if rule.links is not None:
         said += f", from {rule.links} links of one message on"
     if rule.within is not None:
@@ -262,9 +265,7 @@ def _sign(sign: SecondSign) -> str:
 
 
 def _events(rule: EventRule) -> str:
-    said = " or ".join(rule.events)
-    if rule.where is not None:
-        said += f" with {condition_in_words(rule.where)}"
+    said = _those(rule.events, rule.where)
     if rule.sum is not None:
         said += f" whose {rule.sum.removeprefix('attributes.')} adds up to {rule.at_least:g} or more"
     elif rule.at_least > 1:

@@ -25,7 +25,7 @@ def accounts(
     are counted.
     """
     named = {str(each.company) for group in members for each in group if each.company is not None}
-    known = _load(db, named)
+    known = companies(db, named)
     domains = [_domains(group, known) for group in members]
     by_domain = _by_domain(db, {each for found in domains for each in found})
     own: list[list[str]] = []
@@ -35,7 +35,7 @@ def accounts(
         refs += sorted({ref for each in found for ref in by_domain.get(each, ())
                         if ref.partition(":")[0] not in crms})  # fmt: skip
         own.append(refs)
-    known |= _load(db, {ref for refs in own for ref in refs} - known.keys())
+    known |= companies(db, {ref for refs in own for ref in refs} - known.keys())
     _climb(db, known, around.parents)
     chains = [_chain(refs, known, around.parents) for refs in own]
     deals = _deals(db, {str(each.ref) for chain in chains for each in chain})
@@ -56,6 +56,18 @@ def accounts(
             )
         )
     return answer
+
+
+def companies(db: Connection, refs: Iterable[str]) -> dict[str, CompanyRecord]:
+    """Those of these that the ledger holds."""
+    query = select(RECORD.c.ref, RECORD.c.body).where(RECORD.c.kind == "company")
+    return {row.ref: codec.load_company(row.body) for row in where_in(db, query, RECORD.c.ref, refs)}
+
+
+def companies_of(db: Connection, records: Iterable[PersonRecord]) -> dict[Ref, CompanyRecord]:
+    """The companies that these name."""
+    named = {str(record.company) for record in records if record.company is not None}
+    return {company.ref: company for company in companies(db, named).values()}
 
 
 def people_around(db: Connection, companies: Iterable[str]) -> set[Ref]:
@@ -101,11 +113,6 @@ def _domains(group: Sequence[PersonRecord], companies: Mapping[str, CompanyRecor
     return {domain for each in (*named, *group) if (domain := domain_of(each))}
 
 
-def _load(db: Connection, refs: Iterable[str]) -> dict[str, CompanyRecord]:
-    query = select(RECORD.c.ref, RECORD.c.body).where(RECORD.c.kind == "company")
-    return {row.ref: codec.load_company(row.body) for row in where_in(db, query, RECORD.c.ref, refs)}
-
-
 def _by_domain(db: Connection, domains: set[str]) -> dict[str, set[str]]:
     query = select(COMPANY_DOMAIN.c.domain, COMPANY_DOMAIN.c.ref).join(
         RECORD, and_(RECORD.c.ref == COMPANY_DOMAIN.c.ref, RECORD.c.kind == "company")
@@ -122,7 +129,7 @@ def _climb(db: Connection, known: dict[str, CompanyRecord], generations: int) ->
         above = {str(ref) for each in known.values() if (ref := parent_of(each))} - known.keys()
         if not above:
             return
-        known |= _load(db, above)
+        known |= companies(db, above)
 
 
 def _chain(own: Sequence[str], known: Mapping[str, CompanyRecord], generations: int) -> list[CompanyRecord]:

@@ -47,16 +47,18 @@ def audiences(db: Connection, people: Iterable[int]) -> dict[int, str]:
 
 def audience_sizes(db: Connection) -> dict[str, int]:
     """How many people are in each audience now; under the empty name those in none."""
-    query = select(PERSON.c.audience, func.count().label("people")).where(PERSON.c.ended_at.is_(None))
-    return {row.audience or NO_AUDIENCE: row.people for row in db.execute(query.group_by(PERSON.c.audience))}
+    return _people_of_each(db)
 
 
 def mqls_by_audience(db: Connection) -> dict[str, int]:
     """How many MQLs are in each audience now; under the empty name those in none."""
-    query = select(PERSON.c.audience, func.count().label("people")).where(
-        PERSON.c.ended_at.is_(None), PERSON.c.stage == "mql"
-    )
-    return {row.audience or NO_AUDIENCE: row.people for row in db.execute(query.group_by(PERSON.c.audience))}
+    return _people_of_each(db, PERSON.c.stage == "mql")
+
+
+def _people_of_each(db: Connection, *conditions: ColumnElement[bool]) -> dict[str, int]:
+    query = select(PERSON.c.audience, func.count().label("people"))
+    query = query.where(PERSON.c.ended_at.is_(None), *conditions).group_by(PERSON.c.audience)
+    return {row.audience or NO_AUDIENCE: row.people for row in db.execute(query)}
 
 
 def people_in_scope(db: Connection, crm: str, audience: str) -> int:

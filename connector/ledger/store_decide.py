@@ -21,7 +21,6 @@ from sqlalchemy import (
 
 from connector.core.account import Around
 from connector.core.model import (
-    CompanyRecord,
     Engagement,
     OpportunityRecord,
     PersonRecord,
@@ -216,7 +215,7 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]], around: Around | None
         )
     }
     people = {name: codec.load_person(row.body) for name, row in rows.items()}
-    companies = _companies(db, {record.company for record in people.values() if record.company})
+    companies = store_account.companies_of(db, people.values())
     deals = _deals(db, people)
     by_about, by_email = _engagement(
         db, people, {mail for record in people.values() for mail in record.emails}
@@ -284,12 +283,6 @@ def _written_of(
     return {
         (record.ref, name): held for record in records for name, held in written.get(record.ref, {}).items()
     }
-
-
-def _companies(db: Connection, refs: set[Ref]) -> dict[Ref, CompanyRecord]:
-    query = select(RECORD.c.body).where(RECORD.c.kind == "company")
-    found = (codec.load_company(row.body) for row in where_in(db, query, RECORD.c.ref, map(str, refs)))
-    return {company.ref: company for company in found}
 
 
 def _deals(db: Connection, people: Iterable[str]) -> dict[str, list[OpportunityRecord]]:

@@ -14,6 +14,7 @@ from connector.core.normalize.transforms import domain
 from connector.core.override import Override
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, mark_due, where_in
+from connector.ledger.store_account import companies_of
 from connector.ledger.store_admin import audit
 from connector.ledger.tables import ADDRESS, COMPANY_DOMAIN, OVERRIDE, PERSON, RECORD
 from connector.ports import Lease
@@ -206,10 +207,7 @@ def of_refs(db: Connection, refs: Sequence[Ref]) -> tuple[Override, ...]:
         db, select(RECORD.c.body).where(RECORD.c.kind == "person"), RECORD.c.ref, map(str, refs)
     )
     records = [codec.load_person(row.body) for row in people]
-    wanted = {str(record.company) for record in records if record.company}
-    found = where_in(db, select(RECORD.c.body).where(RECORD.c.kind == "company"), RECORD.c.ref, wanted)
-    companies = {company.ref: company for company in (codec.load_company(row.body) for row in found)}
-    return of_people(db, [records], companies)[0]
+    return of_people(db, [records], companies_of(db, records))[0]
 
 
 def _places(records: Sequence[PersonRecord], companies: Mapping[Ref, CompanyRecord]) -> set[tuple[str, str]]:

@@ -5,17 +5,18 @@ An answer stands until it is taken back; then the one before it stands again. Ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from connector.core.model import JsonValue, PersonRecord, RecordState, Ref
+from connector.core.model import CompanyRecord, JsonValue, PersonRecord, RecordState, Ref
 from connector.core.reviewing import refusal
 from connector.errors import StopRun
 from connector.ledger import codec
 from connector.ledger.hot import mark_due, upsert, where_in
+from connector.ledger.store_account import companies_of
 from connector.ledger.store_admin import audit
 from connector.ledger.tables import PERSON, RECORD, REVIEW
 from connector.ledger.types import time_to_db
@@ -98,7 +99,7 @@ def pairs(db: Connection, *, answered: bool = False) -> list[ReviewPair]:
         row.id: row.stage for row in where_in(db, select(PERSON.c.id, PERSON.c.stage), PERSON.c.id, people)
     }
     records = {name: codec.load_person(row.body) for name, row in rows.items()}
-    companies = _company_names(db, records.values())
+    companies = companies_of(db, records.values())
     answer = []
     for review in found:
         sides = []
@@ -113,21 +114,16 @@ def pairs(db: Connection, *, answered: bool = False) -> list[ReviewPair]:
     return answer
 
 
-def _company_names(db: Connection, records: Iterable[PersonRecord]) -> dict[Ref, str]:
-    refs = {record.company for record in records if record.company is not None}
-    query = select(RECORD.c.body).where(RECORD.c.kind == "company")
-    found = [codec.load_company(row.body) for row in where_in(db, query, RECORD.c.ref, map(str, refs))]
-    return {company.ref: str(company.fields.get("company_name") or "") for company in found}
-
-
-def _side(ref: Ref, record: PersonRecord | None, ours: str, companies: dict[Ref, str]) -> ReviewSide:
+def _side(
+    ref: Ref, record: PersonRecord | None, ours: str, companies: Mapping[Ref, CompanyRecord]
+) -> ReviewSide:
     if record is None:
         return ReviewSide(ref, "", (), "", "", "", ours, RecordState.GONE)
     fields = record.fields
     parts = [str(fields[name]) for name in ("first_name", "last_name") if fields.get(name)]
     company = str(fields.get("company_name") or "")
-    if not company and record.company is not None:
-        company = companies.get(record.company, "")
+    if not company and record.company is not None and record.company in companies:
+        company = str(companies[record.company].fields.get("company_name") or "")
     return ReviewSide(
         ref=ref,
         name=" ".join(parts),

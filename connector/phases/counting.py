@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from connector.core.kinds import DEMOTION, PROMOTION
 from connector.core.mapping import CrmMapping
@@ -35,15 +35,9 @@ class CrmTally:
     )  # fields left alone because somebody keeps changing them back
 
     def beyond(self, earlier: CrmTally) -> CrmTally:
-        """What came to it since an earlier count; whom it has seen is not told."""
-        numbers = (
-            *("planned", "held_back", "unchanged", "promoted", "demoted", "by_override", "holding"),
-            "overwriting",
-        )
-        by_audience = ("moved_in", "demoted_in")
-        return CrmTally(
-            **{name: getattr(self, name) - getattr(earlier, name) for name in (*numbers, *by_audience)}
-        )
+        """What came to it since an earlier count, in numbers: whom it has seen and which tugs it met is not told."""
+        counts = {each.name for each in fields(self)} - {"seen", "tugs"}
+        return CrmTally(**{name: getattr(self, name) - getattr(earlier, name) for name in counts})
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,6 @@ class DecidedAll:
     """What the phase came to."""
 
     people: int = 0
-    entered: int = 0
-    left: int = 0
     entered_in: Counter[str] = field(
         default_factory=Counter
     )  # by audience; under the empty name of those in none
@@ -60,6 +58,16 @@ class DecidedAll:
     loosened: Counter[str] = field(default_factory=Counter)  # who entered below the fixed bar, by contest
     bars: tuple[Bar, ...] = ()  # where places among the best are contested
     waited: dict[Ref, Counted] = field(default_factory=dict)  # records whose person waited for such a place
+
+    @property
+    def entered(self) -> int:
+        """People who became MQL."""
+        return self.entered_in.total()
+
+    @property
+    def left(self) -> int:
+        """People who are MQL no more."""
+        return self.left_in.total()
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,8 +326,6 @@ def _decide_one(
     done.people += not anew
     contest = contest_of(definition.criteria, known.audience)
     done.loosened[contest] += decision.loosened
-    done.entered += decision.entered_mql
-    done.left += decision.left_mql
     done.entered_in[known.audience] += decision.entered_mql
     done.left_in[known.audience] += decision.left_mql
     done.by_override += decision.by_override and (decision.entered_mql or decision.left_mql)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from connector.core.durations import show_duration
 from connector.core.mapping import CrmMapping, ScannerRule
@@ -39,12 +40,19 @@ def set_aside_scanners(engagements: Sequence[Engagement], rules: Rules) -> tuple
         if rule is None or each.type != rule.type or not each.url or each.deleted or not each.counted:
             continue
         messages.setdefault((each.crm, each.stream, *recipient_and_message(each)), []).append((place, each))
-    aside: dict[int, Engagement] = {}
+    why: dict[int, str] = {}
     for (crm, stream, *_), clicks in messages.items():
-        aside.update(_by_machine(clicks, rules[str(crm), str(stream)]))
-    if not aside:
-        return tuple(engagements)
-    return tuple(aside.get(place, each) for place, each in enumerate(engagements))
+        rule = rules[str(crm), str(stream)]
+        for place in of_many_links(clicks, rule.links, rule.within):
+            why[place] = _why(rule)
+    return tuple(
+        replace(each, counted=False, why_not=why[place]) if place in why else each
+        for place, each in enumerate(engagements)
+    )
+
+
+def _why(rule: ScannerRule) -> str:
+    return f"{rule.links} or more links of one message clicked within {show_duration(rule.within)}: a scanner"
 
 
 def recipient_and_message(each: Engagement) -> tuple[object, object]:
@@ -58,19 +66,20 @@ def message_of(each: Engagement) -> tuple[object, ...] | None:
     return None if message is None else (each.crm, each.stream, recipient, message)
 
 
-def _by_machine(clicks: list[tuple[int, Engagement]], rule: ScannerRule) -> dict[int, Engagement]:
-    """The clicks of one message that lie in a stretch with too many links."""
-    if len(clicks) < rule.links:
-        return {}
-    clicks.sort(key=lambda click: click[1].occurred_at)
-    why = f"{rule.links} or more links of one message clicked within {show_duration(rule.within)}: a scanner"
-    aside: dict[int, Engagement] = {}
+def of_many_links(clicks: Sequence[tuple[int, Engagement]], links: int, within: timedelta | None) -> set[int]:
+    """The places of those clicks of one message that lie in a stretch of time, no longer than `within`, in which at
+    least so many different links were clicked; None: however long."""
+    if len(clicks) < links:
+        return set()
+    clicks = sorted(clicks, key=lambda click: click[1].occurred_at)
+    found: set[int] = set()
     last = 0
     for first, (_, start) in enumerate(clicks):
-        last = max(last, first)
-        while last < len(clicks) and clicks[last][1].occurred_at - start.occurred_at <= rule.within:
+        while last < len(clicks) and (
+            within is None or clicks[last][1].occurred_at - start.occurred_at <= within
+        ):
             last += 1
         stretch = clicks[first:last]
-        if len({each.url for _, each in stretch}) >= rule.links:
-            aside.update({place: replace(each, counted=False, why_not=why) for place, each in stretch})
-    return aside
+        if len({each.url for _, each in stretch}) >= links:
+            found.update(place for place, _ in stretch)
+    return found

@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from connector.core.conditions import holds
-from connector.core.model import Engagement, Value
+from connector.core.model import Engagement
 from connector.core.normalize import transforms
-from connector.core.normalize.scanners import message_of
+from connector.core.normalize.scanners import message_of, of_many_links
 from connector.core.suspect_rules import SecondSign, SuspectRule
 
 Message = tuple[object, ...]
@@ -66,14 +66,7 @@ def _named(each: Engagement, rule: SuspectRule) -> bool:
         sent = transforms.moment(each.attributes.get("sent"))
         if sent is None or each.occurred_at - sent > rule.after_sent:
             return False
-    return rule.where is None or holds(rule.where, lambda name: _value(each, name))
-
-
-def _value(each: Engagement, name: str) -> Value:
-    if name.startswith("attributes."):
-        return each.attributes.get(name.removeprefix("attributes."))
-    found: Value = getattr(each, name)
-    return found
+    return rule.where is None or holds(rule.where, each.get)
 
 
 def _many_links(
@@ -85,20 +78,8 @@ def _many_links(
         of = message_of(judged[place])
         if of is not None and judged[place].url:
             messages.setdefault(of, []).append(place)
-    machine: set[int] = set()
-    for places in messages.values():
-        places.sort(key=lambda place: judged[place].occurred_at)
-        for start in places:
-            begun = judged[start].occurred_at
-            stretch = [
-                place
-                for place in places
-                if judged[place].occurred_at >= begun
-                and (within is None or judged[place].occurred_at - begun <= within)
-            ]
-            if len({judged[place].url for place in stretch}) >= links:
-                machine.update(stretch)
-    return machine
+    clicks = ([(place, judged[place]) for place in places] for places in messages.values())
+    return set().union(*(of_many_links(each, links, within) for each in clicks))
 
 
 def _repeated(judged: Sequence[Engagement], found: Iterable[int], within: timedelta) -> set[int]:

@@ -152,7 +152,7 @@ def _dated(engagement: Sequence[Engagement], as_of: datetime) -> Mapping[str, li
     for event in engagement:
         occurred = instant_of(event.occurred_at)
         if event.counted and not event.deleted and occurred is not None and occurred <= now:
-            by_type[event.type].append(Dated(now - occurred, _getter(event), event))
+            by_type[event.type].append(Dated(now - occurred, event.get, event))
     return by_type
 
 
@@ -178,16 +178,6 @@ def _that_count(rule: EventRule, where: Test | None, by_type: Mapping[str, list[
         total = sum(number for number in numbers if number is not None)
         enough = compare("gte", total, rule.at_least)
     return found if enough else []
-
-
-def _getter(event: Engagement) -> Get:
-    def get(name: str) -> Value:
-        if name.startswith("attributes."):
-            return event.attributes.get(name.removeprefix("attributes."))
-        value: Value = getattr(event, name)
-        return value
-
-    return get
 
 
 def _weight(decay: Decay | None) -> Callable[[int], float]:

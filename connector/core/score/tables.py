@@ -113,7 +113,7 @@ def score_many(
     ]
     event_rows = {
         name: pl.Series(
-            name, [READ[reading](_field(event, field)) for _, event in events], READING_TYPES[reading]
+            name, [READ[reading](event.get(field)) for _, event in events], READING_TYPES[reading]
         )
         for (field, reading), name in event_columns.items()
     }
@@ -327,12 +327,6 @@ def _as_of_us(as_of: datetime) -> int:
     us = instant_of(as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC))
     assert us is not None
     return us
-
-
-def _field(event: Engagement, name: str) -> object:
-    if name.startswith("attributes."):
-        return event.attributes.get(name.removeprefix("attributes."))
-    return getattr(event, name)
 
 
 def _as_score(row: Mapping[str, Any]) -> Score:

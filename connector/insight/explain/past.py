@@ -10,7 +10,7 @@ from datetime import datetime
 
 from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
-from connector.core.known import Known, known_now, known_then, score_known
+from connector.core.known import Known, known_now, known_then, records_then, score_known
 from connector.core.model import PersonRecord, RecordState, Ref, Score, StageDecision, StageState
 from connector.core.override import strongest
 from connector.core.resolve import resolve
@@ -155,11 +155,7 @@ def _newer(past: Past, definition: Definition, since: datetime) -> Known:
 
 def _records_at(facts: Facts, at: datetime) -> tuple[list[PersonRecord], tuple[Ref, ...]]:
     """As they stood; and those that were not there yet."""
-    stood: dict[Ref, PersonRecord] = {}
-    for version in sorted(facts.past, key=lambda version: version.known_until, reverse=True):
-        if version.known_until > at:
-            stood[version.record.ref] = version.record
-    records = [stood.get(record.ref, record) for record in facts.records]
+    records = records_then(facts.records, facts.past, at)
     unborn = tuple(
         record.ref for record in records if record.created_at is not None and record.created_at > at
     )

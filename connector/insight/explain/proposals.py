@@ -97,7 +97,7 @@ def _of_events(rule: EventRule, kind: RuleKind, known: Known, at: datetime) -> S
     if made is None:
         return None
     if rule.sum is not None:
-        return _of_sum(rule, kind, known, at, made)
+        return _of_sum(rule, rule.sum, kind, known, at, made)
     have = len(matching(rule, known.engagement, at))
     count = max(1, math.ceil(rule.at_least) - have)
     if count > _MOST:
@@ -109,14 +109,16 @@ def _of_events(rule: EventRule, kind: RuleKind, known: Known, at: datetime) -> S
     return Step(rule.id, rule.name, kind, words.times(count, words.plain(made.type)) + where, events, where)
 
 
-def _of_sum(rule: EventRule, kind: RuleKind, known: Known, at: datetime, made: Engagement) -> Step | None:
+def _of_sum(
+    rule: EventRule, summed: str, kind: RuleKind, known: Known, at: datetime, made: Engagement
+) -> Step | None:
     found = matching(rule, known.engagement, at)
-    numbers = [number_of(_read(event, rule.sum or "")) for event in found]
+    numbers = [number_of(event.get(summed)) for event in found]
     lacking = max(0.0, rule.at_least - sum(each for each in numbers if each is not None))
-    event = _with(replace(made, key=f"{rule.id}-{len(found)}"), {rule.sum or "": lacking})
+    event = _with(replace(made, key=f"{rule.id}-{len(found)}"), {summed: lacking})
     if event is None or not events_behind(rule, [*known.engagement, event], at):
         return None
-    amount = f" with {words.plain(rule.sum or '')} {words.number(lacking)}" if lacking else ""
+    amount = f" with {words.plain(summed)} {words.number(lacking)}" if lacking else ""
     where = f", whose {condition_in_words(rule.where)}" if rule.where is not None else ""
     return Step(rule.id, rule.name, kind, f"one {words.plain(made.type)}{amount}{where}", (event,))
 
@@ -143,16 +145,9 @@ def _with(event: Engagement, values: Mapping[str, Value]) -> Engagement | None:
             event = replace(event, value=amount)
         elif name in _PLAIN and (value is None or isinstance(value, str)):
             event = replace(event, **{name: value})  # type: ignore[arg-type]
-        elif _read(event, name) != value:
+        elif event.get(name) != value:
             return None
     return event
-
-
-def _read(event: Engagement, name: str) -> Value:
-    if name.startswith("attributes."):
-        return event.attributes.get(name.removeprefix("attributes."))
-    found: Value = getattr(event, name, None)
-    return found
 
 
 # ------------------------------------------------------------ fields
