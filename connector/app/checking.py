@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connector.app.definition import CRITERIA, Files, read_files, read_texts, refuse_red
+from connector.app.definition import CRITERIA, Files, read_files, refuse_red
 from connector.app.files import load_document
 from connector.app.in_force import in_force
 from connector.app.settings import Settings, documented_settings, load_settings, misspelt, variables_of
@@ -23,6 +23,7 @@ from connector.app.wiring import (
     has_refresh_token,
     nothing_connected,
     plugins,
+    read_version,
     token_store,
     unconnected,
 )
@@ -202,10 +203,10 @@ async def _in_force(ledger: SqlLedger, texts: Mapping[str, str], settings: Setti
     if not kept or not differ:
         return []
     what = f"{', '.join(differ)} differ{'s' if len(differ) == 1 else ''} from the version in force"
-    ours = read_texts(texts, plugins())
+    ours = read_version(texts, settings)
     if ours is not None:
         found = await in_force(
-            lambda: ours, lambda kept: read_texts(kept, plugins()), ledger, SystemClock(),
+            lambda: ours, lambda kept: read_version(kept, settings), ledger, SystemClock(),
             owner=settings.config_owner, looks_only=True,
         )  # fmt: skip
         if found.told:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import structlog
@@ -105,6 +105,12 @@ class Wired:
         return replace(self, definition=found.definition, told=found.told)
 
 
+def read_version(texts: Mapping[str, str], settings: Settings) -> Definition | None:
+    """The definition in the files of a version; None where there are none, or not right by today's rules."""
+    kept = read_texts(texts, plugins()) if texts else None
+    return in_zone(kept, settings) if kept is not None else None
+
+
 @asynccontextmanager
 async def wired(
     settings: Settings,
@@ -128,14 +134,17 @@ async def wired(
         refuse_red(found.criteria)
         return found
 
-    def read(texts: Mapping[str, str]) -> Definition | None:
-        kept = read_texts(texts, plugins())
-        return in_zone(kept, settings) if kept is not None else None
-
     ledger = open_ledger(settings.database_url)
 
     async def look(*, strict: bool = False) -> InForce:
-        return await in_force(load, read, ledger, clock, owner=settings.config_owner, strict=strict)
+        return await in_force(
+            load,
+            partial(read_version, settings=settings),
+            ledger,
+            clock,
+            owner=settings.config_owner,
+            strict=strict,
+        )
 
     connected: dict[str, Adapter] = {}
     try:

@@ -6,14 +6,14 @@ A version is the criteria, the mappings and their lists together: none of them m
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from connector.app import exits
 from connector.app.asking import ask_ledger
 from connector.app.commands.definition import Parts, estimated, opened, show
-from connector.app.definition import in_zone, load_definition, read_texts, refuse_red
+from connector.app.definition import load_definition, refuse_red
 from connector.app.in_force import waits_for
 from connector.app.log import configure
 from connector.app.output import out, print_json, when
@@ -21,7 +21,7 @@ from connector.app.previewing import preview, to_be_read
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings
 from connector.app.who import actor
-from connector.app.wiring import SystemClock, holder, plugins
+from connector.app.wiring import SystemClock, holder, plugins, read_version
 from connector.core.approval import Agreed, missing, owners, refuse
 from connector.core.definition import Definition
 from connector.core.wording import changes_in_words
@@ -58,7 +58,7 @@ def publish(*, mappings: Path | None, note: str, by: str | None, yes: bool, json
             if version is None:
                 number = await _put_in_force(parts, author, note)
                 return document | {"published": number}
-            before = in_force_of(await parts.ledger.files(), settings)
+            before = read_version(await parts.ledger.files(), settings)
             if before is not None:
                 document["words"] = changes_in_words(before.criteria, parts.definition.criteria)
             draft = await parts.ledger.keep_draft(parts.definition.texts, version, author, note, CLOCK.now())
@@ -103,7 +103,7 @@ def approve(number: int, *, side: str, by: str | None, note: str, json: bool) ->
         async with opened(settings, None, files_may_be_wrong=True) as parts:
             ledger, version = parts.ledger, await parts.ledger.version()
             draft, definition = await _draft(ledger, number, settings)
-            before = in_force_of(await ledger.files(), settings)
+            before = read_version(await ledger.files(), settings)
             asked = owners(before.criteria if before else None, definition.criteria)
             who = actor(by)
             refuse(asked, draft.author, draft.agreed, side, who)
@@ -147,7 +147,7 @@ def rollback(number: int, *, by: str | None, note: str, yes: bool, json: bool) -
         async with opened(settings, None, files_may_be_wrong=True) as parts:
             ledger, version = parts.ledger, await parts.ledger.version()
             texts = await ledger.files(number)
-            definition = in_force_of(texts, settings)
+            definition = read_version(texts, settings)
             if version is None or definition is None:
                 raise FixConfig(
                     f"There is no version {number} that can be read by today's rules.",
@@ -156,7 +156,7 @@ def rollback(number: int, *, by: str | None, note: str, yes: bool, json: bool) -
             now = await ledger.files()
             if dict(texts) == dict(now):
                 raise StopRun(f"Version {version} in force is these files.", next_step="Nothing was changed.")
-            before = in_force_of(now, settings)
+            before = read_version(now, settings)
             words = changes_in_words(before.criteria, definition.criteria) if before else []
             parts_then = Parts(definition, parts.adapters, ledger)
             told = await preview(
@@ -199,8 +199,8 @@ def history(*, limit: int, words: bool, json: bool) -> int:
         versions = await ledger.history(limit)
         told: dict[int, list[str]] = {}
         for each in versions if words else ():
-            one = in_force_of(await ledger.files(each.version - 1), settings)
-            other = in_force_of(await ledger.files(each.version), settings)
+            one = read_version(await ledger.files(each.version - 1), settings)
+            other = read_version(await ledger.files(each.version), settings)
             if one and other:
                 told[each.version] = changes_in_words(one.criteria, other.criteria)
         return versions, await ledger.drafts(status=OPEN), told
@@ -234,17 +234,11 @@ def history(*, limit: int, words: bool, json: bool) -> int:
     return exits.OK
 
 
-def in_force_of(texts: Mapping[str, str], settings: Settings) -> Definition | None:
-    """The definition in these texts; None where there are none, or they are not right by today's rules."""
-    found = read_texts(texts, plugins()) if texts else None
-    return in_zone(found, settings) if found is not None else None
-
-
 async def _draft(ledger: SqlLedger, number: int, settings: Settings) -> tuple[Draft, Definition]:
     found = await ledger.drafts(number=number)
     if not found:
         raise StopRun(f"There is no draft {number}.", next_step="`connector criteria history` lists them.")
-    definition = in_force_of(found[0].files, settings)
+    definition = read_version(found[0].files, settings)
     if definition is None:
         raise FixConfig(
             f"The files of draft {number} are not right by today's rules.", next_step="Edit them anew."
@@ -304,9 +298,7 @@ def _version(each: VersionInfo) -> dict[str, Any]:
         "author": each.author,
         "note": each.note,
         "brings_back": each.brings_back,
-        "agreed": [
-            {"side": word.side, "by": word.by, "note": word.note, "at": word.at} for word in each.agreed
-        ],
+        "agreed": _agreed(each.agreed),
     }
 
 
@@ -317,7 +309,9 @@ def _draft_document(draft: Draft) -> dict[str, Any]:
         "author": draft.author,
         "note": draft.note,
         "made_at": draft.made_at,
-        "agreed": [
-            {"side": word.side, "by": word.by, "note": word.note, "at": word.at} for word in draft.agreed
-        ],
+        "agreed": _agreed(draft.agreed),
     }
+
+
+def _agreed(words: Iterable[Agreed]) -> list[dict[str, Any]]:
+    return [{"side": word.side, "by": word.by, "note": word.note, "at": word.at} for word in words]
