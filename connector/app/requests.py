@@ -5,7 +5,7 @@ So one process, and one rate limiter, calls each CRM. The sidecar's side is `ser
     document = await carried_out(parts, "apply", {"plan": 7}, asked_by=actor(), here=body)
 
 `here` does the work in this process and returns the document that the command prints; `serving` has the same work under
-the same kind (`WORKS` in `commands/serve.py`). Arguments are JSON, the document too.
+the same kind (`Sidecar`). Arguments are JSON, the document too.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from structlog.testing import capture_logs
 
-from connector.app.commands.serve import Health
+from connector.app.sidecar import Health
 from connector.core.criteria import StageAny, StageEntry, StageTest
 from connector.core.reconcile import Standing, qualifies
 from connector.phases.first import FIRST

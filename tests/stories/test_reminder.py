@@ -9,11 +9,12 @@ from datetime import date, timedelta
 import httpx
 import pytest
 
+from connector.app.api import build_app
 from connector.app.commands.init import shipped
-from connector.app.commands.serve import Sidecar, build_app
 from connector.app.commands.sync import run_once
 from connector.app.definition import load_definition
 from connector.app.reminding import remind_of_review
+from connector.app.sidecar import Sidecar
 from connector.app.wiring import Wired, plugins
 from connector.core.definition import Definition
 from connector.ledger import open_ledger

@@ -12,12 +12,12 @@ import pytest
 import typer
 
 from connector.app.commands.init import shipped
-from connector.app.commands.serve import Sidecar
 from connector.app.definition import load_definition, read_texts
 from connector.app.exits import FAILED, error_of, guarded
 from connector.app.in_force import InForce, in_force
 from connector.app.requests import carried_out
 from connector.app.serving import Current, Requests, Served, Work
+from connector.app.sidecar import Sidecar
 from connector.app.wiring import Wired, plugins
 from connector.errors import FixConfig, LeaseBusy, RetryLater, StopRun
 from connector.pipeline import Watching
