@@ -67,7 +67,7 @@ def _fill(db: Connection, people: int) -> None:
              "decays": False, "decided_at": before, "criteria_version": 1, "run": 1} for r in records])  # fmt: skip
         db.execute(RECORD.insert(), [
             {"ref": str(r.ref), "kind": "person", "vendor_id": r.ref.id, "body": codec.dump_person(r), "vendor": "{}",
-             "state": "live", "first_load": False, "changed_at": before, "observed_at": before,
+             "state": "live", "first_load": False, "changed_at": before, "observed_at": before, "known_at": before,
              "person_id": int(r.ref.id)} for r in records])  # fmt: skip
         db.execute(ADDRESS.insert(), [{"email": r.emails[0], "ref": str(r.ref)} for r in records])
         db.execute(ENGAGEMENT.insert(), [

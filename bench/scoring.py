@@ -72,7 +72,8 @@ def _fill(db: Connection) -> None:
              "criteria_version": 1, "run": 1} for n in numbers])  # fmt: skip
         db.execute(RECORD.insert(), [
             {"ref": f"hubspot:contact:{n}", "kind": "person", "vendor_id": str(n), "body": "{}", "vendor": "{}",
-             "state": "live", "first_load": True, "changed_at": now, "observed_at": now, "person_id": n}
+             "state": "live", "first_load": True, "changed_at": now, "observed_at": now, "known_at": now,
+             "person_id": n}
             for n in numbers])  # fmt: skip
         db.execute(ENGAGEMENT.insert(), [
             {"crm": "hubspot", "stream": "events", "key": f"{n}-{k}", "about": f"hubspot:contact:{n}",

@@ -201,7 +201,11 @@ def _merged(dialect: str, table: Table, fresh: Mapping[str, Any]) -> dict[str, A
         return {"not_before": earlier(DUE.c.not_before, fresh["not_before"]), "serial": DUE.c.serial + _ONE}
     if table is RECORD:
         # What a later, ordinary pull has seen is no longer known from a first load alone.
-        return {"first_load": and_(RECORD.c.first_load, fresh["first_load"])}
+        # Since when it is known stays as it was.
+        return {
+            "first_load": and_(RECORD.c.first_load, fresh["first_load"]),
+            "known_at": RECORD.c.known_at,
+        }
     return {}
 
 

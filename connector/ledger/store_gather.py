@@ -62,6 +62,7 @@ _RECORD_COLUMNS = (
     "first_load",
     "changed_at",
     "observed_at",
+    "known_at",
 )
 _ENGAGEMENT_COLUMNS = (
     "crm",
@@ -213,7 +214,11 @@ def _keep_records(
         body, told, changed_at, state = now[name]
         new = fresh[name]
         company = _company_of(new)
-        rows.append((name, kind, new.ref.id, body, told, company, state, page.first_load, changed_at, seen))
+        # Of a first load, the vendor knew it before we did.
+        since = min(changed_at, seen) if page.first_load else seen
+        rows.append(
+            (name, kind, new.ref.id, body, told, company, state, page.first_load, changed_at, seen, since)
+        )
     upsert(db, RECORD, _RECORD_COLUMNS, rows, ("ref",))
     before = {name: stored[name].body for name in fresh if name in stored}
     return [

@@ -170,6 +170,7 @@ class DraftRow(Row, table=True):
     made_at: datetime = _col(UtcTime)
     changed_at: datetime = _col(UtcTime)
     version: int | None = _col(Integer, null=True)  # published as
+    brings_back: int | None = _col(Integer, null=True)  # the earlier version whose files these are again
 
 
 class DraftApproval(Row, table=True):
@@ -253,6 +254,15 @@ class Audit(Row, table=True):
     detail: str = _col(Text)
 
 
+class AuditAbout(Row, table=True):
+    """Which records a line of the audit trail is about, where it is looked for by them."""
+
+    __tablename__ = "audit_about"
+    __table_args__: ClassVar[Any] = {"sqlite_with_rowid": False}
+    ref: str = _key()
+    line: int = Field(sa_column=Column(_NUMBER, primary_key=True, autoincrement=False))
+
+
 class SealedToken(Row, table=True):
     """A rotated refresh token, sealed by the application before it comes here."""
 
@@ -309,6 +319,7 @@ class RecordRow(Row, table=True):
     observed_at: datetime = _col(UtcTime)
     person_id: int | None = _col(_NUMBER, null=True)
     home: int | None = _col(_NUMBER, null=True)  # whose it was before a join; 0: nobody's
+    known_at: datetime = _col(UtcTime)  # since when it is known: first read, or changed before a first load
 
 
 class Address(Row, table=True):
@@ -409,6 +420,15 @@ class PastRecordRow(Row, table=True):
     ref: str = _col(KEY)
     body: str = _col(Text)
     known_until: datetime = _col(UtcTime)
+
+
+class Former(Row, table=True):
+    """By what else a record was found once: a company or a person that it named, its business domain."""
+
+    __tablename__ = "former"
+    __table_args__: ClassVar[Any] = {"sqlite_with_rowid": False}
+    name: str = _key()
+    ref: str = _key()
 
 
 class Due(Row, table=True):
@@ -611,6 +631,7 @@ METADATA: MetaData = Row.metadata
 
 RUN, LEASE, ACCOUNT, FILE_VERSION = table(Run), table(LeaseRow), table(AccountRow), table(FileVersion)
 AUDIT, SEALED_TOKEN, WATERMARK = table(Audit), table(SealedToken), table(WatermarkRow)
+AUDIT_ABOUT, FORMER = table(AuditAbout), table(Former)
 LEARNED = table(LearnedRow)
 RECORD, ADDRESS, LINK, ROLE = table(RecordRow), table(Address), table(Link), table(Role)
 ENGAGEMENT, READING, QUARANTINE = table(EngagementRow), table(Reading), table(QuarantineRow)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 import connector.ledger
 from connector.errors import FixConfig
 from connector.ledger import open_ledger, upgrade
-from connector.ledger.tables import METADATA
+from connector.ledger.tables import METADATA, RECORD
+from connector.ledger.types import time_to_db
 from connector.ledger.upgrade import HEAD
 
 
@@ -93,6 +96,54 @@ def test_accounts_kept_before_they_were_looked_up_are_found_after_the_upgrade(da
         ]
         of_deals = text("SELECT company FROM record WHERE kind = 'opportunity'")
         assert connection.execute(of_deals).scalar() == "salesforce:Account:001"
+    engine.dispose()
+
+
+def test_records_kept_before_are_known_since_their_oldest_form_and_found_by_former_names(database_url):
+    engine = create_engine(database_url)
+    config = Config()
+    config.set_main_option("script_location", str(Path(connector.ledger.__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0006")
+        lite = connection.dialect.name == "sqlite"
+        false, moment = (
+            "0" if lite else "false",
+            time_to_db(datetime(2026, 11, 20, tzinfo=UTC), connection.dialect.name),
+        )
+        acme, bee = "hubspot:company:1", "hubspot:company:2"
+        for ref, body in (
+            ("hubspot:contact:1", {"company": bee, "changed_at": "2026-11-19T00:00:00+00:00"}),
+            ("hubspot:contact:2", {"company": None, "changed_at": "2026-11-18T12:00:00+00:00"}),
+            ("hubspot:contact:3", {"company": None}),
+        ):
+            connection.execute(
+                text(
+                    "INSERT INTO record (ref, kind, vendor_id, body, vendor, state, first_load, changed_at,"
+                    f" observed_at) VALUES (:ref, 'person', '1', :body, '{{}}', 'live', {false}, :at, :at)"
+                ),
+                {"ref": ref, "body": json.dumps(body), "at": moment},
+            )
+        for company, at in ((acme, "2026-11-02T00:00:00+00:00"), (bee, "2026-11-10T00:00:00+00:00")):
+            connection.execute(
+                text(
+                    "INSERT INTO past_record (ref, body, known_until) VALUES ('hubspot:contact:1', :body, :at)"
+                ),
+                {"body": json.dumps({"company": company, "changed_at": at}), "at": moment},
+            )
+        connection.execute(
+            text(
+                "INSERT INTO audit (at, actor, act, subject, detail) VALUES (:at, 'Eva', 'review join', :pair, '{}')"
+            ),
+            {"at": moment, "pair": "hubspot:contact:1 hubspot:contact:2"},
+        )
+    upgrade(database_url)
+    with engine.begin() as connection:
+        known = connection.execute(select(RECORD.c.ref, RECORD.c.known_at).order_by(RECORD.c.ref)).all()
+        assert [(ref[-1], at.day) for ref, at in known] == [("1", 2), ("2", 18), ("3", 20)]
+        assert connection.execute(text("SELECT name, ref FROM former")).all() == [(acme, "hubspot:contact:1")]
+        about = connection.execute(text("SELECT ref, line FROM audit_about ORDER BY ref")).all()
+        assert about == [("hubspot:contact:1", 1), ("hubspot:contact:2", 1)]
     engine.dispose()
 
 
