@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 from rich.console import Console
 
+from connector.ports import Notice
+
 WIDE = 160  # columns of a table that goes into a file or a pipe, where no terminal says how wide it is
 
 
@@ -47,3 +49,10 @@ def _default(value: object) -> Any:
 def when(moment: datetime | None) -> str:
     """A moment for people: to the minute, UTC."""
     return moment.strftime("%Y-%m-%d %H:%M") if moment else "-"
+
+
+def notice_in_words(notice: Notice, *, name: bool = True) -> str:
+    """What somebody is, or was, told, in a line; `name`: of whom, by the number in the ledger."""
+    told = f"told {when(notice.told_at)}" if notice.told_at else "not told yet"
+    whom = f"person {notice.person}: " if name and notice.person is not None else ""
+    return f"notice for {notice.to} of {when(notice.made_at)} ({told}): {whom}{notice.text}"

@@ -13,12 +13,14 @@ from connector.ports import Notice
 REVIEW = "review"  # the kind of its notice
 
 
-async def remind_of_review(ledger: SqlLedger, criteria: Criteria, at: datetime) -> None:
-    """Keep a notice for revops where the review is due within two weeks, and another once it is overdue. `at` in UTC.
-    Before the first version there is nothing to be looked at again."""
+async def remind_of_review(
+    ledger: SqlLedger, criteria: Criteria, at: datetime, *, run: int | None = None
+) -> None:
+    """Keep a notice for revops where the review is due within two weeks, and another once it is overdue. `at` in UTC,
+    `run`: the one that reminds, if one does. Before the first version there is nothing to be looked at again."""
     state = review(criteria, at.date())
     version = await ledger.version() if state else None
     if version is not None:
         said = review_in_words(criteria, state)
         text = f"{said[:1].upper()}{said[1:]}. {REVIEW_IT}"
-        await ledger.keep_notice(Notice(REVIEW, REVOPS, text, at), f"version {version} {state}")
+        await ledger.keep_notice(Notice(REVIEW, REVOPS, text, at, run=run), f"version {version} {state}")

@@ -386,10 +386,15 @@ class SqlLedger:
         await self._db.write(store_notice.keep_one, notice, key)
 
     async def notices(
-        self, person: int | None = None, since: datetime | None = None, limit: int = 100
+        self,
+        person: int | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        *,
+        run: int | None = None,
     ) -> list[Notice]:
         """What somebody is, or was, to be told, the newest first."""
-        return await self._db.read(store_notice.find, person, since, limit)
+        return await self._db.read(store_notice.find, person, since, limit, run)
 
     async def open_plan(
         self,

@@ -406,7 +406,7 @@ def keep_decisions(
     _keep_members(db, decisions, people, at, moves)
     store_identity.keep_moves(db, moves, people, run, criteria_version(db), at)
     _keep_history(db, run, decisions, people)
-    store_notice.keep(db, decisions, people)
+    store_notice.keep(db, run, decisions, people)
     _keep_plan(db, decisions, people, plans)
     store_review.keep_reviews(db, reviews, at)
     _clear_marks(db, decisions, clear, seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -13,12 +14,12 @@ from connector.ledger.types import time_to_db
 from connector.ports import Decided, Notice
 
 
-def keep(db: Connection, decisions: Sequence[Decided], people: Sequence[int]) -> None:
-    """The notices of these decisions. One that is there already is not made again."""
+def keep(db: Connection, run: int, decisions: Sequence[Decided], people: Sequence[int]) -> None:
+    """The notices of these decisions of a run. One that is there already is not made again."""
     _insert(
         db,
         [
-            (each, f"{person} {each.made_at.isoformat()}", person)
+            (replace(each, person=person, run=run), f"{person} {each.made_at.isoformat()}")
             for decided, person in zip(decisions, people, strict=True)
             if (each := decided.notice) is not None
         ],
@@ -27,21 +28,25 @@ def keep(db: Connection, decisions: Sequence[Decided], people: Sequence[int]) ->
 
 def keep_one(db: Connection, notice: Notice, key: str) -> None:
     """A notice about no person. Where there is one of this kind and key, that one stays."""
-    _insert(db, [(notice, key, notice.person)])
+    _insert(db, [(notice, key)])
 
 
-def _insert(db: Connection, notices: Sequence[tuple[Notice, str, int | None]]) -> None:
+def _insert(db: Connection, notices: Sequence[tuple[Notice, str]]) -> None:
     dialect = db.dialect.name
-    columns = ("kind", "key", "person", "to", "text", "made_at", "told_at")
+    columns = ("kind", "key", "person", "to", "text", "made_at", "told_at", "run")
     rows = [
-        (each.kind, key, person, each.to, each.text, time_to_db(each.made_at, dialect), None)
-        for each, key, person in notices
+        (each.kind, key, each.person, each.to, each.text, time_to_db(each.made_at, dialect), None, each.run)
+        for each, key in notices
     ]
     insert_new(db, NOTICE, columns, rows, ("kind", "key"))
 
 
 def find(
-    db: Connection, person: int | None = None, since: datetime | None = None, limit: int = 100
+    db: Connection,
+    person: int | None = None,
+    since: datetime | None = None,
+    limit: int = 100,
+    run: int | None = None,
 ) -> list[Notice]:
     """See `connector.ports.Ledger.notices`."""
     query = select(NOTICE).order_by(NOTICE.c.made_at.desc(), NOTICE.c.id.desc()).limit(limit)
@@ -49,6 +54,9 @@ def find(
         query = query.where(NOTICE.c.person == person)
     if since is not None:
         query = query.where(NOTICE.c.made_at >= since)
+    if run is not None:
+        query = query.where(NOTICE.c.run == run)
     return [
-        Notice(row.kind, row.to, row.text, row.made_at, row.person, row.told_at) for row in db.execute(query)
+        Notice(row.kind, row.to, row.text, row.made_at, row.person, row.told_at, row.run)
+        for row in db.execute(query)
     ]

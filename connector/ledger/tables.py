@@ -214,6 +214,7 @@ class NoticeRow(Row, table=True):
     __table_args__: ClassVar[Any] = (
         Index("uq_notice_key", "kind", "key", unique=True),
         Index(None, "told_at"),
+        Index(None, "run"),
     )
     id: int | None = _id()
     kind: str = _col(KEY)
@@ -223,6 +224,7 @@ class NoticeRow(Row, table=True):
     text: str = _col(Text)
     made_at: datetime = _col(UtcTime)
     told_at: datetime | None = _col(UtcTime, null=True)
+    run: int | None = _col(_NUMBER, null=True)  # the one that made it; empty: none did
 
 
 class BarRow(Row, table=True):

@@ -243,9 +243,14 @@ class Ledger(Protocol):
         ...
 
     async def notices(
-        self, person: int | None = None, since: datetime | None = None, limit: int = 100
+        self,
+        person: int | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        *,
+        run: int | None = None,
     ) -> list[Notice]:
-        """What somebody is, or was, to be told: of this person, made since then, the newest first."""
+        """What somebody is, or was, to be told: of this person, made since then, by this run; the newest first."""
         ...
 
     async def open_plan(

@@ -320,7 +320,7 @@ class Answered:
 class Notice:
     """Something that somebody is told once. `to`: an owner in the CRM's words, or a role. `told_at`: None until it was.
 
-    `person` is filled by the ledger.
+    `person` is filled by the ledger. `run`: the one that made it; None: none did.
     """
 
     kind: str
@@ -329,6 +329,7 @@ class Notice:
     made_at: datetime
     person: int | None = None
     told_at: datetime | None = None
+    run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,10 +64,10 @@ async def test_a_sync_reminds(sqlite_url: str) -> None:
     async with world(sqlite_url, people=12) as made:
         made.redefine(review_by=TODAY - timedelta(days=1))
         parts = Wired(made.adapters, made.definition, made.ledger, made.clock, "story")  # type: ignore[arg-type]
-        for _ in range(2):
-            await run_once(parts, asked_by="story", plan_only=True, quiet=True)
+        first, _ = [await run_once(parts, asked_by="story", plan_only=True, quiet=True) for _ in range(2)]
         [notice] = [each for each in await made.ledger.notices() if each.kind == "review"]
     assert "is overdue" in notice.text
+    assert notice.run == first.run
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from connector.app.explaining import (
     gather,
     persona_by_rule,
 )
-from connector.app.output import out, print_json, when
+from connector.app.output import notice_in_words, out, print_json, when
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.audience import PERSONA
@@ -81,8 +81,7 @@ def explain(
         for hold in holds:
             _say(f"  left alone: {hold.field} of {hold.ref} ({hold.why})")
         for notice in found.gathered.notices:
-            told = f"told {when(notice.told_at)}" if notice.told_at else "not told yet"
-            _say(f"  notice for {notice.to} of {when(notice.made_at)} ({told}): {notice.text}")
+            _say(f"  {notice_in_words(notice, name=False)}")
         _say("History")
         for entry in found.gathered.story:
             _say(f"  {when(entry.at)}  {entry.kind:<12} {entry.text}")

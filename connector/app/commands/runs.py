@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from connector.app.asking import ask_ledger
 from connector.app.commands.brake import document
 from connector.app.exits import OK
 from connector.app.log import configure
-from connector.app.output import out, print_json, to_json, when
+from connector.app.output import notice_in_words, out, print_json, to_json, when
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, wired
@@ -17,7 +18,10 @@ from connector.backfill import document as backfill_document
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 from connector.phases.standstill import told
-from connector.ports import Backfill, Brake, RunInfo
+from connector.ports import Backfill, Brake, Notice, RunInfo
+
+TOLD = 20  # notices of a run that are printed
+NOTICES = 10_000  # of a run: a first load may find many whom a guard keeps
 
 
 def runs_list(*, limit: int, json: bool) -> int:
@@ -51,16 +55,24 @@ def runs_list(*, limit: int, json: bool) -> int:
 
 
 def runs_show(number: int, *, json: bool) -> int:
-    """One run, whole."""
-    found = ask_ledger(lambda ledger: ledger.run(number))
+    """One run, whole, and what somebody is to be told of it."""
+
+    async def question(ledger: SqlLedger) -> tuple[RunInfo | None, list[Notice]]:
+        return await ledger.run(number), await ledger.notices(limit=NOTICES, run=number)
+
+    found, notices = ask_ledger(question)
     if found is None:
         raise FixConfig(f"There is no run {number}.", next_step="`connector runs list` shows them.")
     if json:
-        print_json({**_line(found), **found.document})
+        print_json({**_line(found), **found.document, "notices": [asdict(notice) for notice in notices]})
     else:
         out.print(
             f"Run {found.id} ({found.kind}): {found.status}, {when(found.started_at)} to {when(found.finished_at)} UTC"
         )
+        for notice in notices[:TOLD]:
+            out.print(notice_in_words(notice), markup=False)
+        if len(notices) > TOLD:
+            out.print(f"and {len(notices) - TOLD:,} notices more; --json has them")
         out.print(to_json(found.document))
     return OK
 

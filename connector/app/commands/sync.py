@@ -96,7 +96,7 @@ async def run_once(
             anew=yes,
             watching=watched or told,
         )
-    await remind_of_review(parts.ledger, parts.definition.criteria, parts.clock.now())
+    await remind_of_review(parts.ledger, parts.definition.criteria, parts.clock.now(), run=result.run)
     return result
 
 

@@ -1,0 +1,153 @@
+"""The presets' guards, as accounts and opportunities of Salesforce fill them: who is kept and told, who passes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from typer.testing import CliRunner
+
+from connector.app.cli import app
+from connector.core.criteria import StageAny, StageEntry, StageTest
+from connector.ports import PersonView
+from tests.stories.world import World, world
+
+CUSTOMER, PARTNER = "the account is a customer", "the account is a partner"
+OPEN, LOST = "the account has an open deal", "a deal of the account was lost in the last 90 days"
+
+
+def everybody_qualifies(made: World) -> None:
+    """Whoever is not kept by anything is an MQL; the guards are the shipped ones."""
+    stages = made.definition.criteria.stages
+    enter = StageAny((StageEntry((StageTest("score", "gte", 0.0),)), StageEntry(hand_raised=True)))
+    made.redefine(stages=replace(stages, mql=replace(stages.mql, enter=enter, leave=StageAny(()))))
+
+
+class Firm:
+    """An account in Salesforce with one contact, by name."""
+
+    def __init__(self, made: World, name: str, **account: Any) -> None:
+        self.made, self.name = made, name
+        self.account = made.salesforce.create("Account", {"Name": name, **account})
+        self.contact = self.hires("Ada")
+
+    def hires(self, first_name: str) -> str:
+        email = f"{first_name}@{self.name}.example".lower()
+        fields = {"FirstName": first_name, "LastName": "Example", "Email": email, "AccountId": self.account}
+        return self.made.salesforce.create("Contact", {**fields, "Title": "Director of IT"})
+
+    def deal(self, stage: str, days: int = 30) -> str:
+        closes = (self.made.clock.now() + timedelta(days=days)).date().isoformat()
+        fields = {"Name": f"{self.name} deal", "AccountId": self.account, "StageName": stage}
+        return self.made.salesforce.create("Opportunity", {**fields, "CloseDate": closes})
+
+    async def person(self, contact: str = "") -> PersonView:
+        [number] = await self.made.ledger.find(f"salesforce:Contact:{contact or self.contact}")
+        view = await self.made.ledger.person(number)
+        assert view is not None
+        return view
+
+    def told_in_crm(self) -> tuple[str, str]:
+        row = self.made.salesforce.raw("Contact", self.contact)
+        return row["Lifecycle_Stage__c"], row["MQL_Reason__c"]
+
+
+async def shown(made: World, *words: str) -> str:
+    environment = {"CONNECTOR_DATABASE_URL": made.ledger_url}
+    done = await asyncio.to_thread(CliRunner().invoke, app, list(words), env=environment)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+async def test_people_of_customers_partners_and_open_or_lost_deals_are_kept_and_pass_when_that_ends(
+    database_url: str,
+) -> None:
+    async with world(database_url, people=12) as made:
+        everybody_qualifies(made)
+        plain, customer = Firm(made, "Plain"), Firm(made, "Buyer", Type="Customer - Direct")
+        partner, talks = Firm(made, "Partner", Type="Partner"), Firm(made, "Talks")
+        lost, daughter = Firm(made, "Lost"), Firm(made, "Daughter", ParentId=customer.account)
+        deal = talks.deal("Prospecting")
+        lost.deal("Closed Lost", days=-20)
+        asks = customer.hires("Grace")
+        call = {"Subject": "Demo request", "Status": "Completed", "WhoId": asks}
+        made.salesforce.create("Task", {**call, "ActivityDate": made.clock.now().date().isoformat()})
+        kept = {customer: CUSTOMER, partner: PARTNER, talks: OPEN, lost: LOST, daughter: CUSTOMER}
+
+        made.later(minutes=15)
+        first = await made.sync()
+
+        assert (await plain.person()).state.stage == "mql"
+        assert (await customer.person(asks)).state.stage == "mql", "whoever raised a hand passes"
+        for firm, why in kept.items():
+            view = await firm.person()
+            assert (view.state.stage, view.guarded) == ("lead", why), firm.name
+            stage, reason = firm.told_in_crm()
+            assert stage == "lead"
+            assert f"not MQL yet, {why}" in reason
+            owner = made.salesforce.raw("Account", firm.account)["OwnerId"]
+            [notice] = await made.ledger.notices(view.id)
+            assert (notice.kind, notice.to, notice.run) == ("guarded", owner, first.run)
+
+        # what a run has to tell stands with the run
+        told = json.loads(await shown(made, "runs", "show", str(first.run), "--json"))
+        ours = {(await firm.person()).id: why for firm, why in kept.items()}
+        noticed = {each["person"]: each for each in told["notices"]}
+        assert len(noticed) == len(told["notices"])
+        assert {person: noticed[person]["text"] for person in ours} == {
+            person: f"Would be MQL by points, but: {why}" for person, why in ours.items()
+        }
+        assert (told["run"], noticed[min(ours)]["told_at"]) == (first.run, None)
+        printed = await shown(made, "runs", "show", str(first.run))
+        assert "(not told yet): person" in printed
+
+        # the same spell is told once; what ends it lets people in, or keeps them for another reason
+        for firm in kept:
+            made.salesforce.edit("Contact", firm.contact, {"Title": "Head of IT"})
+        made.later(minutes=15)
+        again = await made.sync()
+        assert json.loads(await shown(made, "runs", "show", str(again.run), "--json"))["notices"] == []
+
+        made.salesforce.edit("Account", partner.account, {"Type": "Prospect"})
+        made.salesforce.edit("Account", customer.account, {"Type": "Other"})
+        closes = made.clock.now().date().isoformat()
+        made.salesforce.edit("Opportunity", deal, {"StageName": "Closed Lost", "CloseDate": closes})
+        made.later(minutes=15)
+        third = await made.sync()
+        for firm in (partner, customer, daughter):
+            assert (await firm.person()).state.stage == "mql", firm.name
+            assert firm.told_in_crm()[0] == "mql"
+        assert (await talks.person()).guarded == LOST
+        assert [each.run for each in await made.ledger.notices((await talks.person()).id)] == [
+            third.run,
+            first.run,
+        ]
+
+        made.later(days=71)  # since the older loss: 91 days
+        await made.sync()
+        assert (await lost.person()).state.stage == "mql"
+        assert (await talks.person()).state.stage == "lead"
+        made.later(days=20)
+        await made.sync()
+        assert talks.told_in_crm()[0] == "mql"
+
+
+async def test_an_open_deal_that_is_deleted_or_won_ends_its_guard(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=8) as made:
+        everybody_qualifies(made)
+        gone, won = Firm(made, "Gone"), Firm(made, "Won")
+        deals = {firm: firm.deal("Qualification") for firm in (gone, won)}
+        made.later(minutes=15)
+        await made.sync()
+        assert {(await firm.person()).guarded for firm in deals} == {OPEN}
+
+        made.salesforce.act("Opportunity", deals[gone], "delete")
+        made.salesforce.edit("Opportunity", deals[won], {"StageName": "Closed Won"})
+        made.later(minutes=15)
+        await made.sync()
+
+        assert (await gone.person()).state.stage == "mql"
+        assert (await won.person()).guarded == CUSTOMER
