@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from connector.core import stage_moves
 from connector.core.model import MqlStatus, StageState
+from connector.core.stage_moves import moved
 
 MQL_NOW, NEVER, HOLD_UNTIL = "mql_now", "never", "hold"
 KINDS = (MQL_NOW, NEVER, HOLD_UNTIL)
@@ -77,30 +79,14 @@ def made_mql(state: StageState, override: Override, at: datetime) -> StageState:
     if state.stage == "mql":
         mine = override.id if state.by_override is not None else None
         return replace(state, status=MqlStatus.QUALIFIED, disqualified_by=None, by_override=mine)
-    return replace(
-        state,
-        stage="mql",
-        status=MqlStatus.QUALIFIED,
-        since=at,
-        mql_since=at,
-        first_mql_at=state.first_mql_at or at,
-        cool_off_until=None,
-        disqualified_by=None,
-        by_human=False,
-        dwell_from=at,
-        raised_from="",
-        handed_at=None,
-        guarded="",
-        waits=False,
-        by_override=override.id,
-    )
+    return replace(stage_moves.made_mql(state, at), by_override=override.id)
 
 
 def made_never(state: StageState, override: Override, at: datetime) -> StageState:
     """No MQL: an MQL, and an SQL by a rule, go back to `lead`. A stage past MQL that sales set is theirs and stays, as
     with a disqualifying rule."""
     if state.stage == "mql" or (state.stage == "sql" and state.raised_from):
-        state = _lowered(state, at)
+        state = moved(state, "lead", MqlStatus.NONE, at)
     return replace(
         state,
         status=MqlStatus.DISQUALIFIED,
@@ -114,7 +100,7 @@ def made_never(state: StageState, override: Override, at: datetime) -> StageStat
 def without(state: StageState, at: datetime) -> StageState:
     """As if the word that made this had not been said, for the rules to judge."""
     if state.stage == "mql":
-        state = _lowered(state, at)
+        state = moved(state, "lead", MqlStatus.NONE, at)
     if state.stage == "sql" and state.raised_from == "mql":
         state = replace(state, raised_from="lead")  # the rule that takes it back leads to no MQL by this word
     if state.disqualified_by is None:
@@ -127,17 +113,3 @@ def not_disqualified(state: StageState) -> StageState:
     if state.status is not MqlStatus.DISQUALIFIED:
         return state
     return replace(state, status=MqlStatus.NONE, disqualified_by=None)
-
-
-def _lowered(state: StageState, at: datetime) -> StageState:
-    return replace(
-        state,
-        stage="lead",
-        status=MqlStatus.NONE,
-        since=at,
-        mql_since=None,
-        by_human=False,
-        dwell_from=at,
-        raised_from="",
-        handed_at=None,
-    )

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from connector.core.model import Answer, MqlStatus, Ref, StageState
 from connector.core.stage_case import Case
+from connector.core.stage_moves import moved
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 _ANSWER_RANK = {"rejected": 1, "accepted": 2}  # `working` is no answer
@@ -73,22 +74,14 @@ def _is_news(case: Case, said: StageEvidence, state: StageState, known: dict[str
 
 def _followed(case: Case, state: StageState, said: StageEvidence, *, adopt: bool) -> StageState:
     since = case.not_later(said.at)
-    moved = replace(
-        state,
-        stage=said.stage,
-        since=since,
-        mql_since=None,
-        by_human=not adopt,
-        raised_from="",
-        handed_at=None,
-    )
+    there = replace(moved(state, said.stage, state.status, since), by_human=not adopt)
     lower = case.rank(said.stage) < case.rank(state.stage)
     if lower and (case.rank(state.stage) >= case.rank("mql") or state.raised_from):
-        moved = replace(moved, rejected_at=since)  # lowered: only what happens from now on counts
+        there = replace(there, rejected_at=since)  # lowered: only what happens from now on counts
     if said.stage == "mql":
         first = min(since, state.first_mql_at or since)
         return replace(
-            moved,
+            there,
             status=MqlStatus.QUALIFIED,
             mql_since=since,
             first_mql_at=first,
@@ -98,8 +91,8 @@ def _followed(case: Case, state: StageState, said: StageEvidence, *, adopt: bool
     if case.past_mql(said.stage):
         taken = state.status in (MqlStatus.QUALIFIED, MqlStatus.ACCEPTED)
         status = MqlStatus.ACCEPTED if taken else MqlStatus.NONE
-        return replace(moved, status=status, cool_off_until=None)
-    return replace(moved, status=MqlStatus.NONE) if case.rank(state.stage) >= case.rank("mql") else moved
+        return replace(there, status=status, cool_off_until=None)
+    return replace(there, status=MqlStatus.NONE) if case.rank(state.stage) >= case.rank("mql") else there
 
 
 def hear(case: Case, state: StageState, answers: Sequence[Answer], *, adopt: bool) -> StageState:
@@ -146,34 +139,25 @@ def _adopt_answer(case: Case, state: StageState, answer: Answer) -> StageState:
 
 
 def _accepted(case: Case, state: StageState, answer: Answer) -> StageState:
-    return replace(
-        state,
-        stage="sql",
-        status=MqlStatus.ACCEPTED,
-        since=state.since if state.stage == "sql" else case.not_later(answer.at),
-        mql_since=None,
-        answered_at=answer.at,
-        by_human=False,
-        raised_from="",  # theirs from now on
-        handed_at=None,
-    )
+    since = case.not_later(answer.at)
+    if state.stage == "sql" and state.since is not None:
+        since = state.since
+    return replace(moved(state, "sql", MqlStatus.ACCEPTED, since), answered_at=answer.at)  # theirs from now on
 
 
 def _rejected(case: Case, state: StageState, answer: Answer) -> StageState:
     # A stage from `sql` up that somebody set in a CRM is theirs; only the status tells of the answer.
     keeps = (case.past_mql(state.stage) and state.by_human) or case.rank(state.stage) < case.rank("mql")
+    status = MqlStatus.RECYCLED if answer.reason else MqlStatus.REJECTED
+    if keeps:
+        state = replace(state, status=status, mql_since=None, handed_at=None)
+    else:
+        state = moved(state, "lead", status, case.not_later(answer.at))
     return replace(
         state,
-        stage=state.stage if keeps else "lead",
-        since=state.since if keeps else case.not_later(answer.at),
-        status=MqlStatus.RECYCLED if answer.reason else MqlStatus.REJECTED,
-        mql_since=None,
         rejected_at=answer.at,
         cool_off_until=answer.at + case.criteria.stages.recycle.cool_off,
         answered_at=answer.at,
-        by_human=keeps and state.by_human,
-        raised_from=state.raised_from if keeps else "",
-        handed_at=None,
     )
 
 

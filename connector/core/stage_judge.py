@@ -12,6 +12,7 @@ from connector.core.guards import guard_ends
 from connector.core.model import MqlStatus, StageState
 from connector.core.override import without
 from connector.core.stage_case import Case
+from connector.core.stage_moves import made_mql, moved
 from connector.core.stage_rules import Measured, dwelling, entry_holds, keeps_from_entering, stage_holds
 
 
@@ -35,41 +36,12 @@ def _disqualified(case: Case, state: StageState, rule: str) -> StageState:
     state = replace(state, status=MqlStatus.DISQUALIFIED, disqualified_by=rule)
     if state.stage == "sql" and state.raised_from:
         below = state.raised_from if case.below_mql(state.raised_from) else "lead"
-        return _moved(case, state, below, state.status)
+        return moved(state, below, state.status, case.at)
     if state.stage == "mql":
-        return _moved(case, state, "lead", state.status)
+        return moved(state, "lead", state.status, case.at)
     if state.stage == "lead" and state.raised_from and _leaves(case, case.criteria.stages.lead, state):
-        return _moved(case, state, state.raised_from, state.status)
+        return moved(state, state.raised_from, state.status, case.at)
     return state
-
-
-def _moved(case: Case, state: StageState, stage: str, status: MqlStatus) -> StageState:
-    """By a rule, to a stage that is not MQL."""
-    return replace(
-        state,
-        stage=stage,
-        status=status,
-        since=case.at,
-        mql_since=None,
-        by_human=False,
-        dwell_from=case.at,
-        raised_from="",
-        handed_at=None,
-        loosened=False,
-    )
-
-
-def _made_mql(
-    case: Case, state: StageState, *, handed_at: datetime | None = None, loosened: bool = False
-) -> StageState:
-    return replace(
-        _moved(case, state, "mql", MqlStatus.QUALIFIED),
-        loosened=loosened,
-        mql_since=case.at,
-        first_mql_at=state.first_mql_at or case.at,
-        cool_off_until=None,
-        handed_at=handed_at,
-    )
 
 
 def _taken_back(case: Case, state: StageState) -> StageState:
@@ -77,14 +49,14 @@ def _taken_back(case: Case, state: StageState) -> StageState:
     stages = case.criteria.stages
     if state.stage == "sql" and state.raised_from and _leaves(case, stages.sql, state):
         if state.raised_from == "mql":
-            state = _made_mql(case, state, handed_at=state.handed_at)
+            state = made_mql(state, case.at, handed_at=state.handed_at)
         else:
-            state = _moved(case, state, state.raised_from, MqlStatus.NONE)
+            state = moved(state, state.raised_from, MqlStatus.NONE, case.at)
     ours = state.stage == "mql" and not state.by_human and not _enters(case, stages.sql, state)
     if ours and _leaves(case, stages.mql, state):
-        state = _moved(case, state, "lead", MqlStatus.NONE)
+        state = moved(state, "lead", MqlStatus.NONE, case.at)
     if state.stage == "lead" and state.raised_from and _leaves(case, stages.lead, state):
-        state = _moved(case, state, state.raised_from, state.status)
+        state = moved(state, state.raised_from, state.status, case.at)
     return state
 
 
@@ -101,11 +73,11 @@ def _raised(case: Case, state: StageState) -> StageState:
     asked = counted is not None and counted.score.hand_raised is not None
     waits = mql and not kept and stages.mql.contested and not case.has_place and not (fixed and asked)
     if mql and not kept and not waits:
-        state = _made_mql(case, state, loosened=not fixed)
+        state = made_mql(state, case.at, loosened=not fixed)
     if sql and not kept:
         return _made_sql(case, state)
     if state.stage == "subscriber" and _enters(case, stages.lead, state):
-        state = replace(_moved(case, state, "lead", state.status), raised_from="subscriber")
+        state = replace(moved(state, "lead", state.status, case.at), raised_from="subscriber")
     return replace(state, guarded=kept, waits=waits and state.stage != "mql")
 
 
@@ -121,9 +93,12 @@ def _made_sql(case: Case, state: StageState) -> StageState:
     """An MQL stays qualified until sales answers; SQL without MQL never was."""
     handed_at = state.handed_at or state.mql_since or case.at
     status = MqlStatus.QUALIFIED if state.stage == "mql" else MqlStatus.NONE
-    moved = _moved(case, replace(state, cool_off_until=None), "sql", status)
-    moved = replace(moved, raised_from=state.stage, handed_at=handed_at)
-    return without(moved, case.at) if _outlived(case, moved) else moved
+    state = replace(
+        moved(replace(state, cool_off_until=None), "sql", status, case.at),
+        raised_from=state.stage,
+        handed_at=handed_at,
+    )
+    return without(state, case.at) if _outlived(case, state) else state
 
 
 def _outlived(case: Case, state: StageState) -> bool:

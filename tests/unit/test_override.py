@@ -106,6 +106,30 @@ def test_never_takes_an_mql_back_and_keeps_whoever_qualifies_out_until_it_ends()
     assert stands(again(still, HIGH, at=AT + 2 * DAY)) == ("mql", MqlStatus.QUALIFIED)
 
 
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"override": BAN},
+        {"score": scored(70, disqualified="competitor")},
+        {"answers": [answered("rejected", at=AT - timedelta(minutes=30))]},
+        {"answers": [answered("accepted", at=AT - timedelta(minutes=30))]},
+        {"evidence": [says("lead", at=AT - timedelta(minutes=30))]},
+    ],
+    ids=["never", "disqualified", "rejected", "accepted", "lowered"],
+)
+def test_who_got_in_below_the_bar_and_left_does_not_come_back_so_by_a_word(left):
+    in_before = replace(MQL, loosened=True)
+    found = decide(in_before, **left)
+    assert found.state.stage != "mql"
+    assert not found.state.loosened
+
+    wish = replace(WISH, made_at=AT + timedelta(hours=1))
+    back = again(found, override=wish)
+    assert back.state.stage == ("sql" if found.state.stage == "sql" else "mql")
+    assert not back.state.loosened
+    assert not back.loosened
+
+
 def test_never_leaves_the_stages_that_sales_set():
     customer = decide(KNOWN_LEAD, HIGH, override=BAN, evidence=[says("customer")])
     assert stands(customer) == ("customer", MqlStatus.DISQUALIFIED)
