@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from connector.app.definition import load_definition, read_texts
+from connector.app.definition import in_zone, load_definition
 from connector.app.settings import Settings
-from connector.app.wiring import SystemClock, plugins
+from connector.app.wiring import SystemClock, plugins, read_version
 from connector.core.account import around_at
 from connector.core.audience import other_persona
 from connector.core.consent import Consent, mail_consent
@@ -121,12 +121,11 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
 async def definition_of(ledger: SqlLedger, version: int | None, settings: Settings) -> Definition | None:
     """A version of the definition as it was kept; of the one in force else the files as they are. None where that
     cannot be read by today's rules: what was decided is told all the same."""
-    kept = await ledger.files(version) if version else {}
-    definition = read_texts(kept, plugins()) if kept else None
+    definition = read_version(await ledger.files(version) if version else {}, settings)
     if definition is not None or version != await ledger.version():
         return definition
     try:
-        return load_definition(settings.mappings_dir, plugins())
+        return in_zone(load_definition(settings.mappings_dir, plugins()), settings)
     except FixConfig:
         return None
 

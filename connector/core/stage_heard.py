@@ -142,7 +142,9 @@ def _accepted(case: Case, state: StageState, answer: Answer) -> StageState:
     since = case.not_later(answer.at)
     if state.stage == "sql" and state.since is not None:
         since = state.since
-    return replace(moved(state, "sql", MqlStatus.ACCEPTED, since), answered_at=answer.at)  # theirs from now on
+    return replace(
+        moved(state, "sql", MqlStatus.ACCEPTED, since), answered_at=answer.at
+    )  # theirs from now on
 
 
 def _rejected(case: Case, state: StageState, answer: Answer) -> StageState:

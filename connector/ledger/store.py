@@ -255,10 +255,19 @@ class SqlLedger:
         return await self._db.read(store_admin.bound, crm)
 
     async def keep_draft(
-        self, files: Mapping[str, str], base: int, author: str, note: str, at: datetime
+        self,
+        files: Mapping[str, str],
+        base: int,
+        author: str,
+        note: str,
+        at: datetime,
+        *,
+        brings_back: int | None = None,
     ) -> Draft:
-        """The open draft of these files; a new one where there is none."""
-        return await self._db.write(store_draft.keep_draft, files, base, author, note, at)
+        """The open draft of these files; a new one where there is none. `brings_back`: whose files they are again."""
+        return await self._db.write(
+            store_draft.keep_draft, files, base, author, note, at, brings_back=brings_back
+        )
 
     async def drafts(self, *, number: int | None = None, status: str | None = None) -> list[Draft]:
         """The newest first."""

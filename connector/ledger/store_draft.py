@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -34,15 +35,18 @@ def keep_draft(
     at: datetime,
     *,
     status: str = OPEN,
+    brings_back: int | None = None,
 ) -> Draft:
-    """The open draft of these files; a new one where there is none."""
+    """The open draft of these files; a new one where there is none. `brings_back`: whose files they are again."""
     digest = digest_of(files)
     known = select(DRAFT).where(DRAFT.c.digest == digest, DRAFT.c.status == OPEN)
     if found := _drafts(db, known):
-        return found[0]
+        if brings_back is not None:
+            db.execute(update(DRAFT).where(DRAFT.c.id == found[0].id).values(brings_back=brings_back))
+        return replace(found[0], brings_back=brings_back or found[0].brings_back)
     values = {
         "base": base, "files": codec.dumps(dict(files)), "digest": digest, "author": author, "note": note,
-        "status": status, "made_at": at, "changed_at": at,
+        "status": status, "made_at": at, "changed_at": at, "brings_back": brings_back,
     }  # fmt: skip
     number = db.execute(DRAFT.insert().values(**values).returning(DRAFT.c.id)).scalar_one()
     audit(db, at, author or "connector", f"draft {status}", f"draft:{number}", {"note": note})
@@ -149,6 +153,7 @@ def _drafts(db: Connection, query: Select[Any]) -> list[Draft]:
         Draft(
             row.id, row.base, codec.loads(row.files), row.digest, row.author, row.note, row.status, row.made_at,
             row.changed_at, tuple(sorted(words.get(row.id, ()), key=lambda each: each.at)), row.version,
+            row.brings_back,
         )
         for row in rows
     ]  # fmt: skip

@@ -494,7 +494,7 @@ class Draft:
     """A definition that is not in force (yet), as texts by name. `base`: the version that was in force when it came up.
 
     `status`: open, published (as `version`), discarded, overtaken (by a roll back). `digest` is of the texts: the same
-    edit is one draft.
+    edit is one draft. `brings_back`: the earlier version whose files these are again.
     """
 
     id: int
@@ -508,6 +508,7 @@ class Draft:
     changed_at: datetime
     agreed: tuple[Agreed, ...] = ()
     version: int | None = None
+    brings_back: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,27 @@ def test_a_roll_back_brings_back_lists_too_and_the_folder_does_not_undo_it(offic
     assert office.run("criteria", "rollback", "9", "--yes", code=2)["error"]
 
 
+def test_a_roll_back_that_was_approved_says_which_version_it_brings_back(office: Office) -> None:
+    office.edit("agreed_by: {marketing: Ada Example, sales: Grace Example}", BOTH)
+    office.run("criteria", "publish", "--as", "Ada", code=3)
+    office.run("criteria", "approve", "1", "--side", "sales", "--as", "Grace")
+    newsletter(office, 6)
+    office.run("criteria", "publish", "--as", "Ada", code=3)
+    office.run("criteria", "approve", "2", "--side", "sales", "--as", "Grace")
+    newsletter(office, 4, was=6)
+    office.in_force()  # what the folder says now is a draft that nobody calls a roll back yet
+
+    asked = office.run("criteria", "rollback", "2", "--as", "Edith", code=3)
+    waiting = office.run("criteria", "history")["drafts"]
+    for name, side in (("Ada", "marketing"), ("Grace", "sales")):
+        done = office.run("criteria", "approve", "3", "--side", side, "--as", name, code=3 * (name == "Ada"))
+
+    assert [(each["draft"], each["brings_back"]) for each in waiting] == [(asked["draft"], 2)] == [(3, 2)]
+    assert done["published"] == 4
+    versions = office.run("criteria", "history")["versions"]
+    assert [each["brings_back"] for each in versions] == [2, None, None, None]
+
+
 async def files_of(url: str) -> dict[str, str]:
     ledger = open_ledger(url)
     try:

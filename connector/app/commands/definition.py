@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from connector.app import exits
-from connector.app.definition import in_zone, load_definition, refuse_red
+from connector.app.definition import CRITERIA, in_zone, load_definition, refuse_red
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.previewing import preview
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings, variables_of
-from connector.app.wiring import SystemClock, holder, plugins, wired
+from connector.app.wiring import SystemClock, holder, plugins, read_version, wired
 from connector.core.definition import Definition
+from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
 from connector.ports import Adapter
 
@@ -74,6 +75,23 @@ async def opened(
         yield Parts(definition, {}, ledger)
     finally:
         await ledger.close()
+
+
+async def kept_version(
+    ledger: SqlLedger, number: int, settings: Settings, *, listed_by: str = "criteria", alone: bool = False
+) -> Definition:
+    """A version of the definition. `alone`: the criteria, whatever became of its mappings. FixConfig where there is no
+    such version, or none that can be read by today's rules."""
+    texts = await ledger.files(number)
+    if alone:
+        texts = {name: text for name, text in texts.items() if name == CRITERIA or not name.endswith(".yaml")}
+    found = read_version(texts, settings)
+    if found is None:
+        raise FixConfig(
+            f"There is no version {number} that can be read by today's rules.",
+            next_step=f"`connector {listed_by} history` lists the versions.",
+        )
+    return found
 
 
 def show(document: Mapping[str, Any]) -> None:

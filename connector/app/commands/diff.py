@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from connector.app.asking import ask_ledger
-from connector.app.commands.definition import NEEDS
+from connector.app.commands.definition import NEEDS, kept_version
 from connector.app.commands.init import preset_file, presets, shipped
-from connector.app.definition import CRITERIA, load_definition, read_texts
+from connector.app.definition import CRITERIA, in_zone, load_definition
 from connector.app.exits import OK
-from connector.app.files import Beside, load_criteria, write_texts
+from connector.app.files import Beside, load_criteria
 from connector.app.output import out, print_json
-from connector.app.settings import load_settings
+from connector.app.settings import Settings, load_settings
 from connector.app.wiring import SystemClock, plugins
 from connector.core.account import Around, account_fields_read
 from connector.core.changed import differences
@@ -32,10 +31,11 @@ FILE = "file"  # the one in the mappings folder
 def criteria_diff(before: str, after: str, *, people: bool, json: bool) -> int:
     """Compare two definitions, each a preset, a file, a version of the ledger, or `file`. FixConfig where there is
     no such."""
-    folder = load_settings().mappings_dir
+    settings = load_settings()
+    folder = settings.mappings_dir
 
     async def question(ledger: SqlLedger) -> tuple[Criteria, Criteria, Compared | None]:
-        one, other = await criteria_of(before, folder, ledger), await criteria_of(after, folder, ledger)
+        one, other = (await criteria_of(before, settings, ledger), await criteria_of(after, settings, ledger))
         if not people:
             return one, other, None
         definition = load_definition(folder if (folder / CRITERIA).is_file() else shipped(), plugins())
@@ -59,17 +59,10 @@ def mapping_diff(before: int, after: int | None, *, json: bool) -> int:
     settings = load_settings()
 
     async def question(ledger: SqlLedger) -> tuple[Definition, Definition]:
-        found = []
-        for number in (before, after):
-            texts = await ledger.files(number) if number is not None else {}
-            kept = read_texts(texts, plugins()) if texts else None
-            if kept is None and number is not None:
-                raise FixConfig(
-                    f"There is no version {number} that can be read by today's rules.",
-                    next_step="`connector mapping history` lists the versions.",
-                )
-            found.append(kept or load_definition(settings.mappings_dir, plugins()))
-        return found[0], found[1]
+        one = await kept_version(ledger, before, settings, listed_by="mapping")
+        if after is None:
+            return one, in_zone(load_definition(settings.mappings_dir, plugins()), settings)
+        return one, await kept_version(ledger, after, settings, listed_by="mapping")
 
     old, new = ask_ledger(question)
     told = [
@@ -84,23 +77,15 @@ def mapping_diff(before: int, after: int | None, *, json: bool) -> int:
     return OK
 
 
-async def criteria_of(name: str, folder: Path, ledger: SqlLedger) -> Criteria:
+async def criteria_of(name: str, settings: Settings, ledger: SqlLedger) -> Criteria:
     """The criteria that somebody names: a preset, `file`, the number of a version, or the path of a file."""
     if name in presets():
         return load_criteria(preset_file(name), Beside(shipped()))
     if name == FILE:
-        return load_criteria(folder / CRITERIA)
+        return load_criteria(settings.mappings_dir / CRITERIA)
     if name.isdecimal():
-        texts = await ledger.files(int(name))
-        if CRITERIA not in texts:
-            raise FixConfig(
-                f"The ledger has no version {name} of the definition.",
-                next_step="`connector criteria history` lists them.",
-            )
-        with tempfile.TemporaryDirectory(prefix="connector-definition-") as kept:
-            write_texts(Path(kept), texts)
-            return load_criteria(Path(kept) / CRITERIA)
-    return _of_file(Path(name), folder)
+        return (await kept_version(ledger, int(name), settings, alone=True)).criteria
+    return _of_file(Path(name), settings.mappings_dir)
 
 
 def _of_file(path: Path, folder: Path) -> Criteria:

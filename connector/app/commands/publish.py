@@ -12,7 +12,7 @@ from typing import Any
 
 from connector.app import exits
 from connector.app.asking import ask_ledger
-from connector.app.commands.definition import Parts, estimated, opened, show
+from connector.app.commands.definition import Parts, estimated, kept_version, opened, show
 from connector.app.definition import load_definition, refuse_red
 from connector.app.in_force import waits_for
 from connector.app.log import configure
@@ -146,15 +146,8 @@ def rollback(number: int, *, by: str | None, note: str, yes: bool, json: bool) -
     async def go() -> dict[str, Any]:
         async with opened(settings, None, files_may_be_wrong=True) as parts:
             ledger, version = parts.ledger, await parts.ledger.version()
-            texts = await ledger.files(number)
-            definition = read_version(texts, settings)
-            if version is None or definition is None:
-                raise FixConfig(
-                    f"There is no version {number} that can be read by today's rules.",
-                    next_step="`connector criteria history` lists the versions.",
-                )
-            now = await ledger.files()
-            if dict(texts) == dict(now):
+            definition, now = await kept_version(ledger, number, settings), await ledger.files()
+            if dict(definition.texts) == dict(now):
                 raise StopRun(f"Version {version} in force is these files.", next_step="Nothing was changed.")
             before = read_version(now, settings)
             words = changes_in_words(before.criteria, definition.criteria) if before else []
@@ -167,10 +160,11 @@ def rollback(number: int, *, by: str | None, note: str, yes: bool, json: bool) -
             }  # fmt: skip
             asked = owners(before.criteria if before else None, definition.criteria)
             if missing(asked, author, ()):
+                why = note or f"back to version {number}"
                 draft = await ledger.keep_draft(
-                    texts, version, author, note or f"back to version {number}", CLOCK.now()
+                    definition.texts, version or 0, author, why, CLOCK.now(), brings_back=number
                 )
-                return document | {"draft": draft.id, "waits": waits_for(draft, asked, version)}
+                return document | {"draft": draft.id, "waits": waits_for(draft, asked, version or 0)}
             if not await _wanted(document, yes=yes, json=json):
                 return document | {"waits": "Nothing was changed; `--yes` does it."}
             published = await _put_in_force(
@@ -217,11 +211,14 @@ def history(*, limit: int, words: bool, json: bool) -> int:
     for draft in drafts:
         agreed = ", ".join(f"{each.by} ({each.side})" for each in draft.agreed) or "nobody yet"
         note = draft.note or "no note"
-        line = f"draft {draft.id}  {when(draft.made_at)}  by {draft.author}: {note}; approved by {agreed}"
+        back = _back(draft.brings_back)
+        line = (
+            f"draft {draft.id}  {when(draft.made_at)}  by {draft.author}{back}: {note}; approved by {agreed}"
+        )
         out.print(line, markup=False)
     for each in versions:
         who = each.author or "the files of the folder"
-        back = f", back to version {each.brings_back}" if each.brings_back else ""
+        back = _back(each.brings_back)
         agreed = "".join(f"; {word.by} agreed for {word.side}" for word in each.agreed)
         note = f": {each.note}" if each.note else ""
         out.print(
@@ -232,6 +229,10 @@ def history(*, limit: int, words: bool, json: bool) -> int:
     if not versions:
         out.print("No definition is in force yet: the first `connector sync` takes the files of the folder.")
     return exits.OK
+
+
+def _back(version: int | None) -> str:
+    return f", back to version {version}" if version else ""
 
 
 async def _draft(ledger: SqlLedger, number: int, settings: Settings) -> tuple[Draft, Definition]:
@@ -252,6 +253,8 @@ async def _put_in_force(
 ) -> int:
     """A new version, signed; the draft that it was ends."""
     adopted = await adopt(parts.ledger, parts.definition, parts.adapters, CLOCK.now())
+    if draft is not None:
+        back_to = draft.brings_back
     await parts.ledger.sign(adopted.version, author, note, draft.agreed if draft else (), back_to)
     if draft is not None:
         await parts.ledger.settle_draft(draft.id, PUBLISHED, author, CLOCK.now(), version=adopted.version)
@@ -309,6 +312,7 @@ def _draft_document(draft: Draft) -> dict[str, Any]:
         "author": draft.author,
         "note": draft.note,
         "made_at": draft.made_at,
+        "brings_back": draft.brings_back,
         "agreed": _agreed(draft.agreed),
     }
 
