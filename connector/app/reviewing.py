@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from connector.core.csv_lines import csv_lines
 from connector.core.model import Ref
 from connector.core.resolve import said_against
 from connector.core.reviewing import refusal
@@ -177,30 +177,15 @@ def _read(path: Path, problems: list[Problem]) -> list[tuple[int, Mapping[str, s
         raise FixConfig(
             f"{path} cannot be read: {error}.", next_step="Name a CSV file in UTF-8.", where=path.name
         ) from error
-    first = text.split("\n", 1)[0]
-    reader = csv.reader(
-        text.splitlines(keepends=True), delimiter=";" if first.count(";") > first.count(",") else ","
-    )
-    names = [name.strip().casefold() for name in next(reader, [])]
+    names, lines = csv_lines(text)
     if "answer" not in names or not ("number" in names or {"a", "b"} <= set(names)):
         raise FixConfig(
             f"{path.name} needs the columns `answer` and `number` (or `a` and `b`).",
             next_step="Begin with `connector review list --csv FILE`, and fill the column `answer`.",
             where=path.name,
         )
-    rows: list[tuple[int, Mapping[str, str]]] = []
-    line = reader.line_num + 1
-    for cells in reader:
-        begun, line = line, reader.line_num + 1
-        if not any(cell.strip() for cell in cells):
-            continue
-        if len(cells) != len(names):
-            problems.append(_problem(path, begun, f"{len(cells)} cells where the head has {len(names)}"))
-            continue
-        row = {name: cell.strip() for name, cell in zip(names, cells, strict=True)}
-        if row["answer"]:
-            rows.append((begun, row))
-    return rows
+    problems += [_problem(path, line.number, line.wrong) for line in lines if line.wrong]
+    return [(line.number, line.cells) for line in lines if line.cells.get("answer")]
 
 
 async def _numbered(ledger: SqlLedger, rows: Sequence[tuple[int, Mapping[str, str]]]) -> dict[int, Review]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from connector.core.csv_lines import csv_lines
 from connector.core.normalize.derive import email_kind
 from connector.core.normalize.transforms import domain, email
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
@@ -78,54 +77,42 @@ def moment_of(text: str, at: datetime) -> datetime:
 
 def names_in(text: str) -> list[str]:
     """The records that a CSV names, for the ledger to look up."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except csv.Error:
-        return []
-    return sorted({name for row in rows if (name := record_name(row.get("who") or ""))})
+    return sorted({name for line in csv_lines(text)[1] if (name := record_name(line.cells.get("who", "")))})
 
 
 def read_overrides(
     text: str, named: Named, *, author: str, at: datetime
 ) -> tuple[list[Override], list[Problem]]:
     """The words in a CSV, and all that is wrong with it. Nothing of a file with problems is to be used."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    heading, lines = csv_lines(text)
+    problems = [
+        Problem(1, name or "?", f"no such column; known: {', '.join(COLUMNS)}")
+        if name not in COLUMNS
+        else Problem(1, name, "this column stands there twice")
+        for name in heading
+        if name not in COLUMNS or heading.count(name) > 1
+    ]
+    problems += [
+        Problem(1, name, "this column is missing")
+        for name in ("who", "kind", "reason")
+        if name not in heading
+    ]
+    if problems:
+        return [], problems
     words: list[Override] = []
-    problems: list[Problem] = []
     said: dict[tuple[str, str], int] = {}
-    try:
-        heading = [name.strip().lower() for name in next(reader, [])]
-        for name in heading:
-            if name not in COLUMNS:
-                problems.append(Problem(1, name or "?", f"no such column; known: {', '.join(COLUMNS)}"))
-            elif heading.count(name) > 1:
-                problems.append(Problem(1, name, "this column stands there twice"))
-        problems += [
-            Problem(1, name, "this column is missing")
-            for name in ("who", "kind", "reason")
-            if name not in heading
-        ]
-        if problems:
-            return [], problems
-        start = reader.line_num + 1
-        for cells in reader:
-            line, start = start, reader.line_num + 1
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(heading):
-                problems.append(Problem(line, "who", f"{len(cells)} cells, the heading has {len(heading)}"))
-                continue
-            row = {name: cell.strip() for name, cell in zip(heading, cells, strict=True)}
-            word, wrong = _word(row, line, named, author, at)
-            problems += wrong
-            if word is None:
-                continue
-            earlier = said.setdefault((word.scope, word.target), line)
-            if earlier != line:
-                problems.append(Problem(line, "who", f"line {earlier} is about the same"))
-            words.append(word)
-    except csv.Error as error:
-        problems.append(Problem(reader.line_num, "who", f"this is no CSV: {error}"))
+    for line in lines:
+        if line.wrong:
+            problems.append(Problem(line.number, "who", line.wrong))
+            continue
+        word, wrong = _word(line.cells, line.number, named, author, at)
+        problems += wrong
+        if word is None:
+            continue
+        earlier = said.setdefault((word.scope, word.target), line.number)
+        if earlier != line.number:
+            problems.append(Problem(line.number, "who", f"line {earlier} is about the same"))
+        words.append(word)
     return ([] if problems else words), problems
 
 

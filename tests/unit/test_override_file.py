@@ -55,6 +55,7 @@ def test_a_good_file_says_who_what_until_when_and_why():
         ("b@acme.example,never,,x,2026-11-01", "line 3, expires: 2026-11-01 is not to come any more"),
         ("b@acme.example,never,,,", "line 3, reason: a reason is needed"),
         ("b@acme.example,never,,x", "line 3, who: 4 cells, the heading has 5"),
+        ('b@acme.example,never,,"x"y,', "line 3, who: this is no CSV: "),
         ("ADA@acme.example,hold,2027-01-01,x,", "line 3, who: line 2 is about the same"),
     ],
 )
@@ -63,6 +64,13 @@ def test_a_bad_cell_is_told_with_line_and_column_and_nothing_is_used(row, told):
     assert words == []
     (problem,) = problems
     assert str(problem).startswith(told)
+
+
+def test_a_reason_of_several_lines_is_one_row_that_a_spreadsheet_may_part_by_semicolons():
+    (word,), problems = read('who;kind;reason\n\nada@acme.example;never;"a partner,\u2028as told\nby Eve"\n')
+    assert (word.reason, problems) == ("a partner,\u2028as told\nby Eve", [])
+    text = 'who,kind,reason\nada@acme.example,never,"one\ntwo"\nb@acme.example,maybe,x\n'
+    assert [each.line for each in read(text)[1]] == [4]
 
 
 def test_every_problem_is_told_at_once():
