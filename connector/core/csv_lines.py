@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What stands in one row, by column, trimmed. `number`: where it begins, counted from 1 with the heading. `wrong`: why
-    nothing of it can be used."""
+    """What stands in one row, by column, trimmed. `number`: where it begins, counted from 1 with the heading. `wrong`:
+    why nothing of it can be used."""
 
     number: int
     cells: Mapping[str, str]

@@ -18,6 +18,7 @@ from connector.ledger.store_backfill import working
 from connector.ledger.tables import (
     ACCOUNT,
     AUDIT,
+    AUDIT_ABOUT,
     FILE_VERSION,
     LEARNED,
     LEASE,
@@ -226,11 +227,20 @@ def files(db: Connection, version: int | None = None) -> Mapping[str, str]:
 
 
 def audit(
-    db: Connection, at: datetime, actor: str, act: str, subject: str, detail: Mapping[str, JsonValue]
+    db: Connection,
+    at: datetime,
+    actor: str,
+    act: str,
+    subject: str,
+    detail: Mapping[str, JsonValue],
+    *,
+    about: Sequence[str] = (),
 ) -> None:
-    """Add one line to the audit trail. Nothing here changes or removes one."""
+    """Add one line to the audit trail. Nothing here changes or removes one. `about`: the records it is found by."""
     values = {"at": at, "actor": actor, "act": act, "subject": subject, "detail": codec.dumps(dict(detail))}
-    db.execute(insert(AUDIT).values(**values))
+    line = db.execute(insert(AUDIT).values(**values).returning(AUDIT.c.id)).scalar_one()
+    if about:
+        db.execute(insert(AUDIT_ABOUT), [{"ref": ref, "line": line} for ref in about])
 
 
 def note(

@@ -12,9 +12,9 @@ from connector.core.reconcile import Standing
 from connector.ledger import codec
 from connector.ledger.hot import where_in
 from connector.ledger.store_decide import load_engagement
+from connector.ledger.store_review import UNDO, acts_on
 from connector.ledger.tables import (
     ADDRESS,
-    AUDIT,
     ENGAGEMENT,
     PERSON,
     PLAN_ROW,
@@ -229,20 +229,16 @@ def _review_lines(db: Connection, refs: Iterable[str]) -> list[StoryLine]:
     names = list(refs)
     rows = {(row.a, row.b): row for row in where_in(db, select(REVIEW), REVIEW.c.a, names)}
     rows |= {(row.a, row.b): row for row in where_in(db, select(REVIEW), REVIEW.c.b, names)}
-    told = {f"{a} {b}" for a, b in rows}
     lines = [
         StoryLine(row.found_at, "review", f"are {a} and {b} one person? {row.why}")
         for (a, b), row in sorted(rows.items())
         if row.why
     ]
-    acts = select(AUDIT).where(AUDIT.c.act.in_([f"review {each}" for each in ("join", "split", "undo")]))
-    for row in sorted(where_in(db, acts, AUDIT.c.subject, told), key=lambda each: int(each.id)):
-        detail = codec.loads(row.detail)
-        act = row.act.removeprefix("review ")
-        what = f"{detail.get('was')} taken back" if act == "undo" else act
+    for line, act, a, b in acts_on(db, names):
+        detail = codec.loads(line.detail)
+        what = f"{detail.get('was')} taken back" if act == UNDO else act
         note = f": {detail['note']}" if detail.get("note") else ""
-        pair = " and ".join(row.subject.split(" ", 1))
-        lines.append(StoryLine(row.at, "review", f"{pair}: {what} by {row.actor}{note}"))
+        lines.append(StoryLine(line.at, "review", f"{a} and {b}: {what} by {line.actor}{note}"))
     return lines
 
 

@@ -15,7 +15,8 @@ from connector.core.reviewing import PairAct
 from connector.ledger import codec
 from connector.ledger.hot import where_in
 from connector.ledger.store_decide import load_engagement
-from connector.ledger.tables import AUDIT, ENGAGEMENT, FILE_VERSION, RUN, STAGE_HISTORY
+from connector.ledger.store_review import acts_on
+from connector.ledger.tables import ENGAGEMENT, FILE_VERSION, RUN, STAGE_HISTORY
 from connector.ports import StageStep
 
 
@@ -53,14 +54,9 @@ def erased(db: Connection, refs: Sequence[Ref], emails: Sequence[str]) -> list[K
 
 def pair_acts(db: Connection, refs: Sequence[Ref]) -> list[PairAct]:
     """Joins, splits and their undoing of pairs in which one of these records is, as the audit trail has them."""
-    own = {str(ref) for ref in refs}
-    acts = {f"review {each}": each for each in ("join", "split", "undo")}
-    query = select(AUDIT).where(AUDIT.c.act.in_(sorted(acts))).order_by(AUDIT.c.id)
-    found = [(row, *row.subject.split(" ", 1)) for row in db.execute(query)]
     return [
-        PairAct(row.at, codec.parse_ref(a), codec.parse_ref(b), acts[row.act])
-        for row, a, b in found
-        if {a, b} & own
+        PairAct(line.at, codec.parse_ref(a), codec.parse_ref(b), act)
+        for line, act, a, b in acts_on(db, map(str, refs))
     ]
 
 

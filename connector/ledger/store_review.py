@@ -5,7 +5,7 @@ An answer stands until it is taken back; then the one before it stands again. Ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,11 +18,12 @@ from connector.ledger import codec
 from connector.ledger.hot import mark_due, upsert, where_in
 from connector.ledger.store_account import companies_of
 from connector.ledger.store_admin import audit
-from connector.ledger.tables import PERSON, RECORD, REVIEW
+from connector.ledger.tables import AUDIT, AUDIT_ABOUT, PERSON, RECORD, REVIEW
 from connector.ledger.types import time_to_db
 from connector.ports import Answered, Review, ReviewAnswer, ReviewPair, ReviewSide
 
-JOIN, SPLIT = "join", "split"
+JOIN, SPLIT, UNDO = "join", "split", "undo"
+_ACTS = {f"review {act}": act for act in (JOIN, SPLIT, UNDO)}
 _DEAD = (RecordState.ARCHIVED, RecordState.GONE)
 
 # ----------------------------------------------------------------------------------------------------------- asked
@@ -193,7 +194,7 @@ def answer_review(
         db.execute(update(REVIEW).where(REVIEW.c.a == first, REVIEW.c.b == second).values(**values))
     was = row.answer if row is not None else None
     detail: dict[str, JsonValue] = {"was": was, "note": note, "told": list(told)}
-    audit(db, at, author or "connector", f"review {answer}", f"{first} {second}", detail)
+    _tell(db, at, author, answer, (first, second), detail)
     mark_due(db, [a, b], at)
     row = _row(db, a, b)
     assert row is not None
@@ -223,9 +224,7 @@ def undo_review(
         values = {**last, "answered_at": datetime.fromisoformat(last["answered_at"])}
     place = (REVIEW.c.a == first, REVIEW.c.b == second)
     db.execute(update(REVIEW).where(*place).values(**values, earlier=codec.dumps(earlier[:-1])))
-    audit(
-        db, at, author or "connector", "review undo", f"{first} {second}", {"was": row.answer, "note": note}
-    )
+    _tell(db, at, author, UNDO, (first, second), {"was": row.answer, "note": note})
     mark_due(db, [a, b], at)
     now = _row(db, a, b)
     assert now is not None
@@ -247,6 +246,25 @@ def answer_reviews(
 def answers(db: Connection) -> dict[tuple[Ref, Ref], str]:
     """All that humans have decided, by pair."""
     return {(each.a, each.b): each.answer for each in reviews(db, answered=True)}
+
+
+def acts_on(db: Connection, refs: Iterable[str]) -> list[tuple[Row[Any], str, str, str]]:
+    """What humans have done to the pairs in which one of these records is, in order: the line of the audit trail, the
+    act, the two records."""
+    query = select(AUDIT, AUDIT_ABOUT.c.ref).join(AUDIT_ABOUT, AUDIT_ABOUT.c.line == AUDIT.c.id)
+    rows = {row.id: row for row in where_in(db, query, AUDIT_ABOUT.c.ref, refs) if row.act in _ACTS}
+    return [(row, _ACTS[row.act], *row.subject.split(" ", 1)) for _, row in sorted(rows.items())]
+
+
+def _tell(
+    db: Connection,
+    at: datetime,
+    author: str,
+    act: str,
+    pair: tuple[str, str],
+    detail: Mapping[str, JsonValue],
+) -> None:
+    audit(db, at, author or "connector", f"review {act}", " ".join(pair), detail, about=pair)
 
 
 def _refuse(db: Connection, a: Ref, b: Ref, answer: str) -> None:
