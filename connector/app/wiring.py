@@ -14,9 +14,10 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -88,6 +89,7 @@ class Wired:
     intervals: Mapping[str, timedelta] = field(default_factory=dict)  # between two scheduled syncs, by CRM
     look: Callable[[], Awaitable[InForce]] | None = None  # which definition is in force now
     told: str = ""  # where the folder says something else than what is in force
+    zone: tzinfo = UTC  # of days, nights and working hours (CONNECTOR_TIMEZONE)
 
     def of(self, crms: Iterable[str]) -> Wired:
         """The same with these CRMs alone."""
@@ -154,8 +156,9 @@ async def wired(
         for crm, (plugin, variables) in ready.items():
             connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
         yield Wired(
-            connected, found.definition, ledger, clock, holder(), tuple(skipped), intervals, look, found.told
-        )
+            connected, found.definition, ledger, clock, holder(), tuple(skipped), intervals, look, found.told,
+            ZoneInfo(settings.timezone),
+        )  # fmt: skip
     finally:
         for adapter in connected.values():
             await adapter.close()

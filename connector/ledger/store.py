@@ -26,6 +26,7 @@ from connector.ledger import (
     store_draft,
     store_explain,
     store_gather,
+    store_job,
     store_lease,
     store_notice,
     store_override,
@@ -50,6 +51,7 @@ from connector.ports import (
     Facts,
     Held,
     Hold,
+    JobRun,
     Judge,
     Kept,
     Lease,
@@ -221,6 +223,20 @@ class SqlLedger:
     async def withdraw_request(self, number: int, at: datetime) -> bool:
         """Nobody is to take it up any more."""
         return await self._db.write(store_request.withdraw, number, at)
+
+    # work by the clock
+
+    async def jobs(self) -> Mapping[str, JobRun]:
+        """When each job was begun and done last, by name."""
+        return await self._db.read(store_job.jobs)
+
+    async def begin_job(self, name: str, lease: Lease, at: datetime) -> None:
+        """A try begins, under its lease."""
+        await self._db.write(store_job.begin, name, lease, at)
+
+    async def end_job(self, name: str, failed: str, lease: Lease, at: datetime) -> None:
+        """It was done to its end, or `failed` says why not."""
+        await self._db.write(store_job.end, name, failed, lease, at)
 
     # configuration
 

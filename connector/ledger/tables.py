@@ -106,6 +106,17 @@ class LeaseRow(Row, table=True):
     expires_at: datetime = _col(UtcTime)
 
 
+class JobRow(Row, table=True):
+    """Work that is done by the clock, once among all replicas: when it was begun last, when it was last done to its
+    end, and why its last try failed."""
+
+    __tablename__ = "job"
+    name: str = _key()
+    begun_at: datetime = _col(UtcTime)
+    done_at: datetime | None = _col(UtcTime, null=True)
+    failed: str = _col(Text)
+
+
 class BrakeRow(Row, table=True):
     """Nothing more is pushed to this CRM until somebody starts it again."""
 
@@ -641,6 +652,7 @@ PAST_RECORD, DUE, PERSON = table(PastRecordRow), table(Due), table(PersonRow)
 STAGE_HISTORY, REVIEW, PLAN = table(StageHistory), table(ReviewRow), table(Plan)
 PLAN_ROW, WRITTEN, REFUSAL = table(PlanRowRow), table(Written), table(RefusalRow)
 BRAKE, REQUEST, HOLD = table(BrakeRow), table(RequestRow), table(HoldRow)
+JOB = table(JobRow)
 DRAFT, DRAFT_APPROVAL, OVERRIDE = table(DraftRow), table(DraftApproval), table(OverrideRow)
 NOTICE, BAR, COMPANY_DOMAIN = table(NoticeRow), table(BarRow), table(CompanyDomain)
 BACKFILL, BACKFILL_STREAM = table(BackfillRow), table(BackfillStreamRow)

@@ -254,6 +254,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRun:
+    """Work that is done by the clock: when it was begun last, when it was last done to its end (None: never), and why
+    its last try failed (empty: it did not)."""
+
+    name: str
+    begun_at: datetime
+    done_at: datetime | None = None
+    failed: str = ""
+
+
+def job_lease(name: str) -> str:
+    """The lease under which this job is done, once among all replicas."""
+    return f"job:{name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """A pair of records that a human should look at: the same person, or not?
 

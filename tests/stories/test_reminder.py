@@ -11,7 +11,7 @@ import pytest
 
 from connector.app.api import build_app
 from connector.app.commands.init import shipped
-from connector.app.commands.sync import run_once
+from connector.app.commands.sync import run_and_remind
 from connector.app.definition import load_definition
 from connector.app.reminding import remind_of_review
 from connector.app.sidecar import Sidecar
@@ -60,14 +60,33 @@ async def test_two_replicas_tell_once_that_the_review_comes_up_and_once_that_it_
     assert (soon.made_at, overdue.made_at) == (START + timedelta(days=6), START + timedelta(days=21))
 
 
-async def test_a_sync_reminds(sqlite_url: str) -> None:
+async def test_a_sync_without_a_sidecar_reminds(sqlite_url: str) -> None:
     async with world(sqlite_url, people=12) as made:
         made.redefine(review_by=TODAY - timedelta(days=1))
         parts = Wired(made.adapters, made.definition, made.ledger, made.clock, "story")  # type: ignore[arg-type]
-        first, _ = [await run_once(parts, asked_by="story", plan_only=True, quiet=True) for _ in range(2)]
+        first, _ = [
+            await run_and_remind(parts, asked_by="story", plan_only=True, quiet=True) for _ in range(2)
+        ]
         [notice] = [each for each in await made.ledger.notices() if each.kind == "review"]
     assert "is overdue" in notice.text
     assert notice.run == first.run
+
+
+async def test_the_sidecar_reminds_by_the_clock(sqlite_url: str) -> None:
+    ledger, clock = open_ledger(sqlite_url), QuickClock(START)
+    try:
+        definition = reviewed_by(TODAY + timedelta(days=15))
+        await ledger.adopt_files(definition.texts, START)
+        side = Sidecar(Wired({}, definition, ledger, clock, "story"))  # type: ignore[arg-type]
+        counts = []
+        for _ in range(3):
+            await asyncio.gather(*await side.jobs.look())
+            counts.append(len(await ledger.notices()))
+            clock.advance(timedelta(hours=12))
+    finally:
+        await ledger.close()
+
+    assert counts == [0, 0, 1]
 
 
 @pytest.mark.parametrize(

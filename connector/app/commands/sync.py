@@ -43,7 +43,8 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
             async def here() -> dict[str, Any]:
                 nonlocal ours
                 ours = True
-                return (await run_once(parts, plan_only=plan_only, yes=yes, asked_by=actor())).document()
+                result = await run_and_remind(parts, plan_only=plan_only, yes=yes, asked_by=actor())
+                return result.document()
 
             arguments = {"plan_only": plan_only, "yes": yes}
             return await carried_out(parts, "sync", arguments, asked_by=actor(), here=here)
@@ -96,7 +97,16 @@ async def run_once(
             anew=yes,
             watching=watched or told,
         )
-    await remind_of_review(parts.ledger, parts.definition.criteria, parts.clock.now(), run=result.run)
+    return result
+
+
+async def run_and_remind(
+    parts: Wired, *, asked_by: str, plan_only: bool = False, yes: bool = False, quiet: bool = False
+) -> RunResult:
+    """One run, and the reminder of the review: where no sidecar is alive that has a job for it."""
+    result = await run_once(parts, asked_by=asked_by, plan_only=plan_only, yes=yes, quiet=quiet)
+    criteria, now = parts.definition.criteria, parts.clock.now()
+    await remind_of_review(parts.ledger, criteria, now, run=result.run)
     return result
 
 

@@ -18,9 +18,9 @@ from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.commands.undo import undo_here
-from connector.app.reminding import remind_of_review
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.sidecar.health import Health
+from connector.app.sidecar.jobs import Jobs
 from connector.app.sidecar.meters import Meters
 from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired
@@ -64,7 +64,8 @@ class Sidecar:
         self._requests = Requests(parts, self.current, works, self._turn)
         self._backfills = Backfills(parts, self.current)
         self._scheduler = AsyncIOScheduler(timezone="UTC")
-        self._reviewed = self._reminded = ""
+        self.jobs = Jobs(self)
+        self._reviewed = ""
 
     async def look_around(self) -> None:
         """Serve until cancelled. A ledger that is away for a while is waited for."""
@@ -79,11 +80,7 @@ class Sidecar:
         while True:
             try:
                 await self.served.look()
-                if (state := self.review()) != self._reminded:
-                    await remind_of_review(
-                        self.parts.ledger, self.current.definition.criteria, self.parts.clock.now()
-                    )
-                    self._reminded = state
+                self.review()
                 self.health.hear_of(await self.parts.ledger.brakes(), self.parts.adapters)
                 # The first sync asks all CRMs together, so that nobody is decided without one side.
                 new, ours = self.served.crms - ours, self.served.crms
@@ -91,6 +88,7 @@ class Sidecar:
                     self._scheduler.add_job(self.sync, args=[new])
                 await self._backfills.look(self.served.crms)
                 await self._requests.look(self.served.crms)
+                await self.jobs.look()
             except ConnectorError as error:
                 log.warning("work cannot be looked for", error=str(error))
             await asyncio.sleep(LOOK)
@@ -109,6 +107,7 @@ class Sidecar:
         """Everything under way puts its things in order, before the ledger is closed; others may serve at once."""
         await self._requests.stop()
         await self._backfills.stop()
+        await self.jobs.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)  # cancels the sync in hand
         async with self._turn:

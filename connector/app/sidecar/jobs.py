@@ -1,0 +1,148 @@
+"""What is done by the clock beside the syncs: one table of jobs, each done once among all replicas.
+
+A job's last run is kept in the ledger, so that a restart neither forgets nor repeats it; missed runs fold into one. It
+runs under the lease `job:NAME`. Its body must bear to be begun again after a process that died at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta, tzinfo
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from connector.app.leases import held
+from connector.app.reminding import remind_of_review
+from connector.errors import ConnectorError, LeaseBusy
+from connector.ports import JobRun, job_lease
+
+if TYPE_CHECKING:
+    from connector.app.sidecar import Sidecar
+
+log = structlog.get_logger("connector.jobs")
+
+AGAIN = timedelta(minutes=5)  # after a try that failed; sooner where the job itself is due sooner
+STOPPED = "stopped"  # why a try ended that a restart will make again
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work. `every`: between its beginnings. `night`: the hour of the day at which it is due, in
+    CONNECTOR_TIMEZONE; `every` is then a day. Whoever of the replicas comes first does it."""
+
+    name: str
+    every: timedelta
+    body: Callable[[Sidecar], Awaitable[None]]
+    night: time | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CrmJob:
+    """The same, once a CRM, by the replica that serves that CRM: all calls to a CRM come from one process."""
+
+    name: str
+    every: timedelta
+    body: Callable[[Sidecar, str], Awaitable[None]]
+    night: time | None = None
+
+    def of(self, crm: str) -> Job:
+        """For this CRM."""
+        return Job(f"{self.name}:{crm}", self.every, partial(_for_crm, self.body, crm), self.night)
+
+
+async def _for_crm(body: Callable[[Sidecar, str], Awaitable[None]], crm: str, side: Sidecar) -> None:
+    await body(side, crm)
+
+
+async def _remind(side: Sidecar) -> None:
+    await remind_of_review(side.parts.ledger, side.current.definition.criteria, side.parts.clock.now())
+
+
+JOBS: tuple[Job | CrmJob, ...] = (Job("review-reminder", timedelta(hours=1), _remind),)
+
+
+def due_at(job: Job, last: JobRun | None, zone: tzinfo) -> datetime | None:
+    """When a job is due next, in UTC; None: at once."""
+    if last is None:
+        return None
+    if last.done_at is None or last.done_at < last.begun_at:  # it failed, or its process died
+        return None if last.failed == STOPPED else last.begun_at + min(AGAIN, job.every)
+    if job.night is None:
+        return last.begun_at + job.every
+    local = last.begun_at.astimezone(zone)
+    tonight = datetime.combine(local.date(), job.night, zone)
+    if tonight <= local:
+        tonight = datetime.combine(local.date() + DAY, job.night, zone)
+    return tonight.astimezone(last.begun_at.tzinfo)
+
+
+class Jobs:
+    """Does what is due, each job beside the others and never beside itself."""
+
+    def __init__(self, side: Sidecar, jobs: Sequence[Job | CrmJob] = JOBS) -> None:
+        self._side, self._jobs = side, jobs
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def ours(self) -> Iterator[Job]:
+        """Those that this process may do now."""
+        for each in self._jobs:
+            if isinstance(each, Job):
+                yield each
+            else:
+                yield from (each.of(crm) for crm in sorted(self._side.served.crms))
+
+    async def look(self) -> list[asyncio.Task[None]]:
+        """Begin each that is due and that nobody is at. Returns what is under way now."""
+        parts = self._side.parts
+        known = await parts.ledger.jobs()
+        for job in self.ours():
+            task = self._running.get(job.name)
+            if (task is None or task.done()) and self._due(job, known.get(job.name)):
+                self._running[job.name] = asyncio.create_task(self._do(job))
+        return [task for task in self._running.values() if not task.done()]
+
+    def _due(self, job: Job, last: JobRun | None) -> bool:
+        at = due_at(job, last, self._side.parts.zone)
+        return at is None or at <= self._side.parts.clock.now()
+
+    async def _do(self, job: Job) -> None:
+        parts = self._side.parts
+        try:
+            async with held(
+                parts.ledger, job_lease(job.name), parts.holder, parts.clock, patience=timedelta()
+            ) as hold:
+                if not self._due(job, (await parts.ledger.jobs()).get(job.name)):
+                    return  # another replica was quicker
+                await parts.ledger.begin_job(job.name, hold.lease, parts.clock.now())
+                failed = STOPPED
+                try:
+                    failed = await self._tried(job)
+                finally:
+                    await parts.ledger.end_job(job.name, failed, hold.lease, parts.clock.now())
+        except LeaseBusy:
+            return  # another replica is at it, or has taken it over
+        except ConnectorError as error:  # the ledger is away: it stays due
+            log.warning("job cannot be kept", job=job.name, error=str(error))
+
+    async def _tried(self, job: Job) -> str:
+        """Why it failed; empty where it did not."""
+        try:
+            await job.body(self._side)
+        except ConnectorError as error:
+            log.warning("job failed", job=job.name, error=str(error), next_step=error.next_step)
+            return str(error)
+        except Exception as error:  # the sidecar goes on
+            log.exception("job failed", job=job.name)
+            return f"an error that nobody foresaw ({type(error).__name__})"
+        return ""
+
+    async def stop(self) -> None:
+        """What is under way puts its things in order, and is begun again by whoever comes next."""
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
