@@ -102,7 +102,7 @@ def _overruled(case: Case, state: StageState) -> StageState:
             return ruled
         return wished if wished.stage == "mql" else made_mql(ruled, word, case.at)
     ruled = judge(case, state)
-    if word.kind == HOLD_UNTIL and waiting and not case.below_mql(ruled.stage):
+    if word.kind == HOLD_UNTIL and waiting and (ruled.waits or not case.below_mql(ruled.stage)):
         until = f" until {word.until:%Y-%m-%d}" if word.until else ""
         return replace(not_disqualified(state), waits=False, guarded=f"on hold{until}, {in_words(word)}")
     return ruled
@@ -110,7 +110,7 @@ def _overruled(case: Case, state: StageState) -> StageState:
 
 def _released(case: Case, state: StageState) -> StageState:
     """What a word made that is not in force any more, or was answered, is the rules' again: who qualifies stays,
-    with the dates of the spell; everybody else goes back."""
+    with the dates of the spell and the place they took; everybody else goes back."""
     word = case.override
     made = state.stage == "mql" or (state.stage == "sql" and bool(state.raised_from))
     holds = word is not None and (
@@ -121,7 +121,10 @@ def _released(case: Case, state: StageState) -> StageState:
     before = without(state, case.at)
     if state.stage != "mql" or (word is not None and word.kind == HOLD_UNTIL):
         return before  # who came in by a word alone is no MQL of the rules, whom a hold would leave alone
-    return before if case.below_mql(judge(case, before).stage) else replace(state, by_override=None)
+    ruled = judge(replace(case, has_place=True), before)
+    return (
+        before if case.below_mql(ruled.stage) else replace(state, by_override=None, loosened=ruled.loosened)
+    )
 
 
 # what a human took back

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from connector.core.criteria import Best, StageAny, StageEntry, StageTest
+from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
 from connector.phases.places import PLACES
 from connector.ports import PersonView
 from tests.stories.world import World, world
@@ -89,3 +91,57 @@ async def test_the_top_per_cent_is_a_bar_that_moves_with_everybody(sqlite_url: s
         >= last
         > max(each.score.score for each in views if each.waits)
     )
+
+
+async def test_a_human_s_word_takes_a_place_keeps_it_or_leaves_it_to_the_next(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=28) as made:
+        never_leaves = StageAny(())
+        narrowed(made, enter=reaches(15.0), leave=never_leaves, capacity=3)
+        await made.sync()
+        views = await everybody(made)
+        best, second, *others = sorted(
+            (each for each in views if each.waits and each.fields.get("email")),
+            key=lambda each: -each.score.score,
+        )
+        low = next(each for each in views if each.score.score < 10 and each.state.stage == "lead"
+                   and each.score.disqualified is None and each.fields.get("email"))  # fmt: skip
+        assert len(others) >= 3
+
+        def says(kind: str, who: PersonView, **more: Any) -> Override:
+            told = str(who.fields["email"])
+            return Override(0, kind, "person", told, "Grace", "Met at the fair", made.clock.now(), **more)
+
+        made.later(days=7, minutes=1)
+        until = made.clock.now() + timedelta(days=1)
+        words = [says(MQL_NOW, low), says(NEVER, best), says(HOLD_UNTIL, second, until=until)]
+        wish, *_ = await made.ledger.add_overrides(words, made.clock.now())
+        week = await made.sync()
+        then = {each.id: each for each in await everybody(made)}
+
+        # the wished one is one of the three, and told apart; who is kept out neither waits nor takes a place
+        document: Any = week.document()
+        assert (document["mql"]["entered"], document["mql"]["by_override"]) == (3, 1)
+        [told] = document[PLACES]
+        assert (told["places"], told["taken"]) == (2, 2)
+        assert told["waiting"] == sum(each.waits for each in then.values())
+        assert then[low.id].state.stage == "mql"
+        assert (then[best.id].state.status.value, then[best.id].waits) == ("disqualified", False)
+        assert (then[second.id].state.stage, then[second.id].waits) == ("lead", False)
+        assert then[second.id].guarded.startswith("on hold until")
+        assert all(counts.adds_up() for counts in week.crms.values())
+        assert max(counts.by_override for counts in week.crms.values()) == 1
+
+        # a wish that ends gives no place back, and whose hold ends waits like everybody
+        await made.ledger.end_overrides([wish.id], "Grace", made.clock.now())
+        made.later(days=1, minutes=1)
+        after = await made.sync()
+        then = {each.id: each for each in await everybody(made)}
+        assert (after.entered, after.left, after.by_override) == (0, 1, 1)
+        assert then[low.id].state.stage == "lead"
+        assert then[second.id].waits
+
+        made.later(days=6)
+        assert (await made.sync()).entered == 3
+        then = {each.id: each for each in await everybody(made)}
+        assert then[second.id].state.stage == "mql"
+        assert then[best.id].state.status.value == "disqualified"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from connector.core.criteria import Criteria, MqlStage
 from connector.core.criteria_file import parse_criteria
-from connector.core.model import Engagement, StageDecision
-from connector.core.override import MQL_NOW, Override
+from connector.core.model import Engagement, StageDecision, StageState
+from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
 from connector.core.places import Bar, contest_of, contests, free, rank, taken, told
 from connector.core.score import score_person
 from connector.core.stage import decide_stage
@@ -37,12 +37,19 @@ def stage(**mql: Any) -> MqlStage:
 
 
 def decide(
-    made: Criteria, size: int, *, place: bool, demo: bool = False, word: Override | None = None
+    made: Criteria,
+    size: int,
+    *,
+    place: bool,
+    demo: bool = False,
+    word: Override | None = None,
+    before: StageState | None = None,
+    at: datetime = NOW,
 ) -> StageDecision:
     done = [Engagement("any", "s", "d", "demo_request", NOW)] if demo else []
-    now = Measured(score_person(made, {"size": size}, done, NOW), {"size": size}, done)
+    now = Measured(score_person(made, {"size": size}, done, at), {"size": size}, done)
     return decide_stage(
-        None, at=NOW, now=now, then=lambda at: now, criteria=made, has_place=place, override=word
+        before, at=at, now=now, then=lambda at: now, criteria=made, has_place=place, override=word
     )
 
 
@@ -106,6 +113,31 @@ def test_an_mql_by_override_takes_a_place_and_waits_for_none_like_a_raised_hand(
         free(made.stages.mql, entered=wished.entered_mql) == 0
     )  # counted as whoever entered, however they did
     assert decide(made, 6, place=False).waits
+
+
+def test_whoever_took_a_place_by_override_keeps_it_when_the_word_ends_and_they_qualify() -> None:
+    made = criteria(best={"per_week": 1, "from": {"score": {"gte": 30}}})
+    word = Override(1, MQL_NOW, "person", "ada@acme.example", "Grace", "met at the fair", NOW)
+    later = NOW + timedelta(days=1)
+    for size, stands, loosened in ((6, "mql", False), (4, "mql", True), (1, "lead", False)):
+        wished = decide(made, size, place=False, word=word)
+        ended = decide(made, size, place=False, before=wished.state, at=later)
+        told = (ended.state.stage, ended.waits, ended.entered_mql, ended.left_mql, ended.state.loosened)
+        assert told == (stands, False, False, stands == "lead", loosened), size
+        assert ended.state.mql_since == (NOW if stands == "mql" else None)
+        assert decide(made, size, place=False, before=ended.state, at=later).state == ended.state
+
+
+@pytest.mark.parametrize("kind", [NEVER, HOLD_UNTIL])
+def test_whom_a_word_keeps_out_takes_no_place_and_waits_for_none(kind: str) -> None:
+    made = criteria(capacity=1)
+    word = Override(1, kind, "person", "ada@acme.example", "Grace", "", NOW, until=NOW + timedelta(days=2))
+    for place in (False, True):
+        kept = decide(made, 6, place=place, word=word)
+        assert (kept.state.stage, kept.waits, kept.entered_mql) == ("lead", False, False)
+        assert bool(kept.guarded) is (kind == HOLD_UNTIL)
+    ended = decide(made, 6, place=False, before=kept.state, at=NOW + timedelta(days=2))
+    assert (ended.state.stage, ended.waits, ended.guarded) == ("lead", True, "")
 
 
 def test_a_loosened_bar_is_told_where_it_was() -> None:
