@@ -23,7 +23,7 @@ from connector.ledger.rehearsal import rehearsal
 from connector.phases.adopt import compared, streams_from
 from connector.phases.decide import DecidedAll, decide
 from connector.phases.gather import is_mapped
-from connector.pipeline import live_schemas
+from connector.pipeline import live_schemas, mqls_by_audience
 from connector.ports import Adapter, Clock, PlanRow, Range
 from connector.preflight import estimate, told
 
@@ -124,13 +124,18 @@ async def _concerned(
                 some = examples.setdefault((crm, row.kind), [])
                 if len(some) < EXAMPLES:
                     some.append(row_document(row))
+        by_audience = await mqls_by_audience(new, ledger, done)
     for ref in today:  # what would be written today, and is not wanted any more
         crm = ref.partition(":")[0]
         counts[crm].records += 1
         counts[crm].kinds["no write any more"] += 1
     return {
         "people": done.people,
-        "mql": {"entered": done.entered, "left": done.left},
+        "mql": {
+            "entered": done.entered,
+            "left": done.left,
+            **({"by_audience": by_audience} if by_audience else {}),
+        },
         "crms": {
             crm: {
                 "concerned": each.records,

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from connector.core.limits import PlanLimits
 from connector.core.mapping import WriteLine
 from connector.phases.counting import CrmTally
 from connector.ports import PersonView
-from tests.stories.world import World, world
+from tests.stories.world import World, somebody, world
 
 NEXT = {"lead": "Newsletter", "mql": "Call within a day"}
 
@@ -172,6 +173,73 @@ async def test_a_limit_of_one_audience_holds_a_plan_that_no_other_limit_would(sq
         assert "audience `german`: " in str(asked["hubspot"])
         assert "chiefs" not in str(asked["hubspot"])
         assert result.crms["salesforce"].waiting == 0, "its chiefs stand where they stood"
+
+
+async def test_whoever_changed_audience_since_a_decision_stands_where_the_last_one_put_them(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with world(sqlite_url, people=20) as made:
+        made.redefine(stages=strict(made.definition.criteria).stages)
+        await made.sync(yes=True)
+        shared(made)
+        await made.sync(plan_only=True)
+
+        def moves(view: PersonView) -> bool:
+            return view.audience == "german" and view.fields.get("persona") != "chief"
+
+        leaves = await somebody(made, stage="mql", where=moves)
+        comes = await somebody(made, where=lambda view: view.audience == "")
+        [open_plan] = [plan.id for plan in await made.ledger.open_plans() if plan.crm == "hubspot"]
+
+        async def asked(*words: str) -> Any:
+            environment = {"CONNECTOR_DATABASE_URL": sqlite_url}
+            done = await asyncio.to_thread(CliRunner().invoke, app, [*words, "--json"], env=environment)
+            assert done.exit_code == 0, done.output
+            return json.loads(done.stdout)
+
+        files = count()
+
+        async def listed(audience: str) -> set[int]:
+            file = tmp_path / f"{audience}-{next(files)}.csv"
+            await asked("people", "--audience", audience, "--csv", str(file))
+            with file.open(encoding="utf-8", newline="") as lines:
+                return {int(row["person"]) for row in csv.DictReader(lines)}
+
+        async def planned(audience: str) -> set[int]:
+            rows = await asked("plan", "show", str(open_plan), "--audience", audience, "--rows", "999")
+            return {row["person"] for row in rows["rows"]}
+
+        # they move in the CRMs: until somebody decides, every list stands as it was decided
+        for crm, table, field in (("hubspot", "contacts", "country"), ("salesforce", "Lead", "Country")):
+            for who, country in ((leaves, "Norway"), (comes, "Germany")):
+                record = who.contact if crm == "hubspot" else who.lead
+                made.running[crm].edit(table, record, {field: country})
+        made.later(minutes=15)
+        assert leaves.view.id in await listed("german")
+        assert comes.view.id in await listed("none")
+        before = await planned("german")
+        assert leaves.view.id in before
+        assert comes.view.id in await planned("none")
+
+        # a decision for the other CRM alone moves them in the lists, and in the plan that was made before and waits
+        done = await made.sync("salesforce", plan_only=True)
+        assert open_plan in {plan.id for plan in await made.ledger.open_plans()}
+        assert {leaves.view.id, comes.view.id} & await listed("german") == {comes.view.id}
+        assert leaves.view.id in await listed("none")
+        assert await planned("german") == before - {leaves.view.id} | {comes.view.id}
+        told = done.document()["mql"]["by_audience"]
+        assert (told["german"]["entered"], told["none"]["left"]) == (1, 0)
+        assert told["none"]["now"] == 1, "MQL by the bar of another audience, and no rule takes that back"
+
+        # a limit of an audience is of those who are in it when it is decided
+        none = PlanLimits(overwrites=None, people=None, share=None, demoted=None, reads=None, mqls=None)
+        made.remap("hubspot", limits=replace(none, audiences={"german": replace(none, people=0)}))
+        made.remap("salesforce", limits=none)
+        made.asked.clear()
+        await made.sync(yes=False)
+        assert {plan.crm for plan in made.asked if plan.limit} == {"hubspot"}
+        [limit] = [str(plan.limit) for plan in made.asked if plan.limit]
+        assert limit.startswith("audience `german`: ")
 
 
 def test_an_earlier_count_of_people_by_audience_keeps_its_own_numbers() -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from connector.app.cli import app
 from connector.app.commands.definition import definition_preview
 from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
@@ -163,6 +165,69 @@ async def test_a_new_field_and_its_rule_are_told_rehearsed_and_backfilled(
             other.definition = new
             await other.sync()
             assert await scores(made.ledger) == await scores(other.ledger)
+
+
+GERMAN = """audiences:
+  - {id: german, name: German, when: {field: country, is: de}, stages: {mql: {enter: {score: {gte: 25}}}}}
+  - {id: bavarian, name: Bavarian, when: {field: campaign, is: bavaria}, weights: {fit: 1, engagement: 0}}
+
+examples:
+"""
+
+
+async def test_an_audience_that_a_draft_adds_is_told_in_words_people_records_and_what_is_to_be_read(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    async with world(sqlite_url, people=30) as made:
+        bavarian(made, 8)
+        await made.sync()
+        new = edited(tmp_path / "new", hubspot=NEW_FIELD, criteria=("examples:\n", GERMAN))
+        environment = {
+            **made.running.environment(),
+            "CONNECTOR_DATABASE_URL": sqlite_url,
+            "CONNECTOR_MAPPINGS_DIR": str(tmp_path / "new"),
+        }
+
+        async def asked(*words: str) -> str:
+            done = await asyncio.to_thread(CliRunner().invoke, app, list(words), env=environment)
+            assert done.exit_code in (0, 3), done.output
+            return done.stdout
+
+        compared = json.loads(await asked("criteria", "diff", "1", "file", "--json"))
+        told = await previewed(made, new)
+        printed = await asked("definition", "preview")
+        drafted = json.loads(await asked("criteria", "publish", "--as", "Ada", "--json"))
+
+        # in words
+        for sentences in (compared["words"], drafted["words"]):
+            assert any("German" in each for each in sentences), sentences
+        assert {(each["what"], each["needs"]) for each in told["changes"]} >= {
+            ("audience `german` is new", "decide"),
+            ("hubspot contact: field `campaign` is new", "read"),
+        }
+        assert drafted["published"] is None
+        # in people and records
+        mine = told["mql"]["by_audience"]
+        assert set(mine) == {"german", "bavarian", "none"}
+        assert mine["german"]["entered"] == told["mql"]["entered"] > 0
+        assert f"audience german: {mine['german']['entered']} would enter, 0 leave" in printed
+        assert drafted["preview"]["mql"] == told["mql"]
+        assert {each["record"].partition(":")[0] for each in told["examples"]} == {"hubspot", "salesforce"}
+        # and what is to be read for it, and no more
+        [again] = told["reread"]
+        assert again["command"] == "connector backfill hubspot --object contacts"
+        assert again["command"] in printed
+        assert again["estimate"]["records"] == len(made.hubspot.sandbox.store.tables["contacts"].live)
+
+        made.definition = new
+        await made.backfill(await made.ask_backfill(object="contacts"))
+        await made.sync()
+        people = await made.ledger.people(limit=1_000)
+        of = {name: [each for each in people if each.audience == name] for name in ("german", "bavarian")}
+        assert all(each.fields["country"] == "DE" for each in of["german"])
+        assert of["bavarian"]
+        assert all(each.fields["campaign"] == "Bavaria" for each in of["bavarian"])
+        assert sum(each.state.stage == "mql" for each in of["german"]) == mine["german"]["now"]
 
 
 async def scores(ledger: Any) -> dict[Any, Any]:

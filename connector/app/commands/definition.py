@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.app import exits
+from connector.app.asking import NO_AUDIENCE
 from connector.app.definition import CRITERIA, in_zone, load_definition, refuse_red
 from connector.app.log import configure
 from connector.app.output import out, print_json
@@ -120,6 +121,11 @@ def show(document: Mapping[str, Any]) -> None:
     say(
         f"  {document['people']:,} people decided; MQL: {mql['entered']:,} would enter, {mql['left']:,} leave"
     )
+    for name, in_it in mql.get("by_audience", {}).items():
+        whom = "in no audience" if name == NO_AUDIENCE else f"audience {name}"
+        say(
+            f"    {whom}: {in_it['entered']:,} would enter, {in_it['left']:,} leave, {in_it['now']:,} MQL then"
+        )
     for crm, counts in document["crms"].items():
         bands = counts["bands"]
         say(
