@@ -83,11 +83,7 @@ def account_fields(account: Account, own_deals: Iterable[OpportunityRecord] = ()
                 found[name] = True in said
         elif name == "account.lost_at":
             dates = [value for value in said if isinstance(value, datetime)]
-            dates += [
-                at
-                for deal in deals.values()
-                if deal.is_closed and not deal.is_won and (at := deal.closed_at or deal.changed_at)
-            ]
+            dates += [at for deal in deals.values() if (at := _lost_at(deal))]
             if dates:
                 found[name] = max(dates)
         elif said:
@@ -101,6 +97,14 @@ def account_fields(account: Account, own_deals: Iterable[OpportunityRecord] = ()
     if account.mqls is not None:
         found[MQLS] = account.mqls
     return found
+
+
+def _lost_at(deal: OpportunityRecord) -> datetime | None:
+    """When a deal was lost. Where the date for which its closing was planned stands yet, and lies ahead: when the
+    deal was changed last."""
+    if not deal.is_closed or deal.is_won:
+        return None
+    return min((at for at in (deal.closed_at, deal.changed_at) if at is not None), default=None)
 
 
 def parent_of(company: CompanyRecord) -> Ref | None:

@@ -335,6 +335,8 @@ def _keep_companies(db: Connection, page: NormalizedPage, at: datetime, tally: _
         if change.old is None
         or (change.old.fields, change.old.state) != (change.new.fields, change.new.state)
     ]
+    if page.around:  # also whom only the domain that it had has found
+        tally.touched |= store_account.people_around(db, _domain_left(changes))
     _keep_domains(db, changes)
     if page.around:
         tally.touched |= store_account.people_around(db, moved)
@@ -348,15 +350,18 @@ def _keep_domains(
     db: Connection, changes: Sequence[_Change[PersonRecord]] | Sequence[_Change[CompanyRecord]]
 ) -> None:
     """By which business domain a company is found, and people whose CRM names none."""
-    known = [
+    delete_in(db, COMPANY_DOMAIN, COMPANY_DOMAIN.c.ref, _domain_left(changes))
+    rows = {(domain, change.name) for change in changes if (domain := store_account.domain_of(change.new))}
+    upsert(db, COMPANY_DOMAIN, ("domain", "ref"), sorted(rows), ("domain", "ref"))
+
+
+def _domain_left(changes: Sequence[_Change[PersonRecord]] | Sequence[_Change[CompanyRecord]]) -> list[str]:
+    return [
         change.name
         for change in changes
         if change.old is not None
         and store_account.domain_of(change.old) not in (None, store_account.domain_of(change.new))
     ]
-    delete_in(db, COMPANY_DOMAIN, COMPANY_DOMAIN.c.ref, known)
-    rows = {(domain, change.name) for change in changes if (domain := store_account.domain_of(change.new))}
-    upsert(db, COMPANY_DOMAIN, ("domain", "ref"), sorted(rows), ("domain", "ref"))
 
 
 def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tally: _Tally) -> None:

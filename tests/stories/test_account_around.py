@@ -93,6 +93,24 @@ async def test_an_account_that_moves_makes_its_people_due_where_the_criteria_rea
     assert ada["account.lost_at"] == later
 
 
+async def test_people_whom_an_account_loses_are_due_as_those_whom_it_finds(desk):
+    address = {"email_kind": "business", "email_domain": "acme.example"}
+    await desk.keep(
+        contact(LEAD, fields=address), contact(BOB, fields={**address, "email_domain": "bee.example"}),
+        companies=(named(THERE, company_domain="acme.example", account__is_customer=True),),
+    )  # fmt: skip
+    await desk.decide(decided(BOB), decided(LEAD))
+    assert (await around(desk, LEAD))[0][CUSTOMER] is True
+
+    moved = named(
+        THERE, at=NOON + timedelta(minutes=1), company_domain="bee.example", account__is_customer=True
+    )
+    assert (await desk.keep(companies=(moved,), around=READS)).touched == {LEAD, BOB}
+
+    lead, bob = await around(desk, LEAD, BOB)
+    assert (lead, bob[CUSTOMER]) == ({}, True)
+
+
 async def test_colleagues_are_counted_and_due_when_one_of_them_moves(desk):
     reads = frozenset({ENGAGED, MQLS})
     await desk.keep(
