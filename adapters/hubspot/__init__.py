@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot import access, changes, in_use, segments, setup
+from adapters.hubspot import access, changes, deals, in_use, segments, setup
 from adapters.hubspot import automations as automating
 from adapters.hubspot import backfill as filling
 from adapters.hubspot import catalog as cataloguing
@@ -20,6 +20,7 @@ from adapters.hubspot.api import Api, Paths
 from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
 from adapters.hubspot.cursors import cursor_time
+from adapters.hubspot.errors import MissingScopes
 from adapters.hubspot.lower import BACKWARD, CLEAR_FIRST
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
@@ -83,7 +84,7 @@ class HubSpot:
         self._schemas: dict[str, tuple[datetime, Mapping[str, FieldInfo]]] = {}
 
     def streams(self) -> Sequence[Stream]:
-        """Companies and contacts before the engagement that refers to them."""
+        """Companies and contacts before the deals and the engagement that refer to them."""
         return pulling.STREAMS
 
     def pull(self, stream: str, since: Mapping[str, JsonValue] | None, fields: Fields) -> AsyncIterator[Page]:
@@ -97,13 +98,16 @@ class HubSpot:
         return pulling.pull(self._reading(fields), stream, since, people)
 
     async def read(self, refs: Sequence[Ref], fields: Fields) -> Mapping[Ref, VendorRecord]:
-        """Contacts and companies as they stand now, by the ref asked for; a merged one carries `moved_to`."""
+        """Contacts, companies and deals as they stand now, by the ref asked for; a merged one carries `moved_to`."""
         asked = self._reading(fields)
         found: dict[Ref, VendorRecord] = {}
         for object_ in dict.fromkeys(ref.object for ref in refs):
             type_of(object_)
             here = [ref for ref in refs if ref.object == object_]
-            found |= await read_refs(self._api, here, await pulling.wanted(asked, object_))
+            read = await read_refs(self._api, here, await pulling.wanted(asked, object_))
+            if object_ == "deal":
+                read = dict(zip(read, await deals.whose(self._api, list(read.values())), strict=True))
+            found |= read
         return found
 
     async def gone(self, stream: str, keys: Sequence[str]) -> frozenset[str]:
@@ -123,8 +127,14 @@ class HubSpot:
         return await self._api.account()
 
     async def schema(self, object: str) -> Mapping[str, FieldInfo]:
-        """The live properties of `contact`, `company` or a kind of activity, by name. Always asked anew."""
-        answer = await self._api.get(self._api.paths.properties(type_of(object)))
+        """The live properties of `contact`, `company`, `deal` or a kind of activity, by name. Always asked anew. Of
+        deals none, where the token may not see them."""
+        try:
+            answer = await self._api.get(self._api.paths.properties(type_of(object)))
+        except MissingScopes:
+            if object != "deal":
+                raise
+            return {}
         rows, _ = read_rows(results_of(answer), object, field_info)
         found = {info.name: info for info in rows}
         self._schemas[object] = (self._api.clock.now(), found)

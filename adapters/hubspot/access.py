@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from adapters.hubspot.payload import NEEDS
+from adapters.hubspot.payload import NEEDS, TYPES
 from connector.core.mapping import COUNTERS, CrmMapping, wanted_fields
 from connector.ports import Access
 
 READ_CONTACTS = "crm.objects.contacts.read"
 WRITE_CONTACTS = "crm.objects.contacts.write"
 READ_COMPANIES = "crm.objects.companies.read"
+READ_DEALS = "crm.objects.deals.read"
 CONTACT_SCHEMA = "crm.schemas.contacts.read"
 COMPANY_SCHEMA = "crm.schemas.companies.read"
 CHANGE_SCHEMA = "crm.schemas.contacts.write"
@@ -29,7 +30,7 @@ STREAMS: Mapping[str, tuple[str, ...]] = {  # beside READ_CONTACTS, which covers
     "marketing_events": (EVENTS,),
 }
 OPTIONAL = frozenset(
-    {EVENTS}
+    {EVENTS, READ_DEALS}
 )  # without it the stream is passed over and says so; the run is whole all the same
 SET_UP, NAMES = "set-up", "names for `config export` and `check`"
 WORKFLOWS = "workflows that listen to what is written, or write it, for `check` and before a backfill"
@@ -50,12 +51,16 @@ def access(mapping: CrmMapping) -> Sequence[Access]:
             (READ_COMPANIES, COMPANY_SCHEMA),
             "people lack what their company tells (size, industry ...)",
         ),
+        (
+            "deal",
+            (READ_DEALS,),
+            "whether a deal of the account is open, won or lost is unknown: guards that ask are silent. Optional",
+        ),
     ):
         if name in mapping.objects:
             targets = frozenset(written.get(name, ()))
             reads = sorted((wanted.get(name, frozenset()) - targets) | NEEDS[name])
-            plural = {"contact": "contacts", "company": "companies"}[name]
-            found.append(Access(f"read {plural}", rights, tuple(reads), without=without))
+            found.append(Access(f"read {TYPES[name]}", rights, tuple(reads), without=without))
     for name in mapping.engagement:
         if name != COUNTERS:
             types = ", ".join(sorted(mapping.engagement[name].source_of)) or "its events"

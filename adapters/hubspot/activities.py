@@ -6,13 +6,11 @@ Source: developers.hubspot.com, "Engagements" (a page per type) and "Association
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from adapters.hubspot.api import Api
 from adapters.hubspot.payload import CRM, UnreadableError, lenient_moment, moment, row_id, values_of
-from adapters.hubspot.rows import not_a_page, results_of
 from connector.core.model import JsonValue, Ref, VendorEvent
 from connector.ports import Stream
 
@@ -20,7 +18,6 @@ STREAMS = tuple(
     Stream(name, "engagement", (name,))
     for name in ("meetings", "calls", "emails", "tasks", "notes", "communications")
 )
-MOST_INPUTS = 1_000  # of one association call
 INCOMING = "INCOMING_EMAIL"
 WHEN = {"tasks": "hs_createdate"}  # the property by which a kind is searched for when it happened
 
@@ -70,29 +67,3 @@ def _happened(stream: str, values: Mapping[str, JsonValue], created: datetime | 
         moments = [at for at in (moment(values.get("hs_meeting_start_time")) or said, created) if at]
         return min(moments) if moments else None
     return said or created
-
-
-async def contacts_of(api: Api, stream: str, ids: Sequence[str]) -> dict[str, list[str]]:
-    """The contacts of these activities, each once, as text.
-
-    One without any comes as an error entry of a 207: no failure. Beyond 500 contacts of one record the answer goes on
-    with `after` (developers.hubspot.com, "Associations v4").
-    """
-    path = api.paths.associations(stream, "contacts")
-    links: dict[str, list[str]] = {}
-    inputs: list[dict[str, str]] = [{"id": id_} for id_ in ids]
-    while inputs:
-        answer = await api.post_associations(path, {"inputs": inputs[:MOST_INPUTS]})
-        asked = {one["id"]: one.get("after") for one in inputs[:MOST_INPUTS]}
-        following = inputs[MOST_INPUTS:]
-        for result in results_of(answer):
-            from_ = str(result["from"]["id"])
-            found = [str(to["toObjectId"]) for to in result.get("to") or ()]
-            links[from_] = list(dict.fromkeys([*links.get(from_, []), *found]))
-            after = ((result.get("paging") or {}).get("next") or {}).get("after")
-            if after:
-                if str(after) == asked.get(from_):
-                    raise not_a_page(answer)
-                following.append({"id": from_, "after": str(after)})
-        inputs = following
-    return links

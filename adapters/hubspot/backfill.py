@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
-from adapters.hubspot import email_events, forms, marketing_events, occurrences
+from adapters.hubspot import deals, email_events, forms, marketing_events, occurrences
 from adapters.hubspot.activities import when
 from adapters.hubspot.api import Api
 from adapters.hubspot.cursors import END, FLOOR, Cursor, begun_at, to_the_millisecond, unreadable_backfill
+from adapters.hubspot.errors import Forbidden
 from adapters.hubspot.listing import LIST_PAGE, list_pages
-from adapters.hubspot.payload import row_id
+from adapters.hubspot.payload import RECORD_KINDS, row_id
 from adapters.hubspot.pull import OBJECTS, Pulling, ahead, found_page, last_modified, page_of, wanted
 from adapters.hubspot.searching import FOREVER, SEARCH_PAGE, Window, count, hits_above, inside
 from connector.core.model import Page
@@ -51,8 +52,13 @@ async def estimate(pulling: Pulling, stream: str, within: Range) -> Estimate:
         calls = await PARTS[stream].least_calls(api, within)
         return Estimate(None, calls, max(api.seconds(calls, 0), calls * A_CALL))
     window = _window(_object(stream), within)
-    rows = await count(api, stream, window)
-    linked = 0 if OBJECTS[stream] in ("contact", "company") else 1
+    try:
+        rows = await count(api, stream, window)
+    except Forbidden:
+        if stream != deals.STREAM.name:
+            raise
+        return Estimate(0, 1, A_CALL)  # reading says in a note that they are not to be seen
+    linked = 0 if OBJECTS[stream] in ("contact", "company") else 1  # deals and activities say whose they are
     if window is None:
         pages = max(1, math.ceil(rows / LIST_PAGE))
         reads, searches, turns = pages * (1 + linked), 0, pages * (1 + linked)
@@ -67,9 +73,8 @@ def backfill(pulling: Pulling, stream: str, within: Range, begun: Cursor | None)
     if stream in PARTS:
         return ahead(PARTS[stream].backfill(pulling.api, within, begun))
     window = _window(_object(stream), within)
-    return ahead(
-        _listed(pulling, stream, begun) if window is None else _found(pulling, stream, window, begun)
-    )
+    pages = _listed(pulling, stream, begun) if window is None else _found(pulling, stream, window, begun)
+    return ahead(deals.seen(pages, known=False) if stream == deals.STREAM.name else pages)
 
 
 def _object(stream: str) -> str:
@@ -84,7 +89,7 @@ def _window(object_: str, within: Range) -> Window | None:
     """The range to the millisecond, as HubSpot keeps times; None: everything."""
     if within.since is None and within.until is None:
         return None
-    name = last_modified(object_) if object_ in ("contact", "company") else when(object_)
+    name = last_modified(object_) if object_ in RECORD_KINDS else when(object_)
     lo = max(FLOOR, to_the_millisecond(within.since)) if within.since else FLOOR
     return Window(name, lo, to_the_millisecond(within.until) - MILLISECOND if within.until else FOREVER)
 

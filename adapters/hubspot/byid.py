@@ -9,7 +9,16 @@ from typing import Any
 
 from adapters.hubspot.api import Api
 from adapters.hubspot.errors import BadRequest, context_ids, errors_of, place
-from adapters.hubspot.payload import CRM, TYPES, UnreadableError, lenient_moment, merged_ids, record, row_id
+from adapters.hubspot.payload import (
+    CRM,
+    RECORD_KINDS,
+    TYPES,
+    UnreadableError,
+    lenient_moment,
+    merged_ids,
+    record,
+    row_id,
+)
 from adapters.hubspot.rows import id_of, results_of
 from connector.core.model import RecordState, Ref, VendorRecord
 from connector.errors import RetryLater, StopRun
@@ -28,7 +37,6 @@ async def read_refs(api: Api, refs: Sequence[Ref], properties: Sequence[str]) ->
         return {}
     object_ = refs[0].object
     stream = type_of(object_)
-    kind = "company" if object_ == "company" else "person"
     rows = await read_all(api, stream, list(dict.fromkeys(ref.id for ref in refs)), properties, doubt=False)
     found: dict[Ref, VendorRecord] = {}
     for ref in dict.fromkeys(refs):
@@ -36,7 +44,7 @@ async def read_refs(api: Api, refs: Sequence[Ref], properties: Sequence[str]) ->
         if row is None:
             row = await get_one(api, stream, ref.id, properties)
         if row is not None:
-            found[ref] = _under(ref, row, kind)
+            found[ref] = _under(ref, row)
     return found
 
 
@@ -47,9 +55,9 @@ async def missing_of(api: Api, stream: str, ids: Sequence[str]) -> frozenset[str
     return frozenset([id_ for id_ in left if await get_one(api, stream, id_, ["hs_object_id"]) is None])
 
 
-def _under(ref: Ref, row: Any, kind: str) -> VendorRecord:
+def _under(ref: Ref, row: Any) -> VendorRecord:
     try:
-        read = record(row, ref.object, kind)
+        read = record(row, ref.object)
     except UnreadableError as error:
         raise StopRun(
             f"HubSpot sent {ref} in a form that cannot be read: {error}.",
@@ -57,7 +65,7 @@ def _under(ref: Ref, row: Any, kind: str) -> VendorRecord:
         ) from None
     if read.ref == ref:
         return read
-    return VendorRecord(ref, kind, {}, read.changed_at, state=RecordState.MERGED, moved_to=read.ref)
+    return VendorRecord(ref, read.kind, {}, read.changed_at, state=RecordState.MERGED, moved_to=read.ref)
 
 
 async def get_one(api: Api, stream: str, id_: str, properties: Sequence[str]) -> Any | None:
@@ -97,7 +105,7 @@ async def gone(api: Api, object_: str, hits: Mapping[str, Any]) -> tuple[VendorR
         records.append(
             VendorRecord(
                 ref=ref,
-                kind="person" if object_ == "contact" else "company",
+                kind=RECORD_KINDS[object_],
                 values={},
                 changed_at=changed,
                 state=RecordState.MERGED if survivor else RecordState.GONE,
@@ -191,5 +199,7 @@ def _newest_first(versions: Any) -> list[Mapping[str, Any]]:
 def type_of(object_: str) -> str:
     """The path name of an object. Raises StopRun."""
     if object_ not in TYPES:
-        raise StopRun(f"HubSpot has no object `{object_}` here.", next_step="Use `contact` or `company`.")
+        raise StopRun(
+            f"HubSpot has no object `{object_}` here.", next_step="Use `contact`, `company` or `deal`."
+        )
     return TYPES[object_]

@@ -107,6 +107,7 @@ async def _email_events(api: Api) -> Any:
 _TRIES: Mapping[str, Callable[[Api], Awaitable[Any]]] = {
     access.READ_CONTACTS: _get(lambda api: api.paths.objects("contacts"), limit=1),
     access.READ_COMPANIES: _get(lambda api: api.paths.objects("companies"), limit=1),
+    access.READ_DEALS: _get(lambda api: api.paths.objects("deals"), limit=1),
     access.CONTACT_SCHEMA: _get(lambda api: f"{api.paths.properties('contacts')}/email"),
     access.COMPANY_SCHEMA: _get(lambda api: f"{api.paths.properties('companies')}/domain"),
     access.FORMS: _get(lambda api: FORMS, limit=1),

@@ -26,8 +26,14 @@ CRM = "hubspot"
 TYPES = {  # our name of a vendor object: its name in paths
     "contact": "contacts",
     "company": "companies",
+    "deal": "deals",
     **{name: name for name in ("meetings", "calls", "emails", "tasks", "notes", "communications")},
 }
+RECORD_KINDS = {
+    "contact": "person",
+    "company": "company",
+    "deal": "opportunity",
+}  # records; the rest are activities
 
 # What every contact is asked for beside the mapped properties: identity, company and stage.
 CONTACT_NEEDS = frozenset(
@@ -44,9 +50,11 @@ CONTACT_NEEDS = frozenset(
         "lastmodifieddate",
     }
 )
+CLOSED = ("hs_is_closed", "hs_is_closed_won", "hs_is_closed_lost")
 NEEDS: Mapping[str, frozenset[str]] = {
     "contact": CONTACT_NEEDS,
     "company": frozenset({"name", "domain", "hs_merged_object_ids", "hs_lastmodifieddate"}),
+    "deal": frozenset({*CLOSED, "closedate", "hs_merged_object_ids", "hs_lastmodifieddate"}),
     **{
         name: frozenset({"hs_timestamp", "hs_lastmodifieddate", *own})
         for name, own in {
@@ -130,10 +138,10 @@ def row_id(row: Any) -> str:
     return str(id_)
 
 
-def record(row: Any, object_: str, kind: str, *, archived: bool = False) -> VendorRecord:
-    """A contact or company. Raises UnreadableError."""
+def record(row: Any, object_: str, *, archived: bool = False) -> VendorRecord:
+    """A contact, company or deal. Raises UnreadableError."""
     id_ = row_id(row)
-    values = values_of(row)
+    values = values_of(row) if object_ != "deal" else _closed(values_of(row))
     changed = moment(row.get("updatedAt")) or moment(
         values.get("lastmodifieddate") or values.get("hs_lastmodifieddate")
     )
@@ -145,7 +153,7 @@ def record(row: Any, object_: str, kind: str, *, archived: bool = False) -> Vend
     company = values.get("associatedcompanyid") if object_ == "contact" else None
     return VendorRecord(
         ref=Ref(CRM, object_, id_),
-        kind=kind,
+        kind=RECORD_KINDS[object_],
         values=values,
         changed_at=changed,
         created_at=lenient_moment(row.get("createdAt")),
@@ -155,6 +163,15 @@ def record(row: Any, object_: str, kind: str, *, archived: bool = False) -> Vend
         company=Ref(CRM, "company", str(company)) if company and str(company).isdigit() else None,
         stage_at=stage_at(values) if object_ == "contact" else None,
     )
+
+
+def _closed(values: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """What is won or lost is closed, whatever `hs_is_closed` says; where none of the three says anything, a deal must
+    not pass for an open one."""
+    told = [values.get(name) for name in CLOSED]
+    if not any(told):
+        raise UnreadableError("it does not say whether it is closed")
+    return {**values, "hs_is_closed": "true"} if "true" in told else values
 
 
 def merged_ids(values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.hubspot import activities, marketing_events, occurrences
+from adapters.hubspot import activities, deals, marketing_events, occurrences
 from adapters.hubspot.api import Api
+from adapters.hubspot.associations import links_of
 from adapters.hubspot.byid import gone, read_all
 from adapters.hubspot.cursors import (
     AGAIN_EVERY,
@@ -38,6 +39,7 @@ from adapters.hubspot.listing import Listed, census_of, list_pages
 from adapters.hubspot.lost import lacking, lost_properties
 from adapters.hubspot.payload import (
     NEEDS,
+    RECORD_KINDS,
     read_rows,
     record,
     row_id,
@@ -53,6 +55,7 @@ from connector.ports import FieldInfo, Fields, Stream
 STREAMS = (
     Stream("companies", "company", ("company",)),
     Stream("contacts", "person", ("contact",)),
+    deals.STREAM,
     Stream("form_submissions", "engagement", ("form_submissions",)),
     Stream("email_events", "engagement", ("email_events",)),
     *activities.STREAMS,
@@ -62,6 +65,7 @@ STREAMS = (
 OBJECTS = {
     "companies": "company",
     "contacts": "contact",
+    deals.STREAM.name: "deal",
     **{each.name: each.name for each in activities.STREAMS},
 }
 
@@ -88,6 +92,10 @@ def pull(
     """Pages of one stream after `since`, fetched one ahead of the reader; `people` for the stream that needs them.
     Raises StopRun for an unknown cursor.
     """
+    if stream == deals.STREAM.name:
+        known = since if since is None or since.get("kind") != "unavailable" else None
+        pages = deals.with_absorbed(pull_objects(pulling, stream, known))
+        return ahead(deals.seen(pages, known=known is not None))
     if stream in OBJECTS:
         return ahead(pull_objects(pulling, stream, since))
     if stream == "form_submissions":
@@ -349,14 +357,14 @@ async def found_page(pulling: Pulling, stream: str, hits: Mapping[str, Any], cur
     got = await read_all(pulling.api, stream, list(hits), await wanted(pulling, object_))
     page = await page_of(pulling, stream, list(got.values()), cursor)
     missing = {id_: hit for id_, hit in hits.items() if id_ not in got}
-    if missing and object_ in ("contact", "company"):
+    if missing and object_ in RECORD_KINDS:
         page = replace(page, records=page.records + await gone(pulling.api, object_, missing))
     return replace(page, fetched=len(hits))
 
 
 def _counted_as(object_: str) -> str:
     """Records are counted as records, activities as engagement (`Census.object`)."""
-    return object_ if object_ in ("contact", "company") else ""
+    return object_ if object_ in RECORD_KINDS else ""
 
 
 async def page_of(
@@ -364,14 +372,15 @@ async def page_of(
 ) -> Page:
     """Rows as records or events; what cannot be read is set apart with its reason."""
     object_ = OBJECTS[stream]
-    if object_ in ("contact", "company"):
-        kind = "person" if object_ == "contact" else "company"
-        records, bad = read_rows(rows, object_, lambda row: record(row, object_, kind, archived=archived))
+    if object_ in RECORD_KINDS:
+        records, bad = read_rows(rows, object_, lambda row: record(row, object_, archived=archived))
         if object_ == "contact":
             records = await dated(pulling.api, records, pulling.answers)
+        if object_ == "deal":
+            records = await deals.whose(pulling.api, records)
         return Page(stream, cursor, records=tuple(records), quarantined=tuple(bad), fetched=len(rows))
     ids = [str(row["id"]) for row in rows if isinstance(row, Mapping) and row.get("id")]
-    links = {} if archived or not ids else await activities.contacts_of(pulling.api, stream, ids)
+    links = {} if archived or not ids else await links_of(pulling.api, stream, "contacts", ids)
 
     def read(row: Any) -> VendorEvent:
         return activities.activity(row, stream, links.get(row_id(row), ()), archived=archived)

@@ -402,7 +402,8 @@ async def live_schemas(
         if name == COUNTERS or name in schemas:
             continue
         try:
-            schemas[name] = await adapter.schema(name)
+            if seen := await adapter.schema(name):
+                schemas[name] = seen
         except ConnectorError as error:
             # Not every stream is an object with a schema; every object is.
             if name in mapping.objects:

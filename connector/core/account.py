@@ -26,9 +26,9 @@ _EVER = ("account.is_customer", "account.is_partner", "account.open_opportunity"
 class Account:
     """What is known of the account around one person.
 
-    `companies`: its own first, then parents, the nearest first. `deals` are theirs; `deals_known`: a CRM of theirs
-    tells us its deals, so that no deal means that there is none. `engaged` and `mqls` count people at the moment they
-    were gathered for; None where nobody asked.
+    `companies`: its own first, then parents, the nearest first. `deals` are theirs; `deals_known`: a CRM of theirs has
+    told us of deals (of anybody), so that no deal means that there is none. `engaged` and `mqls` count people at the
+    moment they were gathered for; None where nobody asked.
     """
 
     companies: tuple[CompanyRecord, ...] = ()
@@ -40,12 +40,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What to gather of the accounts: as of `at` (aware UTC), for these of our fields. `deals_of`: the CRMs whose
-    deals are read."""
+    """What to gather of the accounts: as of `at` (aware UTC), for these of our fields. `deals`: the objects of CRMs
+    that are mapped as deals, as `crm:Object`."""
 
     at: datetime
     fields: frozenset[str]
-    deals_of: frozenset[str] = frozenset()
+    deals: frozenset[str] = frozenset()
     parents: int = PARENTS
 
 
@@ -62,8 +62,12 @@ def account_fields_read(definition: Definition) -> frozenset[str]:
 def around_at(definition: Definition, at: datetime) -> Around | None:
     """What to gather of the accounts by this definition; None: nothing of them is read."""
     read = account_fields_read(definition)
-    deals_of = frozenset(crm for crm, each in definition.mappings.items() if each.of_kind("opportunity"))
-    return Around(at, read, deals_of) if read else None
+    deals = frozenset(
+        f"{crm}:{each.object}"
+        for crm, mapping in definition.mappings.items()
+        for each in mapping.of_kind("opportunity")
+    )
+    return Around(at, read, deals) if read else None
 
 
 def account_fields(account: Account, own_deals: Iterable[OpportunityRecord] = ()) -> dict[str, Value]:

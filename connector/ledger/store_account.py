@@ -39,6 +39,7 @@ def accounts(
     _climb(db, known, around.parents)
     chains = [_chain(refs, known, around.parents) for refs in own]
     deals = _deals(db, {str(each.ref) for chain in chains for each in chain})
+    told = _telling(db, around.deals)
     counted: dict[tuple[str, ...], tuple[set[int], set[int]]] = {}
     answer: list[Account] = []
     for refs, chain, person in zip(own, chains, people, strict=True):
@@ -52,7 +53,7 @@ def accounts(
                 deals=tuple(deal for each in chain for deal in deals.get(str(each.ref), ())),
                 engaged=len(engaged) if key and ENGAGED in around.fields else None,
                 mqls=len(mqls - {person}) if key and MQLS in around.fields else None,
-                deals_known=any(each.ref.crm in around.deals_of for each in chain),
+                deals_known=any(each.ref.crm in told for each in chain),
             )
         )
     return answer
@@ -149,6 +150,18 @@ def _deals(db: Connection, companies: Iterable[str]) -> dict[str, list[Opportuni
     for row in where_in(db, query, RECORD.c.company, companies):
         found.setdefault(row.company, []).append(codec.load_opportunity(row.body))
     return found
+
+
+def _telling(db: Connection, objects: Iterable[str]) -> set[str]:
+    """The CRMs that have told us of any of these objects. One that has told of none may have none, or a token that must
+    not see them: nobody knows."""
+    return {
+        name.partition(":")[0]
+        for name in objects
+        if db.execute(
+            select(RECORD.c.ref).where(RECORD.c.ref > f"{name}:", RECORD.c.ref < f"{name};").limit(1)
+        ).first()
+    }
 
 
 def _count(db: Connection, companies: Sequence[str], around: Around) -> tuple[set[int], set[int]]:

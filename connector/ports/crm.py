@@ -234,7 +234,8 @@ class CrmSource(Protocol):
         ...
 
     async def schema(self, object: str) -> Mapping[str, FieldInfo]:
-        """The live fields of a vendor object, by name."""
+        """The live fields of a vendor object, by name. None of an object that these credentials may not see and can do
+        without: `inspect` says so."""
         ...
 
     def read_up_to(self, cursor: Mapping[str, JsonValue]) -> datetime | None:

@@ -17,6 +17,7 @@ from connector.sandbox.cast import (
     SandboxEngagement,
     SandboxPerson,
     SandboxRecord,
+    hubspot_id,
     salesforce_id,
 )
 
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 DAY = 86_400.0
 BOT_CLICKS = 0.15  # of e-mail clicks: a mail scanner clicked as well
+DEAL_IDS = 40_000_000  # numbers of HubSpot deals start here
 COPIED = 0.3  # of HubSpot meetings and calls: its integration left a copy in Salesforce
 
 # kind -> (type, at least, at most, within how many days)
@@ -95,6 +97,7 @@ _HABITS: dict[str, tuple[tuple[str, int, int, int], ...]] = {
         ("social_engagement", 0, 1, 300),
     ),
 }
+_DEAL_STAGES = {"customer": "won", "open_deal": "open", "lost_deal": "lost"}
 _IN_HUBSPOT = {
     "email_open": "hubspot_email",
     "email_click": "hubspot_email",
@@ -157,19 +160,42 @@ def strangers(many: int, rng: Random, now: datetime, number: Iterator[int]) -> l
 def deal_of(
     person: SandboxPerson, companies: Sequence[SandboxCompany], n: int, rng: Random, now: datetime
 ) -> SandboxDeal | None:
-    """The deal in which this person plays a role, for those who have one."""
+    """The opportunity in Salesforce in which this person plays a role, for those who have one."""
     contact = _live(person, "salesforce", "Contact")
-    if person.kind not in ("customer", "open_deal", "lost_deal") or contact is None or person.company is None:
+    if person.kind not in _DEAL_STAGES or contact is None or person.company is None:
         return None
     company = companies[person.company]
     if company.salesforce_id is None:
         return None
-    stage = {"customer": "won", "open_deal": "open", "lost_deal": "lost"}[person.kind]
+    return _deal(salesforce_id("006", n), n, person, company, contact, rng, now)
+
+
+def hubspot_deal_of(
+    person: SandboxPerson, companies: Sequence[SandboxCompany], n: int, rng: Random, now: datetime
+) -> SandboxDeal | None:
+    """The deal in HubSpot of a person whom no opportunity in Salesforce names. A company that HubSpot does not know
+    leaves it with the contact alone."""
+    contact = _live(person, "hubspot")
+    if person.kind not in _DEAL_STAGES or contact is None or person.company is None:
+        return None
+    return _deal(hubspot_id(DEAL_IDS + n), n, person, companies[person.company], contact, rng, now)
+
+
+def _deal(
+    id: str,
+    n: int,
+    person: SandboxPerson,
+    company: SandboxCompany,
+    contact: SandboxRecord,
+    rng: Random,
+    now: datetime,
+) -> SandboxDeal:
+    stage = _DEAL_STAGES[person.kind]
     created = now - (now - contact.created_at) * rng.uniform(0.2, 0.8)
     closed = now + timedelta(days=rng.uniform(5, 90)) if stage == "open" else created + (now - created) * 0.7
     return SandboxDeal(
         n=n,
-        id=salesforce_id("006", n),
+        id=id,
         name=f"{company.name}: platform",
         company=company.index,
         people=(person.index,),

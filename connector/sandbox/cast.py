@@ -152,8 +152,8 @@ class SandboxEngagement:
 
 @dataclass(frozen=True, slots=True)
 class SandboxDeal:
-    """An opportunity of the Account of `company`. `people` holds person indices; `contacts` their Salesforce
-    Contact ids, in the same order. `stage` is open, won or lost.
+    """A deal in one CRM, with `company`. `people` holds person indices; `contacts` the ids of their contacts in that
+    CRM, in the same order. `stage` is open, won or lost.
     """
 
     n: int
@@ -180,7 +180,9 @@ class SandboxDeal:
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """Everybody, and everything they did. Engagements are in order of time; `people[i].index == i`."""
+    """Everybody, and everything they did. Engagements are in order of time; `people[i].index == i`. `deals` are
+    Salesforce's opportunities, `hubspot_deals` those of people whom no opportunity names.
+    """
 
     people: tuple[SandboxPerson, ...]
     companies: tuple[SandboxCompany, ...]
@@ -188,6 +190,7 @@ class Population:
     deals: tuple[SandboxDeal, ...]
     now: datetime
     seed: int
+    hubspot_deals: tuple[SandboxDeal, ...] = ()
 
     def records(self, crm: str) -> Iterator[SandboxRecord]:
         """All records of one CRM, dead ones included, person by person."""

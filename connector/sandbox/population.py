@@ -17,7 +17,7 @@ from random import Random
 from typing import Any, Generic, TypeVar
 
 from connector.sandbox import words
-from connector.sandbox.behaviour import deal_of, engagements_of, pick, strangers
+from connector.sandbox.behaviour import deal_of, engagements_of, hubspot_deal_of, pick, strangers
 from connector.sandbox.cast import (
     Population,
     SandboxCompany,
@@ -131,6 +131,7 @@ def make_population(people: int, seed: int, now: datetime) -> Population:
     made: list[SandboxPerson] = []
     done: list[SandboxEngagement] = []
     deals: list[SandboxDeal] = []
+    elsewhere: list[SandboxDeal] = []
     maker = _Maker(companies, rng, now)
     number = count()
     for index, place in enumerate(places):
@@ -141,9 +142,16 @@ def make_population(people: int, seed: int, now: datetime) -> Population:
         deal = deal_of(person, companies, len(deals), rng, now)
         if deal is not None:
             deals.append(deal)
+            continue
+        # Dice of its own: what was made up before there were such deals stays as it was.
+        own = hubspot_deal_of(person, companies, len(elsewhere), Random(f"{seed}:{index}"), now)
+        if own is not None:
+            elsewhere.append(own)
     done += strangers(people // 100, rng, now, number)
     done.sort(key=attrgetter("occurred_at"))
-    return Population(tuple(made), tuple(companies), tuple(done), tuple(deals), now, seed)
+    return Population(
+        tuple(made), tuple(companies), tuple(done), tuple(deals), now, seed, hubspot_deals=tuple(elsewhere)
+    )
 
 
 def _companies(many: int, rng: Random, now: datetime) -> list[SandboxCompany]:

@@ -35,6 +35,7 @@ NEEDED = {
     "forms",
     "content",
     "crm.objects.marketing_events.read",
+    "crm.objects.deals.read",
 }
 
 

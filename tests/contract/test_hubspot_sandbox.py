@@ -557,6 +557,47 @@ def test_the_lifecycle_pipeline_lists_an_accounts_own_stage_in_its_place(world):
 # ------------------------------------------------------------------------------------------------ engagement
 
 
+def test_hubspots_client_reads_deals_their_pipelines_and_their_primary_company(world):
+    one, other = (str(id) for id in world.sandbox.sandbox.store.tables["companies"].live[:2])
+    deal = world.sandbox.create(
+        "deals", {"dealname": "D", "dealstage": "98110002", "companies": [other, one]}
+    )
+    stages = {
+        stage.id: stage.metadata["isClosed"] == "true"
+        for pipeline in world.sdk.crm.pipelines.pipelines_api.get_all("deals").results
+        for stage in pipeline.stages
+    }
+    flags = ["dealstage", "hs_is_closed", "hs_is_closed_won", "hs_is_closed_lost"]
+    found = {each.id: each.properties for each in world.sdk.crm.deals.get_all(properties=flags)}
+    assert deal in found
+    assert all((each["hs_is_closed"] == "true") == stages[each["dealstage"]] for each in found.values())
+    assert not any(each["hs_is_closed_won"] == each["hs_is_closed_lost"] == "true" for each in found.values())
+
+    request = BatchInputPublicFetchAssociationsBatchRequest(
+        inputs=[PublicFetchAssociationsBatchRequest(id=deal)]
+    )
+    ((links,),) = [world.sdk.crm.associations.v4.batch_api.get_page("deals", "companies", request).results]
+    types = {str(to.to_object_id): [each.type_id for each in to.association_types] for to in links.to}
+    assert types == {other: [5, 341], one: [341]}
+
+
+def test_a_deal_follows_its_stage_and_the_index_follows_the_deal(world):
+    deal = world.sandbox.create("deals", {"dealname": "D", "dealstage": "contractsent"})
+    world.settle()
+    assert world.search(where("hs_object_id", "EQ", deal), kind="deals").json()["total"] == 1
+    world.sandbox.edit("deals", deal, {"dealstage": "closedlost"})
+    changed = world.sandbox.raw("deals", deal)
+    lost = world.sdk.crm.deals.basic_api.get_by_id(deal, properties=["hs_is_closed_lost", "closedate"])
+    assert lost.properties["hs_is_closed_lost"] == "true"
+    assert lost.properties["closedate"] == changed["updatedAt"]
+    filters = [where("hs_lastmodifieddate", "EQ", changed["updatedAt"]), where("hs_object_id", "EQ", deal)]
+    assert world.search(*filters, kind="deals").json()["total"] == 0
+    world.settle()
+    assert world.search(*filters, kind="deals").json()["total"] == 1
+    assert world.as_("pat-eu1-sandbox-no-deals").get("/crm/v3/objects/deals").status_code == 403
+    assert world.as_(READ_ONLY).patch(f"/crm/v3/objects/deals/{deal}", json={}).status_code == 403
+
+
 def test_associations_tell_numbers_in_v4_and_text_in_dated_answers(world):
     meetings = world.http.get("/crm/v3/objects/meetings", params={"limit": 1}).json()["results"]
     request = BatchInputPublicFetchAssociationsBatchRequest(

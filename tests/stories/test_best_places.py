@@ -28,7 +28,7 @@ async def everybody(made: World) -> list[PersonView]:
 
 async def test_the_best_get_a_place_the_others_wait_and_every_sum_adds_up(database_url: str) -> None:
     bar = reaches(18.0)  # low, so that many qualify in a small world
-    async with world(database_url, people=90) as made:
+    async with world(database_url, people=98) as made:
         narrowed(made, enter=bar, leave=StageEntry((StageTest("score", "lt", 5.0),)), capacity=12)
 
         first = await made.sync()

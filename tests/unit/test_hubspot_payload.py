@@ -53,7 +53,7 @@ def test_what_is_no_time_is_said(told):
 
 
 def test_a_cleared_value_is_a_blank_one():
-    read = record(contact(email="ada@example.com", score="", jobtitle=None, visits="0"), "contact", "person")
+    read = record(contact(email="ada@example.com", score="", jobtitle=None, visits="0"), "contact")
 
     assert read.values == {"email": "ada@example.com", "score": None, "jobtitle": None, "visits": "0"}
 
@@ -67,7 +67,6 @@ def test_a_contact_brings_its_company_its_salesforce_ids_and_the_ids_it_absorbed
             hs_merged_object_ids="12; 13;;151",
         ),
         "contact",
-        "person",
     )
 
     assert read.company == Ref("hubspot", "company", "9")
@@ -80,7 +79,7 @@ def test_a_contact_brings_its_company_its_salesforce_ids_and_the_ids_it_absorbed
 
 @pytest.mark.parametrize("id_", ["", "x", "00Q", "003000000000001", "00Q000000000001' OR", None])
 def test_what_is_no_lead_id_is_no_counterpart(id_):
-    assert record(contact(salesforceleadid=id_), "contact", "person").counterparts == ()
+    assert record(contact(salesforceleadid=id_), "contact").counterparts == ()
 
 
 @pytest.mark.parametrize(
@@ -96,9 +95,7 @@ def test_short_salesforce_ids_get_their_three_letters(short, long):
 
 
 def test_the_stage_is_dated_by_its_own_property():
-    read = record(
-        contact(lifecyclestage="51439524", hs_v2_date_entered_51439524="1773300826615"), "contact", "person"
-    )
+    read = record(contact(lifecyclestage="51439524", hs_v2_date_entered_51439524="1773300826615"), "contact")
 
     assert read.stage_at == datetime(2026, 3, 12, 7, 33, 46, 615000, UTC)
 
@@ -117,10 +114,30 @@ def test_stage_dates_are_asked_for_only_where_the_account_has_them():
 def test_an_archived_record_says_so_and_when():
     row = {**contact(), "archived": True, "archivedAt": "2026-11-20T00:00:00Z"}
 
-    read = record(row, "contact", "person", archived=True)
+    read = record(row, "contact", archived=True)
 
     assert read.state is RecordState.ARCHIVED
     assert read.changed_at == datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("says", "closed"),
+    [
+        ({"hs_is_closed": "false", "hs_is_closed_won": "false", "hs_is_closed_lost": "false"}, "false"),
+        ({"hs_is_closed": "true", "hs_is_closed_won": "true", "hs_is_closed_lost": None}, "true"),
+        ({"hs_is_closed": None, "hs_is_closed_won": "false", "hs_is_closed_lost": "true"}, "true"),
+        ({"hs_is_closed": "false", "hs_is_closed_won": "true"}, "true"),
+        ({"hs_is_closed": "", "hs_is_closed_won": None}, None),
+        ({}, None),
+    ],
+)
+def test_a_deal_is_closed_by_any_of_three_and_one_that_says_nothing_is_no_open_one(says, closed):
+    if closed is None:
+        with pytest.raises(UnreadableError):
+            record(contact(**says), "deal")
+        return
+    read = record(contact(**says), "deal")
+    assert (read.kind, read.values["hs_is_closed"]) == ("opportunity", closed)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +156,7 @@ def test_an_archived_record_says_so_and_when():
     ],
 )
 def test_a_row_that_is_no_record_is_set_apart_and_not_dropped(row):
-    good, bad = read_rows([contact(), row], "contact", lambda row: record(row, "contact", "person"))
+    good, bad = read_rows([contact(), row], "contact", lambda row: record(row, "contact"))
 
     assert [one.ref.id for one in good] == ["151"]
     assert len(bad) == 1

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.hubspot.sandbox import deals
 from adapters.hubspot.sandbox.api import Api, Endpoint, flag
 from adapters.hubspot.sandbox.gate import TIME_ZONE
 from adapters.hubspot.sandbox.schema import STAGES, Property
@@ -150,8 +151,10 @@ def read_group(api: Api, request: Request, body: Any) -> Response:
 
 
 def list_pipelines(api: Api, request: Request, body: Any) -> Response:
-    """The lifecycle pipeline: stages in their order, an account's own ones included."""
+    """Those of deals, else the lifecycle pipeline: stages in their order, an account's own ones included."""
     kind = api.table(request).name
+    if kind == deals.DEALS:
+        return json_response({"results": deals.pipelines()})
     if kind not in ("contacts", "companies"):
         return json_response({"results": []})
     created = "2022-09-30T00:00:00Z"
@@ -299,8 +302,15 @@ def _writing(api: Api, request: Request) -> str:
 
 
 def _scope(api: Api, request: Request, verb: str) -> str:
-    kind = "companies" if api.table(request).name == "companies" else "contacts"
-    return f"crm.schemas.{kind}.{verb}"
+    """Whether reading what deals are made of asks for a scope beside that of the deals is told nowhere."""
+    name = api.table(request).name
+    if (name, verb) == (deals.DEALS, "read"):
+        return deals.READ
+    return f"crm.schemas.{name if name in ('companies', 'deals') else 'contacts'}.{verb}"
+
+
+def _of_pipelines(api: Api, request: Request) -> str:
+    return deals.READ if api.table(request).name == deals.DEALS else "crm.objects.contacts.read"
 
 
 def _both(rest: str) -> tuple[str, ...]:
@@ -323,7 +333,7 @@ ENDPOINTS = (
         "GET",
         ("/crm/v3/pipelines/{type}", "/crm/pipelines/{version}/{type}"),
         list_pipelines,
-        "crm.objects.contacts.read",
+        _of_pipelines,
     ),
     Endpoint("GET", ("/crm/v3/owners", "/crm/owners/{version}"), list_owners, "crm.objects.owners.read"),
     Endpoint(

@@ -13,9 +13,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.hubspot.sandbox import deals
 from adapters.hubspot.sandbox.api import Api, Endpoint, names, whole
 from adapters.hubspot.sandbox.gate import PORTAL
-from adapters.hubspot.sandbox.shapes import association_types
+from adapters.hubspot.sandbox.shapes import links_of
 from adapters.hubspot.sandbox.store import EmailEvent, Form
 from adapters.hubspot.sandbox.wire import batch_reply, error_body, invalid, iso, problem
 from connector.sandbox.control import json_response
@@ -124,15 +125,14 @@ def read_associations(api: Api, request: Request, body: Any) -> Response:
     results, errors = [], []
     for given in inputs:
         id = str(given.get("id"))
-        linked = api.store.linked(one.name, int(id), two.name) if id.isdigit() else []
+        linked = links_of(api, one, two, int(id)) if id.isdigit() else []
         if not linked:
             errors.append(_no_associations(id, one.singular, two.singular))
             continue
-        types = association_types(one.name, two.name)
         begin = int(str(given.get("after") or 0))
         to = [
             {"toObjectId": str(other) if dated else other, "associationTypes": types}
-            for other in linked[begin : begin + MOST_LINKS]
+            for other, types in linked[begin : begin + MOST_LINKS]
         ]
         result: dict[str, Any] = {"from": {"id": id}, "to": to}
         if begin + MOST_LINKS < len(linked):
@@ -147,16 +147,22 @@ def list_associations(api: Api, request: Request, body: Any) -> Response:
     """Links of one record."""
     one, two = api.table(request, "one"), api.table(request, "two")
     id = request.path_params["id"]
-    linked = api.store.linked(one.name, int(id), two.name) if id.isdigit() else []
-    types = association_types(one.name, two.name)
+    linked = links_of(api, one, two, int(id)) if id.isdigit() else []
     dated = "version" in request.path_params
     return json_response(
         {
             "results": [
-                {"toObjectId": str(other) if dated else other, "associationTypes": types} for other in linked
+                {"toObjectId": str(other) if dated else other, "associationTypes": types}
+                for other, types in linked
             ]
         }
     )
+
+
+def _of_links(api: Api, request: Request) -> str:
+    """One of the two sides tells its scope; deals have one of their own."""
+    sides = {api.table(request, side).name for side in ("one", "two")}
+    return deals.READ if deals.DEALS in sides else "crm.objects.contacts.read"
 
 
 def _no_associations(id: str, one: str, two: str) -> dict[str, Any]:
@@ -243,7 +249,7 @@ ENDPOINTS = (
         "POST",
         ("/crm/v4/associations/{one}/{two}/batch/read", "/crm/associations/{version}/{one}/{two}/batch/read"),
         read_associations,
-        "crm.objects.contacts.read",
+        _of_links,
         "associations",
     ),
     Endpoint(
@@ -253,7 +259,7 @@ ENDPOINTS = (
             "/crm/objects/{version}/{one}/{id}/associations/{two}",
         ),
         list_associations,
-        "crm.objects.contacts.read",
+        _of_links,
         "associations",
     ),
 )

@@ -25,6 +25,7 @@ READ_ONLY_TOKEN = "pat-eu1-sandbox-read-only"  # noqa: S105
 RUN_TOKEN = "pat-eu1-sandbox-run"  # noqa: S105  (what a run needs and no more)
 NO_FORMS_TOKEN = "pat-eu1-sandbox-no-forms"  # noqa: S105
 NO_EVENTS_TOKEN = "pat-eu1-sandbox-no-marketing-events"  # noqa: S105
+NO_DEALS_TOKEN = "pat-eu1-sandbox-no-deals"  # noqa: S105
 NO_AUTOMATION_TOKEN = "pat-eu1-sandbox-no-automation"  # noqa: S105
 CLIENT_ID = "sandbox-client"
 CLIENT_SECRET = "sandbox-client-secret"  # noqa: S105
@@ -44,6 +45,7 @@ SCOPES = frozenset(
         "crm.schemas.contacts.write",
         "crm.schemas.companies.read",
         "crm.schemas.companies.write",
+        "crm.objects.deals.read",
         "crm.objects.owners.read",
         "crm.objects.marketing_events.read",
         "crm.lists.read",
@@ -97,6 +99,7 @@ class Gate:
             READ_ONLY_TOKEN: frozenset(scope for scope in SCOPES if not scope.endswith(".write")),
             NO_FORMS_TOKEN: SCOPES - {"forms"},
             NO_EVENTS_TOKEN: SCOPES - {"crm.objects.marketing_events.read"},
+            NO_DEALS_TOKEN: SCOPES - {"crm.objects.deals.read"},
             NO_AUTOMATION_TOKEN: SCOPES - {AUTOMATION},
             RUN_TOKEN: SCOPES - RARELY,
         }

@@ -286,8 +286,8 @@ def _writing(api: Api, request: Request) -> str:
 
 
 def _scope(api: Api, request: Request, verb: str) -> str:
-    kind = "companies" if api.table(request).name == "companies" else "contacts"
-    return f"crm.objects.{kind}.{verb}"
+    name = api.table(request).name
+    return f"crm.objects.{name if name in ('companies', 'deals') else 'contacts'}.{verb}"
 
 
 def _both(rest: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
+from adapters.hubspot.sandbox import deals
 from adapters.hubspot.sandbox.attendance import held, took_part
 from adapters.hubspot.sandbox.seed_activities import fill_activities
 from adapters.hubspot.sandbox.sources import FIRST_USER, source_of
@@ -78,6 +79,7 @@ def fill(store: Store, population: Population) -> None:
         company = store.tables["contacts"].rows[id].values.get("associatedcompanyid")
         if company:
             store.link("contacts", id, "companies", int(company))
+    _deals(store, population)
     _forms(store, population.now)
     store.email_campaigns = {id: name for name, id in _CAMPAIGN_IDS.items()}
     _engagements(store, population)
@@ -164,6 +166,16 @@ def _contact(record: SandboxRecord, company_ids: dict[int, str], absorbed: dict[
     elif record.state == "merged" and record.moved_to:
         row.merged_into = int(record.moved_to)
     return row
+
+
+def _deals(store: Store, population: Population) -> None:
+    seeded = deals.seeded(population)
+    store.tables[deals.DEALS].load(row for row, _, _ in seeded)
+    for row, company, contacts in seeded:
+        if company is not None:
+            store.link(deals.DEALS, row.id, "companies", int(company))
+        for contact in contacts:
+            store.link(deals.DEALS, row.id, "contacts", int(contact))
 
 
 def _forms(store: Store, now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from adapters.hubspot.sandbox import deals
 from adapters.hubspot.sandbox.api import Api
 from adapters.hubspot.sandbox.store import PRIMARY_COMPANY, TYPE_IDS
 from adapters.hubspot.sandbox.table import Row, Table, versions_of
@@ -13,6 +14,16 @@ from adapters.hubspot.sandbox.wire import invalid, iso
 DEFAULTS = {
     "contacts": ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"),
     "companies": ("createdate", "domain", "hs_lastmodifieddate", "hs_object_id", "name"),
+    "deals": (
+        "amount",
+        "closedate",
+        "createdate",
+        "dealname",
+        "dealstage",
+        "hs_lastmodifieddate",
+        "hs_object_id",
+        "pipeline",
+    ),
 }
 ACTIVITY_DEFAULTS = ("hs_createdate", "hs_lastmodifieddate", "hs_object_id")
 
@@ -105,9 +116,22 @@ def _linked(api: Api, table: Table, row: Row, name: str) -> list[dict[str, str]]
     return found
 
 
-def association_types(table: str, other: str) -> list[dict[str, Any]]:
-    """The labels of a link, as associations v4 tells them."""
+def links_of(api: Api, one: Table, two: Table, id: int) -> list[tuple[int, list[dict[str, Any]]]]:
+    """The other side's ids, each with the labels of the link, as associations v4 tells them. They come by id, so that
+    the primary company of a deal may be any of them."""
+    linked = api.store.linked(one.name, id, two.name)
+    return [
+        (other, association_types(one.name, two.name, first=other == linked[0])) for other in sorted(linked)
+    ]
+
+
+def association_types(table: str, other: str, *, first: bool = True) -> list[dict[str, Any]]:
+    """The labels of a link. `first`: of several companies of a deal the one it was linked to first."""
     types = [{"category": "HUBSPOT_DEFINED", "typeId": TYPE_IDS.get((table, other), 449), "label": None}]
-    if (table, other) == ("contacts", "companies"):
-        types.insert(0, {"category": "HUBSPOT_DEFINED", "typeId": PRIMARY_COMPANY, "label": "Primary"})
+    primary = _PRIMARY.get((table, other))
+    if primary is not None and first:
+        types.insert(0, {"category": "HUBSPOT_DEFINED", "typeId": primary, "label": "Primary"})
     return types
+
+
+_PRIMARY = {("contacts", "companies"): PRIMARY_COMPANY, ("deals", "companies"): deals.PRIMARY_COMPANY}

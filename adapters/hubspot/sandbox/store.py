@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.hubspot.sandbox import attendance
+from adapters.hubspot.sandbox import attendance, deals
 from adapters.hubspot.sandbox.attendance import MarketingEvent
 from adapters.hubspot.sandbox.habits import RESTORE, Habits
 from adapters.hubspot.sandbox.schema import (
@@ -38,6 +38,7 @@ ACTIVITIES = ("calls", "communications", "emails", "meetings", "notes", "tasks")
 _SINGULAR = {
     "contacts": ("contact", "0-1"),
     "companies": ("company", "0-2"),
+    "deals": ("deal", "0-3"),
     "communications": ("communication", "0-18"),
     "tasks": ("task", "0-27"),
     "notes": ("note", "0-46"),
@@ -54,6 +55,10 @@ TYPE_IDS = {  # association type ids, developers.hubspot.com "Associations v4"
     ("meetings", "contacts"): 200,
     ("contacts", "companies"): 279,
     ("companies", "contacts"): 280,
+    ("deals", "companies"): 341,
+    ("companies", "deals"): 342,
+    ("deals", "contacts"): 3,
+    ("contacts", "deals"): 4,
 }
 PRIMARY_COMPANY = 1
 NEW_IDS = 60_000_000  # numbers of records made while the sandbox runs
@@ -132,6 +137,9 @@ class Store:
             "companies": Table(
                 "companies", "company", company_properties(), "createdate", "hs_lastmodifieddate", lag
             ),
+            "deals": Table(
+                "deals", "deal", deals.deal_properties(), "createdate", "hs_lastmodifieddate", lag
+            ),
         }
         for kind in ACTIVITIES:
             self.tables[kind] = Table(
@@ -186,6 +194,8 @@ class Store:
         company = row.values.get("associatedcompanyid", "")
         if "lifecyclestage" in wanted:
             wanted |= self._stage_change(table, row, wanted.pop("lifecyclestage"), now)
+        if table.name == deals.DEALS:
+            wanted |= deals.follows(row.values, wanted, now)
         if "email" in wanted:
             wanted["hs_email_domain"] = wanted["email"].partition("@")[2]
         known = {name: value for name, value in wanted.items() if name in table.properties}
@@ -217,6 +227,8 @@ class Store:
             row.values["hs_email_domain"] = row.values["email"].partition("@")[2]
         if table.name in ("contacts", "companies"):
             row.values |= self._stage_change(table, row, stage or "lead", now)
+        if table.name == deals.DEALS:
+            row.values |= deals.follows({}, row.values, now)
         row.values = {name: value for name, value in row.values.items() if name in table.properties}
         row.history = {
             name: [Version(value, now, source_of(by))] for name, value in row.values.items() if value
@@ -270,7 +282,7 @@ class Store:
             table.absorb(other, survivor.id)
             table.absorb(primary, survivor.id)
             table.add(survivor)
-        for row in absorbed:
+        for row in reversed(absorbed):  # the primary's first: its company stays the primary one
             self._move_links(table.name, row.id, survivor.id)
         fields = {"hs_merged_object_ids": (None, values["hs_merged_object_ids"])}
         self.log.add_write(table.singular, str(survivor.id), fields, by=by, at=self.clock.now())
@@ -466,8 +478,9 @@ class Store:
     def create(self, object: str, fields: Mapping[str, Any]) -> str:
         """A record; or `workflows` (as `workflows.Workflows.add` takes it), `form_submissions` {form, email, url?,
         at?}, `email_events` {type, email, campaign?, url?, at?, filtered?, sent?, agent?}; `contacts` in the fields of
-        calls, meetings, e-mails, notes and tasks links them, `imported` {id, file} of a contact is the import that
-        brought it. Marketing events and participations: attendance.control.
+        calls, meetings, e-mails, notes, tasks and deals links them, `companies` in those of a deal too, the first as
+        its primary one; `imported` {id, file} of a contact is the import that brought it. Marketing events and
+        participations: attendance.control.
         """
         if object == "workflows":
             return self.workflows.add(**fields)
@@ -481,7 +494,7 @@ class Store:
         if table is None:
             raise LookupError(f"There is no object {object}.")
         given = dict(fields)
-        contacts = given.pop("contacts", ())
+        links = {kind: given.pop(kind, ()) for kind in ("companies", "contacts")}
         imported = given.pop("imported", None)
         values = self._cleaned(table, given)
         if table.name == "contacts":
@@ -489,9 +502,10 @@ class Store:
         if table.name == "contacts" and values.get("email") in table.emails:
             raise ValueError("Another contact has this address.")
         row = self.insert(table, values, "user")
-        for contact in contacts:
-            _, found = self._find("contacts", str(contact))
-            self.link(table.name, row.id, "contacts", found.id)
+        for kind, others in links.items():
+            for other in others:
+                _, found = self._find(kind, str(other))
+                self.link(table.name, row.id, kind, found.id)
         return str(row.id)
 
     @staticmethod
@@ -506,7 +520,7 @@ class Store:
     def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """merge {other}, archive, restore, gdpr_delete, set {fields, by}: an edit by somebody else (`sources`);
         of workflows on, off; of contacts also page_view {url?, times?}, count {counter, times?}, associate
-        {company}; of activities associate {contacts}: these, and no others any more.
+        {company}; of activities associate {contacts}, of deals also {companies}: these, and no others any more.
         """
         if object == "workflows":
             return self.workflows.switch(id, action)
@@ -525,9 +539,10 @@ class Store:
         elif action == "gdpr_delete":
             self.erase(table, row)
             return {"id": id}
-        elif action == "associate" and table.name in ACTIVITIES:
-            found = [self._find("contacts", str(contact))[1].id for contact in arguments["contacts"]]
-            self.relink(table.name, row.id, "contacts", found)
+        elif action == "associate" and table.name in (*ACTIVITIES, deals.DEALS):
+            for kind in arguments.keys() & {"contacts", "companies"}:
+                found = [self._find(kind, str(other))[1].id for other in arguments[kind]]
+                self.relink(table.name, row.id, kind, found)
         elif action == "associate" and table.name == "contacts":
             self._associate(row, str(arguments.get("company", "")))
         elif action == "page_view" and table.name == "contacts":
