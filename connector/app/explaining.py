@@ -53,11 +53,18 @@ class Gathered:
         return past_of(self.once, at, self.erased, self.said, self.person.refs)
 
     @property
-    def consent(self) -> str:
-        """What is known of the consent to mail, in words; empty where the definition cannot be read."""
+    def mail_consent(self) -> Consent | None:
+        """What is known of the consent to mail; None where the definition cannot be read."""
         if self.definition is None:
+            return None
+        return mail_consent(self.person.fields, self.facts.records, self.definition.mappings)
+
+    @property
+    def consent(self) -> str:
+        """The same in words, empty for None."""
+        found = self.mail_consent
+        if found is None:
             return ""
-        found = mail_consent(self.person.fields, self.facts.records, self.definition.mappings)
         said = {
             Consent.UNKNOWN: " (a field of consent that we may not read, or that is not mapped; no nurture is written)",
             Consent.REFUSED: " (no nurture is written)",
@@ -222,6 +229,7 @@ def document(explained: Explained, *, email: bool = False) -> dict[str, Any]:
         "identity": list(gathered.ground),
         "fields": fields_told(gathered, email=email),
         "persona_by_rule": persona_by_rule(gathered),
+        "mail_consent": gathered.mail_consent,
         "override": person.override,
         "why": asdict(explained.why) if explained.why else None,
         "missing": _missing(explained.missing, explained.at),

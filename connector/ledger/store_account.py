@@ -40,18 +40,24 @@ def accounts(
     chains = [_chain(refs, known, around.parents) for refs in own]
     deals = _deals(db, {str(each.ref) for chain in chains for each in chain})
     told = _telling(db, around.deals)
-    counted: dict[tuple[str, ...], tuple[set[int], set[int]]] = {}
+    counted: dict[tuple[str, ...], tuple[int, set[int]]] = {}
+    # Whoever is new is nobody yet by number, and counts all the same: as one of this batch, else as their record.
+    whose = {
+        str(each.ref): f"new {place}" if person is None else str(person)
+        for place, (group, person) in enumerate(zip(members, people, strict=True))
+        for each in group
+    }
     answer: list[Account] = []
     for refs, chain, person in zip(own, chains, people, strict=True):
         key = tuple(sorted(refs))
         if key and key not in counted and around.fields & {ENGAGED, MQLS}:
-            counted[key] = _count(db, key, around)
-        engaged, mqls = counted.get(key, (set(), set()))
+            counted[key] = _count(db, key, around, whose)
+        engaged, mqls = counted.get(key, (0, set()))
         answer.append(
             Account(
                 companies=tuple(chain),
                 deals=tuple(deal for each in chain for deal in deals.get(str(each.ref), ())),
-                engaged=len(engaged) if key and ENGAGED in around.fields else None,
+                engaged=engaged if key and ENGAGED in around.fields else None,
                 mqls=len(mqls - {person}) if key and MQLS in around.fields else None,
                 deals_known=any(each.ref.crm in told for each in chain),
             )
@@ -94,6 +100,21 @@ def colleagues(db: Connection, refs: Iterable[Ref]) -> set[Ref]:
     companies = {row.company for row in where_in(db, of, RECORD.c.ref, map(str, refs))}
     people = select(RECORD.c.ref).where(RECORD.c.kind == "person")
     return {codec.parse_ref(row.ref) for row in where_in(db, people, RECORD.c.company, companies)}
+
+
+def colleagues_of_movers(db: Connection, groups: Sequence[Iterable[Ref]]) -> set[Ref]:
+    """The person records of the companies of these people, each told only of others than themselves."""
+    mover = {str(ref): place for place, group in enumerate(groups) for ref in group}
+    of = select(RECORD.c.ref, RECORD.c.company).where(RECORD.c.company.is_not(None))
+    movers: dict[str, set[int]] = {}
+    for row in where_in(db, of, RECORD.c.ref, mover):
+        movers.setdefault(row.company, set()).add(mover[row.ref])
+    people = select(RECORD.c.ref, RECORD.c.company).where(RECORD.c.kind == "person")
+    return {
+        codec.parse_ref(row.ref)
+        for row in where_in(db, people, RECORD.c.company, movers)
+        if movers[row.company] - {mover.get(row.ref)}
+    }
 
 
 def domain_of(record: PersonRecord | CompanyRecord) -> str | None:
@@ -164,21 +185,23 @@ def _telling(db: Connection, objects: Iterable[str]) -> set[str]:
     }
 
 
-def _count(db: Connection, companies: Sequence[str], around: Around) -> tuple[set[int], set[int]]:
-    """The people of these companies who did something that counts lately, and those who are MQL."""
-    mine = (RECORD.c.company.in_(companies), RECORD.c.kind == "person", RECORD.c.person_id.is_not(None))
-    engaged: set[int] = set()
+def _count(
+    db: Connection, companies: Sequence[str], around: Around, whose: Mapping[str, str]
+) -> tuple[int, set[int]]:
+    """How many people of these companies did something that counts lately, and those who are MQL."""
+    mine = (RECORD.c.company.in_(companies), RECORD.c.kind == "person")
+    engaged = 0
     if ENGAGED in around.fields:
         query = (
-            select(RECORD.c.person_id)
+            select(RECORD.c.ref, RECORD.c.person_id)
             .join(ENGAGEMENT, ENGAGEMENT.c.about == RECORD.c.ref)
             .where(*mine, *_lately(around.at))
             .distinct()
         )
-        engaged = {row.person_id for row in db.execute(query)}
+        engaged = len({whose.get(row.ref) or str(row.person_id or row.ref) for row in db.execute(query)})
     if MQLS not in around.fields:
         return engaged, set()
-    members = select(RECORD.c.person_id).where(*mine)
+    members = select(RECORD.c.person_id).where(*mine, RECORD.c.person_id.is_not(None))
     query = select(PERSON.c.id).where(
         PERSON.c.id.in_(members), PERSON.c.stage == "mql", PERSON.c.ended_at.is_(None)
     )

@@ -411,8 +411,8 @@ def keep_decisions(
     store_review.keep_reviews(db, reviews, at)
     _clear_marks(db, decisions, clear, seen)
     _set_marks(db, decisions, at)
-    moved = {ref for decided in decisions if decided.moves_account for ref in decided.refs}
-    mark_due(db, store_account.colleagues(db, moved) - moved, at)
+    moved = [decided.refs for decided in decisions if decided.moves_account]
+    mark_due(db, store_account.colleagues_of_movers(db, moved), at)
     for ref, name in sorted(place for decided in decisions for place in decided.outlived):
         end_hold(db, str(ref), name)
     keep_holds(db, [replace(hold, run=run) for decided in decisions for hold in decided.tugged], at)

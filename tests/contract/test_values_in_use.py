@@ -81,4 +81,13 @@ async def test_a_status_that_nobody_mapped_is_a_problem_with_its_count(crm: str,
     assert working
     assert [each.level for each in lost] == ["problem"] * len(working)
     assert f"stands on {working[0].value.records:,} record" in lost[0].what
+
+    # why sales says no is counted too, and whatever it is, it is a reason
+    target = replace(target, status=replace(status, reason="city" if crm == "hubspot" else "City"))
+    why = to_ask(replace(mapping, objects={**mapping.objects, object_: target}))
+    [reason] = [each for each in why if (each.object, each.kind) == (object_, "reason")]
+    given = counted(mapping, reason, await adapter.values_in_use(object_, reason.field))
+    assert given
+    assert {each.counts_as for each in given} == {"a reason"}
+    assert list(findings(given)) == []
     await adapter.close()

@@ -122,6 +122,10 @@ async def test_colleagues_are_counted_and_due_when_one_of_them_moves(desk):
     ada, bob = await around(desk, ADA, BOB, reads=reads)
     assert (ada[ENGAGED], ada[MQLS]) == (1, 1)
     assert (bob[ENGAGED], bob[MQLS]) == (1, 0)
+    both = [decided(ref, person=await desk.person_of(ref), moves_account=True) for ref in (ADA, BOB)]
+    await desk.decide(*both)  # each is news to the other
+    assert set(await desk.due()) == {ADA, BOB}
+    await desk.decide(decided(BOB, person=await desk.person_of(BOB), stage=a_stage("mql")))
     await desk.decide(decided(ADA, person=await desk.person_of(ADA)))
     assert (await desk.keep(engagement=(click("e9", about=BOB),), around=reads)).touched == {ADA, BOB}
 

@@ -227,6 +227,10 @@ async def test_whoever_changed_audience_since_a_decision_stands_where_the_last_o
         assert {leaves.view.id, comes.view.id} & await listed("german") == {comes.view.id}
         assert leaves.view.id in await listed("none")
         assert await planned("german") == before - {leaves.view.id} | {comes.view.id}
+        file = tmp_path / "german.csv"
+        await asked("plan", "export", str(open_plan), "--audience", "german", "--out", str(file))
+        with file.open(encoding="utf-8", newline="") as lines:
+            assert {int(row["person"]) for row in csv.DictReader(lines)} == await planned("german")
         told = done.document()["mql"]["by_audience"]
         assert (told["german"]["entered"], told["none"]["left"]) == (1, 0)
         assert told["none"]["now"] == 1, "MQL by the bar of another audience, and no rule takes that back"

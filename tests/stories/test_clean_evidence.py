@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
+from typer.testing import CliRunner
+
+from connector.app.cli import app
 from connector.core.conditions import parse_condition
 from connector.core.consent import Consent, mail_consent
 from connector.core.criteria import HandRaise
@@ -159,6 +164,17 @@ async def test_consent_that_salesforce_hides_is_unknown_and_no_yes(sqlite_url: s
         [one] = await several(made, 1)
         assert one.view.fields["email_opt_out"] is False  # HubSpot says so, and Salesforce says nothing
         assert await consent(made, one) is Consent.UNKNOWN
+        environment = {"CONNECTOR_DATABASE_URL": sqlite_url}
+        shown, document = [
+            (
+                await asyncio.to_thread(
+                    CliRunner().invoke, app, ["explain", f"person:{one.view.id}", *words], env=environment
+                )
+            ).stdout
+            for words in ((), ("--json",))
+        ]
+        assert "consent to mail: unknown (a field of consent that we may not read" in shown
+        assert json.loads(document)["mail_consent"] == "unknown"
 
 
 async def test_no_nurture_is_written_for_who_opted_out_of_mail(sqlite_url: str) -> None:

@@ -290,19 +290,27 @@ def test_criteria_examples_are_run(environment: dict[str, str]) -> None:
 
     assert document["failed"] == 0
     assert document["passed"] >= 4
+    assert document["untouched"] == []
 
 
-def test_a_red_example_is_exit_1(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_red_example_is_exit_1_and_rules_that_no_example_touches_are_named(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     run(environment, "init", str(tmp_path / "mine"))
     path = tmp_path / "mine" / "criteria.yaml"
-    path.write_text(
-        path.read_text()
-        + "  - {name: impossible, as_of: 2026-11-01T00:00:00Z, person: {}, expect: {band: 5}}\n"
+    examples = (
+        "  - {name: nobody, as_of: 2026-11-01T00:00:00Z, person: {}, expect: {stage: lead}}\n"
+        "  - {name: impossible, as_of: 2026-11-01T00:00:00Z, person: {}, expect: {band: 5}}\n"
     )
+    path.write_text(path.read_text().partition("\nexamples:")[0] + "\nexamples:\n" + examples)
 
     document = answer(environment, "criteria", "test", "--criteria", str(path), code=1)
 
-    assert [example["name"] for example in document["examples"] if not example["ok"]] == ["impossible"]
+    assert [(example["name"], example["ok"]) for example in document["examples"]] == [
+        ("nobody", True),
+        ("impossible", False),
+    ]
+    assert {"kind": "guard", "rule": "customer"} in document["untouched"]
 
 
 def test_criteria_that_break_their_own_examples_are_not_put_in_force(

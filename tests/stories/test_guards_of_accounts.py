@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from connector.app.cli import app
 from connector.core.criteria import StageAny, StageEntry, StageTest
+from connector.core.criteria_file import parse_criteria
+from connector.core.override import NEVER, Override
 from connector.ports import PersonView
 from tests.stories.world import World, world
 
@@ -44,6 +46,11 @@ class Firm:
         fields = {"Name": f"{self.name} deal", "AccountId": self.account, "StageName": stage}
         return self.made.salesforce.create("Opportunity", {**fields, "CloseDate": closes})
 
+    def asks_for_a_demo(self, contact: str) -> None:
+        call = {"Subject": "Demo request", "Status": "Completed", "WhoId": contact}
+        today = self.made.clock.now().date().isoformat()
+        self.made.salesforce.create("Task", {**call, "ActivityDate": today})
+
     async def person(self, contact: str = "") -> PersonView:
         [number] = await self.made.ledger.find(f"salesforce:Contact:{contact or self.contact}")
         view = await self.made.ledger.person(number)
@@ -73,8 +80,7 @@ async def test_people_of_customers_partners_and_open_or_lost_deals_are_kept_and_
         deal = talks.deal("Prospecting")
         lost.deal("Closed Lost", days=-20)
         asks = customer.hires("Grace")
-        call = {"Subject": "Demo request", "Status": "Completed", "WhoId": asks}
-        made.salesforce.create("Task", {**call, "ActivityDate": made.clock.now().date().isoformat()})
+        customer.asks_for_a_demo(asks)
         kept = {customer: CUSTOMER, partner: PARTNER, talks: OPEN, lost: LOST, daughter: CUSTOMER}
 
         made.later(minutes=15)
@@ -139,9 +145,19 @@ async def test_an_open_deal_that_is_deleted_or_won_ends_its_guard(sqlite_url: st
         everybody_qualifies(made)
         gone, won = Firm(made, "Gone"), Firm(made, "Won")
         deals = {firm: firm.deal("Qualification") for firm in (gone, won)}
+        banned, daughter = Firm(made, "Banned"), Firm(made, "Free")
+        made.salesforce.edit("Account", daughter.account, {"ParentId": banned.account})
+        never = Override(
+            0, NEVER, "company", f"salesforce:Account:{banned.account}", "Grace", "Rival", made.clock.now()
+        )
+        await made.ledger.add_overrides([never], made.clock.now())
         made.later(minutes=15)
         await made.sync()
         assert {(await firm.person()).guarded for firm in deals} == {OPEN}
+        said = (await banned.person()).state
+        assert (said.stage, said.status.value) == ("lead", "disqualified")
+        assert said.because.startswith("Lead: never MQL, by override of Grace: Rival")
+        assert (await daughter.person()).state.stage == "mql", "of the company that is named, and no other"
 
         made.salesforce.act("Opportunity", deals[gone], "delete")
         made.salesforce.edit("Opportunity", deals[won], {"StageName": "Closed Won"})
@@ -150,3 +166,28 @@ async def test_an_open_deal_that_is_deleted_or_won_ends_its_guard(sqlite_url: st
 
         assert (await gone.person()).state.stage == "mql"
         assert (await won.person()).guarded == CUSTOMER
+
+
+async def test_rules_read_rank_owner_and_colleagues_of_the_account(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=8) as made:
+        hot = {"field": "account.tier", "is": "Hot"}
+        engaged, mqls = ({"field": f"account.{name}", "gte": 1} for name in ("people_engaged_30d", "mqls"))
+        owned = {"field": "account.owner", "is_set": True}
+        when = {"tier": hot, "engaged": engaged, "mqls": mqls, "owned": owned}
+        rules = [{"id": id_, "when": each, "points": 10} for id_, each in when.items()]
+        made.redefine(fit=parse_criteria({"fit": rules}).fit)
+        firm, other = Firm(made, "Firm", Rating="Hot"), Firm(made, "Other", Rating="Cold")
+        asks = firm.hires("Grace")
+        firm.asks_for_a_demo(asks)
+
+        made.later(minutes=15)
+        await made.sync()
+        made.later(minutes=15)
+        await made.sync()
+
+        async def points(firm: Firm, contact: str = "") -> set[str]:
+            return {each.rule for each in (await firm.person(contact)).score.contributions} & {*when}
+
+        assert await points(firm) == {"tier", "engaged", "mqls", "owned"}
+        assert await points(firm, asks) == {"tier", "engaged", "owned"}, "the others who are MQL"
+        assert await points(other) == {"owned"}

@@ -13,6 +13,7 @@ from connector.app.files import Beside, load_criteria
 from connector.core.criteria import Criteria
 from connector.core.examples import run_examples, untouched
 from connector.core.fields import ENGAGEMENT_TYPES
+from connector.core.guards import guard_of
 from connector.core.model import Engagement, Score
 from connector.core.score import score_person
 
@@ -121,6 +122,20 @@ def test_no_business_mail_and_no_web_site_downgrade_and_so_does_a_free_plan_with
     small = {**A_FIT, "company_size": 60, "plan_type": "Free forever"}
     assert score(name, fields=small).fit < score(name, fields={**small, "budget": "high"}).fit
     assert score(name, fields=small).fit < score(name, fields={**small, "plan_type": "Enterprise"}).fit
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_customers_partners_open_deals_and_lost_ones_are_kept_from_sales_in_every_preset(name: str) -> None:
+    def kept(days: int = 0, **account: object) -> str:
+        fields = {**A_FIT, **{f"account.{name}": value for name, value in account.items()}}
+        guard = guard_of(preset(name), fields, NOW + timedelta(days=days))  # type: ignore[arg-type]
+        return guard.reason if guard else ""
+
+    assert kept(is_customer=False, is_partner=False, open_opportunity=False) == kept() == ""
+    for field in ("is_customer", "is_partner", "open_opportunity"):
+        assert kept(**{field: True})
+    assert kept(89, lost_at=NOW)
+    assert not kept(90, lost_at=NOW)
 
 
 @pytest.mark.parametrize("name", NAMES)
