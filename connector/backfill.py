@@ -143,6 +143,7 @@ async def run_backfill(
             people_a_plan, version, result, why_not="--dry-run" if plan_only else "",
         )  # fmt: skip
         before = {crm: adapter.calls()}
+        attempt.watching.began(backfill.run)
         try:
             unreachable = unreachable or await settle_all(adapters, definition, ledger, clock, holder)
             stop = Stop("waiting", unreachable[crm]) if unreachable else await _worked(attempt)
@@ -174,7 +175,7 @@ async def _worked(attempt: _Attempt) -> Stop | None:
         holder=attempt.holder,
         gathered=attempt.gathered,
         alive=attempt.alive,
-        progress=attempt.watching.gathered,
+        progress=attempt.watching.gathered_some,
         around=account_fields_read(attempt.definition),
     )
     if stop is not None:
@@ -213,7 +214,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
         version=attempt.version,
         schemas=schemas,
         may_leave=attempt.gathered.whole,
-        progress=attempt.watching.decided,
+        progress=attempt.watching.decided_some,
         turn=Turn(attempt.backfill.id, EVERYBODY if whole else attempt.people_a_plan, done, attempt.alive),
     )
     if attempt.why_not:
@@ -243,7 +244,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     try:
         pushed = await push(
             attempt.adapter, terms, ledger, clock, plan=plan, holder=attempt.holder,
-            progress=attempt.watching.pushed,
+            progress=attempt.watching.pushed, stopping=attempt.watching.stopping,
         )  # fmt: skip
     except LeaseBusy as error:
         attempt.why_not = str(error)  # somebody else pushes and goes on pushing
@@ -253,6 +254,7 @@ async def _one_round(attempt: _Attempt, schemas: Schemas) -> Stop | None:
     else:
         attempt.why_not, attempt.held = pushed.error or pushed.stopped, pushed.held
         attempt.counts.error = joined(attempt.counts.error, pushed.error, pushed.differs)
+        attempt.watching.stop_here()
     return None
 
 

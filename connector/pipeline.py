@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
@@ -46,11 +46,33 @@ SAID_OF_EVERY_RUN = ("run", "status", "crms", "people", "mql", "plans", "waits",
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Who is told how a run gets on. All silent by default."""
+    """Who is told how a run gets on, and may end it early. All silent by default.
+
+    `began`: its number, once it has one. `phase`: around gather, decide and push. `stopping`: whether the process is to
+    end: what is in hand (a page, a batch) is finished and kept, then the run ends as cancelled.
+    """
 
     gathered: Callable[[str, str, int], None] = lambda crm, stream, rows: None
     decided: Callable[[int], None] = lambda people: None
     pushed: Callable[[str, int], None] = lambda crm, rows: None
+    began: Callable[[int], None] = lambda run: None
+    phase: Callable[[str], AbstractContextManager[object]] = nullcontext
+    stopping: Callable[[], bool] = lambda: False
+
+    def stop_here(self) -> None:
+        """Raises CancelledError where the process is to end."""
+        if self.stopping():
+            raise asyncio.CancelledError
+
+    def gathered_some(self, crm: str, stream: str, rows: int) -> None:
+        """A page is kept."""
+        self.gathered(crm, stream, rows)
+        self.stop_here()
+
+    def decided_some(self, people: int) -> None:
+        """A batch of decisions is kept."""
+        self.decided(people)
+        self.stop_here()
 
 
 @dataclass(slots=True)
@@ -164,43 +186,48 @@ async def sync(
     )
     working = {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable}
     run = await ledger.start_run(kind, list(adapters), started, asked_by=asked_by)
+    watching.began(run)
     result = RunResult(run, crms={crm: CrmCounts() for crm in adapters})
     calls_before = {crm: adapter.calls() for crm, adapter in adapters.items()}
     try:
         for crm, error in unreachable.items():
             result.crms[crm].error = error
-        gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
+        with watching.phase("gather"):
+            gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
+        watching.stop_here()
         schemas = await live_schemas(working, definition)
         await _adopt_targets(schemas, definition, ledger, clock)
-        decided = await decide(
-            ledger,
-            definition,
-            clock,
-            run=run,
-            crms=list(working),
-            holder=holder,
-            version=adopted.version,
-            schemas=schemas,
-            may_leave=not unreachable and all(found.whole for found in gathered.values()),
-            progress=watching.decided,
-            anew=anew,
-        )
+        with watching.phase("decide"):
+            decided = await decide(
+                ledger,
+                definition,
+                clock,
+                run=run,
+                crms=list(working),
+                holder=holder,
+                version=adopted.version,
+                schemas=schemas,
+                may_leave=not unreachable and all(found.whole for found in gathered.values()),
+                progress=watching.decided_some,
+                anew=anew,
+            )
         _sum_up(result, gathered, decided)
         await _tell_of_change(result, adopted, decided, ledger, clock)
-        pushed = await _push_all(
-            result,
-            working,
-            definition,
-            schemas,
-            ledger,
-            clock,
-            gathered,
-            decided,
-            holder,
-            approve,
-            plan_only,
-            watching,
-        )
+        with watching.phase("push"):
+            pushed = await _push_all(
+                result,
+                working,
+                definition,
+                schemas,
+                ledger,
+                clock,
+                gathered,
+                decided,
+                holder,
+                approve,
+                plan_only,
+                watching,
+            )
         for crm, outcome in pushed.items():
             counts = result.crms[crm]
             for name in OUTCOMES:
@@ -227,7 +254,8 @@ async def sync(
         result.broke_off(error)
         await finish(result, adapters, calls_before, ledger, clock, started)
         raise
-    result.status = status_of(result)
+    cut_short = watching.stopping() and any(counts.waiting for counts in result.crms.values())
+    result.status = "cancelled" if cut_short else status_of(result)
     await finish(result, adapters, calls_before, ledger, clock, started)
     return result
 
@@ -286,6 +314,7 @@ async def _gather_all(
                 holder=holder,
                 around=account_fields_read(definition),
                 progress=watching.gathered,
+                stopping=watching.stopping,
             )
             for crm, adapter in adapters.items()
         ]
@@ -418,7 +447,10 @@ async def _push_all(
             waiting = await leave_waiting(ledger, clock, crm, plan, why, held=held, holder=holder)
             return Pushed(waiting=waiting, stopped=why)
         terms = Terms(mapping, schemas, definition.criteria.smallest_change)
-        return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
+        return await push(
+            adapter, terms, ledger, clock, plan=plan, holder=holder,
+            progress=watching.pushed, stopping=watching.stopping,
+        )  # fmt: skip
 
     outcomes = await _side_by_side([one(crm, adapter) for crm, adapter in adapters.items()])
     return dict(zip(adapters, outcomes, strict=True))

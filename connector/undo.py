@@ -59,6 +59,8 @@ async def undo(
     reachable = {crm: adapter for crm, adapter in adapters.items() if crm not in unreachable}
     unreachable |= await settle_all(reachable, definition, ledger, clock, holder)
     run = await ledger.start_run("undo", list(adapters), started, asked_by=asked_by)
+    told_by = watching or Watching()
+    told_by.began(run)
     order = Order(run, undoes, asked_by or "somebody", why)
     result = RunResult(run, crms={crm: CrmCounts() for crm in adapters})
     calls_before = {crm: adapter.calls() for crm, adapter in adapters.items()}
@@ -85,11 +87,12 @@ async def undo(
             await ledger.tell_of_plan(found.plan, "undo", summary, clock.now())
             pushed = await _sent(
                 found, adapter, definition, schemas, ledger, clock,
-                holder=holder, approve=approve, plan_only=plan_only, watching=watching or Watching(),
+                holder=holder, approve=approve, plan_only=plan_only, watching=told_by,
             )  # fmt: skip
             for name in OUTCOMES:
                 setattr(counts, name, getattr(pushed, name))
             counts.error = joined(counts.error, pushed.error, pushed.differs)
+            told_by.stop_here()
         result.now = (await ledger.stage_counts()).get("mql", 0)
         result.more = {"undo": {"run": undoes, "crms": summaries}}
     except BaseException as error:
@@ -130,7 +133,10 @@ async def _sent(
     if why:
         return Pushed(waiting=await leave_waiting(ledger, clock, crm, plan, why, held=True, holder=holder))
     terms = Terms(mapping, schemas, definition.criteria.smallest_change)
-    return await push(adapter, terms, ledger, clock, plan=plan, holder=holder, progress=watching.pushed)
+    return await push(
+        adapter, terms, ledger, clock, plan=plan, holder=holder,
+        progress=watching.pushed, stopping=watching.stopping,
+    )  # fmt: skip
 
 
 async def takeable(ledger: Ledger, clock: Clock, run: int, crms: Mapping[str, object]) -> RunInfo:

@@ -94,7 +94,7 @@ async def apply_plan(
     Raises FixConfig before anything is sent where the plan has ended, the definition is another by now, or somebody
     else has to approve it first.
     """
-    ledger, clock = parts.ledger, parts.clock
+    ledger, clock, watching = parts.ledger, parts.clock, watching or Watching()
     plan = await open_plan(ledger, number, parts.holder, clock.now())
     if plan.undoes is None:  # what an undo puts back was never the definition's
         await refuse_another_definition(plan, ledger, parts.definition.texts)
@@ -109,8 +109,10 @@ async def apply_plan(
     await ledger.note(f"plan:{number}", "apply plan", by, detail, clock.now())
     pushed = await push(
         adapter, terms, ledger, clock, plan=number, holder=parts.holder, during_freeze=during_freeze,
-        progress=(watching or Watching()).pushed,
+        progress=watching.pushed, stopping=watching.stopping,
     )  # fmt: skip
+    if pushed.waiting:
+        watching.stop_here()  # whoever comes next sends the rest
     counts = {name: getattr(pushed, name) for name in OUTCOMES}
     return {
         "plan": number,

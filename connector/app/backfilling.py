@@ -6,17 +6,19 @@ While it is alive commands leave backfills to it, so that one process (and one r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
 
 import structlog
 
+from connector.app.observed import observed, work
 from connector.app.serving import Current
 from connector.app.wiring import Wired
 from connector.backfill import may_go_on, run_backfill
 from connector.errors import ConnectorError, FixConfig
 from connector.phases.gate import PlanSummary
+from connector.pipeline import Watching
 from connector.ports import Backfill, backfill_lease
 
 log = structlog.get_logger("connector.backfill")
@@ -27,7 +29,8 @@ AGAIN = timedelta(minutes=1)  # after a backfill had to wait, before it is tried
 class Backfills:
     """Serves the backfills of the CRMs that are ours, until it is stopped."""
 
-    def __init__(self, parts: Wired, current: Current) -> None:
+    def __init__(self, parts: Wired, current: Current, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._stopping = stopping
         self._parts, self._current = parts, current
         self._running: dict[str, asyncio.Task[None]] = {}
 
@@ -60,10 +63,12 @@ class Backfills:
         parts = await self._current.of([backfill.crm])
         log.info("backfill begins", crm=backfill.crm, run=backfill.run, rows=backfill.rows)
         try:
-            result = await run_backfill(
-                backfill, parts.adapters[backfill.crm], parts.definition, parts.ledger, parts.clock,
-                holder=parts.holder, approve=approve,
-            )  # fmt: skip
+            with work("backfill") as note:
+                result = await run_backfill(
+                    backfill, parts.adapters[backfill.crm], parts.definition, parts.ledger, parts.clock,
+                    holder=parts.holder, approve=approve,
+                    watching=observed(Watching(stopping=self._stopping), note),
+                )  # fmt: skip
         except ConnectorError as error:
             log.error("backfill failed", crm=backfill.crm, error=str(error), next_step=error.next_step)
             if isinstance(
@@ -78,6 +83,11 @@ class Backfills:
         log.info(
             "backfill ended", crm=backfill.crm, run=result.run, status=result.status, people=result.people
         )
+
+    @property
+    def under_way(self) -> set[asyncio.Task[None]]:
+        """What is being worked on now."""
+        return {task for task in self._running.values() if not task.done()}
 
     async def stop(self) -> None:
         """What is under way puts its things in order; the next start goes on with it."""

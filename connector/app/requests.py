@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 
 from connector.app.exits import error_of
+from connector.app.observed import CORRELATION, correlation_id
 from connector.app.wiring import Wired
 from connector.core.definition import Definition
 from connector.core.model import JsonValue
@@ -50,13 +51,7 @@ async def carried_out(
     """
     if await _sidecar(parts) is None:
         return await here()
-    asked = await parts.ledger.ask_request(
-        kind,
-        list(parts.adapters),
-        {**arguments, "definition": fingerprint(parts.definition)},
-        asked_by,
-        parts.clock.now(),
-    )
+    asked = await ask(parts, kind, arguments, asked_by)
     _say(f"The sidecar has been asked to do it (request {asked.id}).")
     try:
         document = await _followed(parts, asked)
@@ -70,6 +65,15 @@ async def carried_out(
         return document
     _say("Nobody has taken it up for over a minute: the sidecar is gone. It is done here.")
     return await here()
+
+
+async def ask(parts: Wired, kind: str, arguments: Mapping[str, JsonValue], asked_by: str) -> Request:
+    """Leave this work on these CRMs to the sidecar that serves them: with the definition that it is asked by, and the
+    correlation id under which it is to be logged."""
+    told = {"definition": fingerprint(parts.definition), CORRELATION: correlation_id()}
+    return await parts.ledger.ask_request(
+        kind, list(parts.adapters), {**arguments, **told}, asked_by, parts.clock.now()
+    )
 
 
 async def _sidecar(parts: Wired) -> str | None:

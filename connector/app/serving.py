@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from connector.app.exits import error_document
 from connector.app.leases import held
+from connector.app.observed import CORRELATION, observed, work
 from connector.app.progress import said_to
 from connector.app.requests import fingerprint
+from connector.app.tracing import Note
 from connector.app.wiring import Wired
 from connector.core.definition import Definition
 from connector.core.model import JsonValue
@@ -110,7 +113,15 @@ class Current:
 class Requests:
     """Takes up what commands have left, in the order in which they asked, in turn with the scheduled syncs (`turn`)."""
 
-    def __init__(self, parts: Wired, current: Current, works: Mapping[str, Work], turn: asyncio.Lock) -> None:
+    def __init__(
+        self,
+        parts: Wired,
+        current: Current,
+        works: Mapping[str, Work],
+        turn: asyncio.Lock,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._stopping = stopping
         self._ledger, self._clock, self._holder = parts.ledger, parts.clock, parts.holder
         self._current, self._works, self._turn = current, works, turn
         self._running: asyncio.Task[None] | None = None
@@ -127,6 +138,11 @@ class Requests:
                 return self._running
         return None
 
+    @property
+    def under_way(self) -> set[asyncio.Task[None]]:
+        """What is being worked on now."""
+        return {self._running} if self._running is not None and not self._running.done() else set()
+
     async def stop(self) -> None:
         """What is under way puts its things in order, and is left to whoever comes next."""
         if self._running is not None:
@@ -139,18 +155,23 @@ class Requests:
                 self._turn,
                 held(self._ledger, request_lease(asked.id), self._holder, self._clock) as hold,
             ):
+                if self._stopping():
+                    return
                 if await self._ledger.take_request(asked.id, hold.lease, self._clock.now()) is not None:
-                    await self._take_up(asked, hold)
+                    told = asked.arguments.get(CORRELATION)
+                    with work(asked.kind, str(told) if told else None, request=asked.id) as note:
+                        await self._take_up(asked, hold, note)
         except ConnectorError as error:  # without an answer, so it is begun again
             log.warning("request given up", request=asked.id, kind=asked.kind, error=str(error))
 
-    async def _take_up(self, asked: Request, hold: Heartbeat) -> None:
+    async def _take_up(self, asked: Request, hold: Heartbeat, note: Note) -> None:
         log.info("request begins", request=asked.id, kind=asked.kind, crms=list(asked.crms))
         said: list[str] = []
         telling = asyncio.create_task(self._tell(asked, said, hold))
         status, answer = "queued", {}  # when we are stopped
         try:
-            status, answer = "done", await self._work(asked, said_to(said.append))
+            watching = replace(said_to(said.append), stopping=self._stopping)
+            status, answer = "done", await self._work(asked, observed(watching, note))
         except ConnectorError as error:
             status, answer = "failed", {"error": error_document(_second_try(error, asked))}
         except Exception as error:  # the sidecar goes on

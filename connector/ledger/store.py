@@ -32,6 +32,7 @@ from connector.ledger import (
     store_override,
     store_places,
     store_plan,
+    store_pulse,
     store_push,
     store_request,
     store_review,
@@ -62,6 +63,7 @@ from connector.ports import (
     PlanInfo,
     PlanRow,
     ProbeAnswer,
+    Pulse,
     Range,
     Request,
     Reread,
@@ -223,6 +225,14 @@ class SqlLedger:
     async def withdraw_request(self, number: int, at: datetime) -> bool:
         """Nobody is to take it up any more."""
         return await self._db.write(store_request.withdraw, number, at)
+
+    async def pulse(self, at: datetime) -> Pulse:
+        """How many are due at this moment, and since when."""
+        return await self._db.read(store_pulse.pulse, at)
+
+    async def schema(self) -> tuple[str, str]:
+        """The schema of the database, and the one that this program knows."""
+        return await self._db.read(store_pulse.schema)
 
     # work by the clock
 

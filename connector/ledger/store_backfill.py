@@ -24,10 +24,12 @@ from connector.ports import (
     backfill_lease,
 )
 
+HELD = "backfill:"
+
 
 def held_by(backfill: int) -> str:
     """The `crm` of a due mark that only this backfill may take up."""
-    return f"backfill:{backfill}"
+    return f"{HELD}{backfill}"
 
 
 # ------------------------------------------------------------------------------------------------------- questions

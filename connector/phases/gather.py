@@ -6,7 +6,7 @@ where the fault is the stream's own, and stop where the CRM itself cannot be rea
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from connector.core.mapping import CrmMapping
@@ -34,8 +34,12 @@ async def gather(
     holder: str,
     around: frozenset[str] = frozenset(),
     progress: Progress = lambda crm, stream, rows: None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Gathered:
-    """Pull all mapped streams of one CRM into the ledger. Raises LeaseBusy when another process gathers it."""
+    """Pull all mapped streams of one CRM into the ledger. Raises LeaseBusy when another process gathers it.
+
+    `stopping` is asked after each page: then no other one is asked for, and what was gathered is not whole.
+    """
     crm = source.crm
     lease = await acquired(ledger, f"pull:{crm}", holder, clock)
     gathered = Gathered()
@@ -44,6 +48,8 @@ async def gather(
         for stream in source.streams():
             if not is_mapped(stream, mapping):
                 continue
+            if stopping():
+                break
             gathered.fetched.setdefault(stream.name, Fetched())
             try:
                 since = await ledger.cursor(crm, stream.name)
@@ -55,6 +61,10 @@ async def gather(
                     async for page in pages:
                         lease, _ = await intake.keep(page, stream, lease)
                         end = Page(stream.name, page.cursor, first_load=page.first_load)
+                        if stopping():
+                            break
+                if stopping():
+                    break
                 if stream.kind == "person":
                     lease = await _conserved(intake, stream, end, lease)
             except LeaseBusy:
@@ -63,6 +73,8 @@ async def gather(
                 gathered.failed[stream.name] = str(error)
                 if isinstance(error, RetryLater):
                     break  # the CRM is out of reach: the other streams would only wait for the same silence
+        if stopping():
+            gathered.failed["stopped"] = "The process was told to end."
         if not gathered.failed:
             lease = await _segments(source, mapping, ledger, clock, lease, gathered)
         if gathered.first_load and not gathered.failed and not gathered.records:

@@ -39,6 +39,7 @@ from connector.ports import Adapter, BulkSink, Clock, Fields, Held, Ledger, Plan
 
 FRESH = timedelta(minutes=2)  # values fetched within this time are not read again before a push
 ROWS_A_COMMIT = 2_000  # receipts of very many rows; others want to write to the ledger too
+ENDING = "the process was told to end; the next run goes on"
 UNKNOWN_IN_A_ROW = 3  # after so many batches without an answer the rest waits for the next run
 
 
@@ -89,17 +90,19 @@ async def push(
     holder: str,
     progress: Callable[[str, int], None] = lambda crm, rows: None,
     during_freeze: bool = False,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Pushed:
     """Send all planned (or waiting) rows of a plan. One outcome for each, none merely logged.
 
     Before each batch (and each job of very many rows) it is asked whether anything may leave: after `connector stop`
-    nothing does, nor in a freeze, unless `during_freeze`, nor once the CRM has rejected too much. What is left waits.
+    nothing does, nor in a freeze, unless `during_freeze`, nor once the CRM has rejected too much, nor when the process
+    is `stopping`. What is left waits.
     """
     lease = await acquired(ledger, f"push:{adapter.crm}", holder, clock)
     hold = Heartbeat(ledger, clock, lease)
     info = await ledger.plan(plan)
     undo = info is not None and info.kind == UNDO
-    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, during_freeze, undo)
+    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, during_freeze, undo, stopping)
     try:
         if await work.may_leave() and adapter.bulk is not None:
             await _upload(adapter.bulk, work)
@@ -116,9 +119,10 @@ async def push(
             await ledger.hold_plan(plan, pushed.stopped, hold.lease, clock.now())
         await ledger.close_plan(plan, "open" if pushed.waiting else "applied", hold.lease, clock.now())
         await hold()
-        pushed.read_back, pushed.differs = await read_back(
-            adapter, terms.fields, ledger, clock, pushed.sample.rows, hold.lease
-        )
+        if not stopping():
+            pushed.read_back, pushed.differs = await read_back(
+                adapter, terms.fields, ledger, clock, pushed.sample.rows, hold.lease
+            )
     finally:
         await ledger.release(hold.lease)
     return pushed
@@ -137,6 +141,7 @@ class _Work:
     progress: Callable[[str, int], None]
     during_freeze: bool
     undo: bool  # it takes a run back: its rows are always read again, and judged by their own rule
+    stopping: Callable[[], bool]
     pushed: Pushed = field(default_factory=Pushed)
     unanswered: int = 0  # batches in a row without an answer
 
@@ -149,6 +154,8 @@ class _Work:
 
     async def may_leave(self) -> bool:
         """Asked right before anything leaves, and once before anything is read for it."""
+        if self.stopping():
+            self.pushed.stopped = self.pushed.stopped or ENDING
         if not self.halted():
             self.pushed.stopped = await standstill(
                 self.ledger, self.terms.mapping, self.clock.now(), during_freeze=self.during_freeze

@@ -264,6 +264,14 @@ class JobRun:
     failed: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Person records that are due, and since when the oldest of them is (None: nobody is)."""
+
+    due: int
+    oldest: datetime | None
+
+
 def job_lease(name: str) -> str:
     """The lease under which this job is done, once among all replicas."""
     return f"job:{name}"

@@ -18,6 +18,7 @@ from connector.transport.client import (
 from connector.transport.limiter import Limiter
 from connector.transport.redact import redact, redact_processor, remember_secrets, scrub
 from connector.transport.urls import checked_url, is_loopback
+from connector.transport.watch import Told, watch_calls
 
 __all__ = [
     "Answer",
@@ -28,6 +29,7 @@ __all__ = [
     "Ok",
     "Refresh",
     "Retry",
+    "Told",
     "Transport",
     "Verdict",
     "checked_url",
@@ -37,4 +39,5 @@ __all__ = [
     "redact_processor",
     "remember_secrets",
     "scrub",
+    "watch_calls",
 ]

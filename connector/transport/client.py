@@ -24,15 +24,13 @@ from typing import Any, NoReturn, Protocol
 
 import httpx
 import orjson
-import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
 from connector.errors import ConnectorError, FixConfig, OutcomeUnknown, RetryLater, StopRun
 from connector.ports import Alive, Clock
 from connector.transport.limiter import Limiter
 from connector.transport.redact import scrub
-
-log = structlog.get_logger(__name__)
+from connector.transport.watch import watched
 
 # httpcore tries to import this optional module at every request. Where it is not installed, Python would
 # search the disk each time, which costs more than the request; an entry of None makes the import fail at
@@ -207,7 +205,6 @@ class Transport:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._renewing = asyncio.Lock()
         self._renewals = 0
-        self._away = False
         self._backoff = wait_exponential_jitter(initial=1, max=30, jitter=1)
         seconds = timeout.total_seconds()
         self._client = httpx.AsyncClient(
@@ -270,9 +267,7 @@ class Transport:
         try:
             answer: Answer = await retrying(self._try, request)
         except _AgainError as last:
-            self._note_away(last.error)
             raise last.error from last.__cause__
-        self._note_back()
         return answer
 
     # ---------------------------------------------------------------------------------------------- one try
@@ -311,23 +306,31 @@ class Transport:
             alive = _leaving.get()
             if alive is not None:
                 await alive()
-            try:
-                async with asyncio.timeout(self._timeout.total_seconds()):
-                    response, kept = await self._ask(
-                        request, base + request.path, {**request.headers, **credentials}
-                    )
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
-                self._raise_unreachable(request, httpx.URL(base).host, error)
-            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-                raise FixConfig(
-                    f"The base URL of {self.name} is not usable.",
-                    next_step="Set it to an https:// address.",
-                    where=request.asked,
-                ) from error
-            except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+            with watched(self.name, request.method, request.path) as told:
+                try:
+                    async with asyncio.timeout(self._timeout.total_seconds()):
+                        response, kept = await self._ask(
+                            request, base + request.path, {**request.headers, **credentials}
+                        )
+                except (
+                    httpx.ConnectError,
+                    httpx.ConnectTimeout,
+                    httpx.PoolTimeout,
+                    httpx.ProxyError,
+                ) as error:
+                    self._raise_unreachable(request, httpx.URL(base).host, error)
+                except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
+                    raise FixConfig(
+                        f"The base URL of {self.name} is not usable.",
+                        next_step="Set it to an https:// address.",
+                        where=request.asked,
+                    ) from error
+                except (httpx.TransportError, httpx.DecodingError, TimeoutError) as error:
+                    self.calls += 1
+                    told(0)
+                    self._raise_no_answer(request, error)
                 self.calls += 1
-                self._raise_no_answer(request, error)
-        self.calls += 1
+                told(response.status_code)
         return self._read(request, response, kept)
 
     async def _ask(
@@ -478,16 +481,6 @@ class Transport:
     async def _sleep(self, seconds: float) -> None:
         if seconds > 0:
             await self._clock.sleep(timedelta(seconds=seconds))
-
-    def _note_away(self, error: ConnectorError) -> None:
-        if not self._away:
-            self._away = True
-            log.warning("crm_unavailable", crm=self.name, why=error.message, where=error.where)
-
-    def _note_back(self) -> None:
-        if self._away:
-            self._away = False
-            log.info("crm_available_again", crm=self.name)
 
 
 def _give_up(state: RetryCallState) -> bool:

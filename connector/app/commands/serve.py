@@ -3,34 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 
+from connector.app import tracing
 from connector.app.api import build_app
-from connector.app.exits import OK
+from connector.app.exits import FAILED, OK
 from connector.app.log import configure
+from connector.app.observed import calls_told
 from connector.app.settings import load_settings
 from connector.app.sidecar import Sidecar
-from connector.app.wiring import wired
+from connector.app.wiring import plugins, wired
 from connector.errors import FixConfig
+from connector.transport import watch_calls
+
+ANSWERS = 2  # seconds that a stop leaves to what is being answered over HTTP
+LAST = 9.5  # seconds after which the process ends by itself, whatever still hangs: a container is killed after ten
 
 
 def serve() -> int:
     """Run until stopped. FixConfig where settings, files or credentials are wrong."""
     settings = load_settings()
     configure(settings)
+    no_more_traces = tracing.begin()
 
     async def go() -> None:
         async with wired(settings, strict=False) as parts:
             listener = _listener(settings.bind)
             side = Sidecar(parts)
-            server = _Server(uvicorn.Config(build_app(side), log_config=None, access_log=False))
+            watch_calls(calls_told(counted(side)))
+            config = uvicorn.Config(
+                build_app(side), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS
+            )
+            server = _Server(config)
+
+            def stop() -> None:
+                side.stopping = True
+                server.stop()
+                _end_after(LAST)
+
             for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(number, server.stop)
+                asyncio.get_running_loop().add_signal_handler(number, stop)
             looking = asyncio.create_task(side.look_around())
             try:
                 await server.serve(sockets=[listener])
@@ -39,8 +59,35 @@ def serve() -> int:
                 await asyncio.gather(looking, return_exceptions=True)
                 await side.stop()
 
-    asyncio.run(go())
+    try:
+        asyncio.run(go())
+    finally:
+        no_more_traces()
     return OK
+
+
+def counted(side: Sidecar) -> Callable[[str, str], None]:
+    """Counts a request to a vendor under its CRM. Those for tokens are nobody's allowance."""
+    crms = {plugin.title: crm for crm, plugin in plugins().items()}
+
+    def count(vendor: str, feature: str) -> None:
+        if vendor in crms:
+            side.meters.calls.labels(crms[vendor], feature).inc()
+
+    return count
+
+
+def _end_after(seconds: float) -> None:
+    """A database or a socket that hangs must not hold the process up: ended so, it is like one that crashed, which
+    loses nothing."""
+
+    def end() -> None:
+        sys.stderr.write("The stop took too long: ended. The next start goes on from what was saved.\n")
+        os._exit(FAILED)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _listener(bind: str) -> socket.socket:

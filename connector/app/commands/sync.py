@@ -11,6 +11,7 @@ from connector import pipeline
 from connector.app import exits
 from connector.app.asking import ask_ledger
 from connector.app.log import configure
+from connector.app.observed import observed, work
 from connector.app.output import out, print_json
 from connector.app.progress import out_of_the_way, watching
 from connector.app.reminding import remind_of_review
@@ -84,7 +85,7 @@ async def run_once(
             return True
         return ask_about(plan) if sys.stdin.isatty() and not quiet and watched is None else False
 
-    with watching(quiet=quiet or watched is not None) as told:
+    with work("sync") as note, watching(quiet=quiet or watched is not None) as told:
         result = await pipeline.sync(
             parts.adapters,
             parts.definition,
@@ -95,7 +96,7 @@ async def run_once(
             asked_by=asked_by,
             plan_only=plan_only,
             anew=yes,
-            watching=watched or told,
+            watching=observed(watched or told, note),
         )
     return result
 

@@ -10,6 +10,7 @@ from connector import undo as undoing
 from connector.app.asking import ask_ledger
 from connector.app.commands.sync import ask_about, exit_code
 from connector.app.log import configure
+from connector.app.observed import observed, work
 from connector.app.output import out, print_json
 from connector.app.progress import watching
 from connector.app.requests import carried_out
@@ -75,7 +76,7 @@ async def undo_here(
             sys.stderr.write(f"{line}\n")
         return ask_about(plan)
 
-    with watching(quiet=watched is not None) as told:
+    with work("undo") as note, watching(quiet=watched is not None) as told:
         result = await undoing.undo(
             int(arguments["run"]),
             parts.adapters,
@@ -87,7 +88,7 @@ async def undo_here(
             asked_by=asked_by,
             why=str(arguments.get("why") or ""),
             plan_only=bool(arguments["plan_only"]),
-            watching=watched or told,
+            watching=observed(watched or told, note),
         )
     return result.document()
 

@@ -1,7 +1,7 @@
 """The sidecar: scheduled syncs, work that commands have left, and backfills, in turn, for the CRMs that are its own.
 
 Of several sidecars on one ledger one serves a CRM; the others are ready to. The scheduler starts no sync of a CRM while
-its last one is still going.
+its last one is still going; what it misses is done once, as soon as it can be.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.commands.undo import undo_here
 from connector.app.serving import Current, Requests, Served, Work
-from connector.app.sidecar.health import Health
+from connector.app.sidecar.health import LOOKING, SCHEDULER, Health
 from connector.app.sidecar.jobs import Jobs
 from connector.app.sidecar.meters import Meters
 from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired
 from connector.core.approval import review
-from connector.errors import ConnectorError
+from connector.errors import ConnectorError, RetryLater
 from connector.pipeline import RunResult, Watching
 
 __all__ = ["Health", "Meters", "Sidecar"]
@@ -33,6 +33,15 @@ __all__ = ["Health", "Meters", "Sidecar"]
 log = structlog.get_logger("connector.serve")
 
 LOOK = 1.0  # seconds between two looks for work; a lease lives for 45
+LONGEST_LOOK = 60.0  # seconds, then the look is given up; the next one tries again
+BEAT = 5.0  # seconds between two signs of life of the scheduler
+LONGEST_JITTER = 60.0  # seconds
+GRACE = 8.0  # seconds that a stop leaves to what is in hand
+FOLDED = {
+    "max_instances": 1,
+    "coalesce": True,
+    "misfire_grace_time": None,
+}  # late is done once, never left out
 
 
 async def apply_for_somebody(
@@ -47,13 +56,14 @@ async def apply_for_somebody(
 
 class Sidecar:
     """What one sidecar does, in turn: the syncs of the CRMs that it serves, as scheduled and as asked for; and beside
-    them their backfills."""
+    them their backfills and its jobs."""
 
     def __init__(self, parts: Wired) -> None:
         self.parts = parts
         self.registry = CollectorRegistry()
         self.health, self.meters = Health(), Meters(self.registry)
         self.served = Served(parts)
+        self.stopping = False
         self._turn = asyncio.Lock()
         self.current = Current(parts)
         works: dict[str, Work] = {
@@ -61,37 +71,61 @@ class Sidecar:
             "apply": apply_for_somebody,
             "undo": undo_here,
         }
-        self._requests = Requests(parts, self.current, works, self._turn)
-        self._backfills = Backfills(parts, self.current)
-        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._requests = Requests(parts, self.current, works, self._turn, lambda: self.stopping)
+        self._backfills = Backfills(parts, self.current, lambda: self.stopping)
+        self._scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=FOLDED)
         self.jobs = Jobs(self)
+        self._syncs: set[asyncio.Task[object]] = set()
         self._reviewed = ""
+
+    def schedule(self) -> None:
+        """The syncs of each CRM by its interval: CRMs of one interval together, so that nobody is decided without one
+        side. Several sidecars on one account do not all ask at the same second."""
+        for interval in sorted({self.parts.intervals[crm] for crm in self.parts.adapters}):
+            crms = frozenset(crm for crm in self.parts.adapters if self.parts.intervals[crm] == interval)
+            seconds = interval.total_seconds()
+            self._scheduler.add_job(
+                self.sync, "interval", seconds=seconds, jitter=min(LONGEST_JITTER, seconds / 10), args=[crms],
+                id=f"sync {', '.join(sorted(crms))}",
+            )  # fmt: skip
+        self._scheduler.add_job(self._beat, "interval", seconds=BEAT, id="heartbeat")
+        self._scheduler.start()
+
+    async def _beat(self) -> None:
+        self.health.beat(SCHEDULER)
 
     async def look_around(self) -> None:
         """Serve until cancelled. A ledger that is away for a while is waited for."""
-        for interval in sorted({self.parts.intervals[crm] for crm in self.parts.adapters}):
-            crms = frozenset(crm for crm in self.parts.adapters if self.parts.intervals[crm] == interval)
-            self._scheduler.add_job(
-                self.sync, "interval", seconds=interval.total_seconds(), args=[crms],
-                max_instances=1, coalesce=True, id=f"sync {', '.join(sorted(crms))}",
-            )  # fmt: skip
-        self._scheduler.start()
-        ours: frozenset[str] = frozenset()
+        self.schedule()
+        asked: frozenset[str] = frozenset()
         while True:
             try:
-                await self.served.look()
-                self.review()
-                self.health.hear_of(await self.parts.ledger.brakes(), self.parts.adapters)
-                # The first sync asks all CRMs together, so that nobody is decided without one side.
-                new, ours = self.served.crms - ours, self.served.crms
-                if new:
-                    self._scheduler.add_job(self.sync, args=[new])
-                await self._backfills.look(self.served.crms)
-                await self._requests.look(self.served.crms)
-                await self.jobs.look()
+                async with asyncio.timeout(LONGEST_LOOK):
+                    asked = await self._look(asked)
             except ConnectorError as error:
-                log.warning("work cannot be looked for", error=str(error))
+                self.health.cannot("look for work", error)
+            except TimeoutError:
+                self.health.cannot("look for work", RetryLater("The ledger does not answer.", where="ledger"))
+            except Exception as error:  # the sidecar goes on
+                self.health.unforeseen("look for work", error)
+            else:
+                self.health.cannot("look for work", None)
+            self.health.beat(LOOKING)
             await asyncio.sleep(LOOK)
+
+    async def _look(self, asked: frozenset[str]) -> frozenset[str]:
+        """One look for what is ours and what is to be done. `asked`: the CRMs that had their first sync."""
+        await self.served.look()
+        self.review()
+        self.health.hear_of(await self.parts.ledger.brakes(), self.parts.adapters)
+        # The first sync asks all CRMs together, so that nobody is decided without one side.
+        ours = self.served.crms
+        if new := ours - asked:
+            self._scheduler.add_job(self.sync, args=[new])
+        await self._backfills.look(ours)
+        await self._requests.look(ours)
+        await self.jobs.look()
+        return ours
 
     def review(self) -> str:
         """Whether the agreement is to be looked at again: `soon`, `overdue` or empty. Logged once each."""
@@ -103,8 +137,18 @@ class Sidecar:
                 log.warning("the review of the definition is due", state=state, review_by=by)
         return state
 
-    async def stop(self) -> None:
-        """Everything under way puts its things in order, before the ledger is closed; others may serve at once."""
+    async def stop(self, grace: float = GRACE) -> None:
+        """What is in hand (a page, a batch) is finished and kept, for `grace` seconds at most; what takes longer is cut
+        off, which is as safe as a crash. Then others may serve at once."""
+        self.stopping = True
+        under_way = {
+            *self._syncs,
+            *self._requests.under_way,
+            *self._backfills.under_way,
+            *self.jobs.under_way,
+        }
+        if under_way and (await asyncio.wait(under_way, timeout=grace))[1]:
+            log.warning("cut off", next_step="Nothing is lost: the next start reads or sends it again.")
         await self._requests.stop()
         await self._backfills.stop()
         await self.jobs.stop()
@@ -115,21 +159,33 @@ class Sidecar:
 
     async def sync(self, crms: frozenset[str]) -> None:
         """One scheduled sync of those of these CRMs that are ours."""
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        if task is not None:
+            self._syncs.add(task)
         ours = crms
         try:
             async with self._turn:
                 ours = crms & self.served.crms
-                if not ours:
+                if not ours or self.stopping:
                     return
-                result = await run_once(await self.current.of(ours), asked_by=SCHEDULE, quiet=True)
+                watched = Watching(stopping=lambda: self.stopping)
+                result = await run_once(await self.current.of(ours), asked_by=SCHEDULE, watched=watched)
         except asyncio.CancelledError:
             log.info("sync stopped", next_step="The next start goes on from what was saved.")
             return
         except ConnectorError as error:
             self.health.crms |= {crm: str(error) for crm in ours}
-            log.error("sync failed", error=str(error), next_step=error.next_step)
+            self.health.cannot("sync", error)
             self.meters.runs.labels("failed").inc()
             return
+        except Exception as error:  # the sidecar goes on
+            self.health.crms |= dict.fromkeys(ours, self.health.unforeseen("sync", error))
+            self.meters.runs.labels("failed").inc()
+            return
+        finally:
+            if task is not None:
+                self._syncs.discard(task)
+        self.health.cannot("sync", None)
         self._note(result)
 
     async def _sync_for_somebody(
@@ -146,19 +202,10 @@ class Sidecar:
         return result.document()
 
     def _note(self, result: RunResult) -> None:
-        """Keep how a run ended. Logs a CRM once when it goes away and once when it is back."""
-        health = self.health
-        health.at = self.parts.clock.now()
-        self.meters.count(result, health.at)
-        for crm, counts in result.crms.items():
-            health.crms[crm] = None if counts.fetched else counts.error
-            if counts.error and crm not in health.failing:
-                health.failing.add(crm)
-                log.warning("crm has errors", crm=crm, error=counts.error)
-            elif not counts.error and crm in health.failing:
-                health.failing.discard(crm)
-                log.info("crm is back", crm=crm)
-        health.plans_of(result)
+        """Keep how a run ended."""
+        now = self.parts.clock.now()
+        self.meters.count(result, now)
+        self.health.heard(result, now)
         log.info(
             "sync finished",
             run=result.run,

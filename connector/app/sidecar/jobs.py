@@ -104,7 +104,7 @@ class Jobs:
             task = self._running.get(job.name)
             if (task is None or task.done()) and self._due(job, known.get(job.name)):
                 self._running[job.name] = asyncio.create_task(self._do(job))
-        return [task for task in self._running.values() if not task.done()]
+        return list(self.under_way)
 
     def _due(self, job: Job, last: JobRun | None) -> bool:
         at = due_at(job, last, self._side.parts.zone)
@@ -140,6 +140,11 @@ class Jobs:
             log.exception("job failed", job=job.name)
             return f"an error that nobody foresaw ({type(error).__name__})"
         return ""
+
+    @property
+    def under_way(self) -> set[asyncio.Task[None]]:
+        """What is being worked on now."""
+        return {task for task in self._running.values() if not task.done()}
 
     async def stop(self) -> None:
         """What is under way puts its things in order, and is begun again by whoever comes next."""
