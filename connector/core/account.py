@@ -112,7 +112,10 @@ def _lost_at(deal: OpportunityRecord) -> datetime | None:
 
 
 def parent_of(company: CompanyRecord) -> Ref | None:
-    """The company above this one, in the same CRM."""
+    """The company above this one, in the same CRM; of one that was merged the company that it has become: a contact may
+    name the old one for days."""
+    if company.state is RecordState.MERGED:
+        return company.moved_to
     id_ = company.fields.get("account.parent")
     if not isinstance(id_, str) or not id_ or id_ == company.ref.id:
         return None

@@ -185,6 +185,7 @@ class CompanyRecord:
     fields: Mapping[str, Value]
     state: RecordState = RecordState.LIVE
     changed_at: datetime | None = None
+    moved_to: Ref | None = None  # the one that a merged company has become
 
 
 @dataclass(frozen=True, slots=True)

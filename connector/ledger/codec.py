@@ -201,6 +201,7 @@ def dump_company(record: CompanyRecord) -> str:
             "fields": values_to(record.fields),
             "state": record.state.value,
             "changed_at": _utc(record.changed_at),
+            "moved_to": _text(record.moved_to),
         }
     )
 
@@ -213,6 +214,7 @@ def load_company(text: str) -> CompanyRecord:
         fields=values_from(raw["fields"]),
         state=RecordState(raw["state"]),
         changed_at=_at(raw["changed_at"]),
+        moved_to=_ref(raw.get("moved_to")),
     )
 
 

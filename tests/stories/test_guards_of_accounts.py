@@ -191,3 +191,34 @@ async def test_rules_read_rank_owner_and_colleagues_of_the_account(sqlite_url: s
         assert await points(firm) == {"tier", "engaged", "mqls", "owned"}
         assert await points(firm, asks) == {"tier", "engaged", "owned"}, "the others who are MQL"
         assert await points(other) == {"owned"}
+
+
+async def test_people_who_name_a_company_that_was_merged_are_around_what_it_has_become(
+    sqlite_url: str,
+) -> None:
+    async with world(sqlite_url, people=12) as made:
+        everybody_qualifies(made)
+        own, other = (
+            made.hubspot.create("companies", {"name": name, "lifecyclestage": stage})
+            for name, stage in (("Buyer", "customer"), ("Buyer Inc", "lead"))
+        )
+        fields = {"email": "ada@buyer.example", "jobtitle": "Director of IT", "associatedcompanyid": own}
+        who = made.hubspot.create("contacts", fields)
+
+        async def person() -> PersonView:
+            made.later(minutes=15)
+            await made.sync("hubspot")
+            [number] = await made.ledger.find(f"hubspot:contact:{who}")
+            view = await made.ledger.person(number)
+            assert view is not None
+            return view
+
+        assert (await person()).guarded == CUSTOMER
+        merged = made.hubspot.act("companies", own, "merge", other=other)["id"]
+        made.later(days=8)  # the weekly look finds that the old one is none any more
+        assert (await person()).guarded == CUSTOMER
+        named = made.hubspot.raw("contacts", who)["properties"]["associatedcompanyid"]
+        assert named == own != merged
+
+        made.hubspot.edit("companies", merged, {"lifecyclestage": "lead"})
+        assert (await person()).state.stage == "mql"

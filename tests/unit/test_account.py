@@ -93,6 +93,9 @@ def test_a_company_is_not_its_own_parent():
     assert parent_of(company(parent="001P")) == ABOVE
     assert parent_of(company(parent="001A")) is None
     assert parent_of(company()) is None
+    merged = replace(company(parent="001X", state=RecordState.MERGED), moved_to=ABOVE)
+    assert parent_of(merged) == ABOVE
+    assert account_fields(Account((merged, company(ABOVE, is_customer=True))))["account.is_customer"] is True
 
 
 def stand(fields, state=None, *, raised=None, score=80.0, at=AT):

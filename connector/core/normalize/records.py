@@ -77,7 +77,7 @@ def normalize_company(record: VendorRecord, mapping: CrmMapping) -> CompanyRecor
     site = transforms.domain(fields.get("website"))
     if site:
         fields.setdefault("company_domain", site)
-    return CompanyRecord(record.ref, fields, record.state, record.changed_at)
+    return CompanyRecord(record.ref, fields, record.state, record.changed_at, record.moved_to)
 
 
 def normalize_opportunity(record: VendorRecord, mapping: CrmMapping) -> OpportunityRecord:
