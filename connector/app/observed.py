@@ -36,6 +36,9 @@ def correlation_id(told: str | None = None) -> str:
 @contextmanager
 def work(name: str, correlation: str | None = None, **ids: str | int) -> Iterator[Note]:
     """A piece of work: `sync`, `backfill`, `apply`, `undo` ..., which is also the feature of its calls."""
+    if feature.get() == name:  # it is under way already: whoever began it tells of it
+        yield lambda **more: None
+        return
     own = correlation_id(correlation)
     token = feature.set(name)
     try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from connector.app.settings import mounted
+from connector.errors import FixConfig
 from connector.transport import remember_secrets
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("connector.traces")
 
 ENDPOINT, HEADERS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"
+TIMEOUT = "OTEL_EXPORTER_OTLP_TIMEOUT"
 LAST_WORDS = 1.0  # seconds that the end of the process waits for spans to leave
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z_-]*|v?\d{1,2}(\.\d)?|\d{4}-\d{2}|\w+__[cre]")
@@ -51,7 +53,7 @@ def begin(environ: Mapping[str, str] | None = None) -> Callable[[], None]:
     headers = dict(pair.split("=", 1) for pair in found.get(HEADERS, "").split(",") if "=" in pair)
     remember_secrets(headers.values())
     exporter = OTLPSpanExporter(
-        endpoint=f"{found[ENDPOINT].rstrip('/')}/v1/traces", headers=headers, timeout=5
+        endpoint=f"{found[ENDPOINT].rstrip('/')}/v1/traces", headers=headers, timeout=_seconds(environ)
     )
     resource = Resource.create(
         {
@@ -71,6 +73,16 @@ def begin(environ: Mapping[str, str] | None = None) -> Callable[[], None]:
         leaving.join(LAST_WORDS)
 
     return end
+
+
+def _seconds(environ: Mapping[str, str]) -> float:
+    """How long a batch of spans may take to leave, its retries included; it costs the work nothing."""
+    try:
+        return float(environ.get(TIMEOUT) or 5)
+    except ValueError as error:
+        raise FixConfig(
+            "It is no number of seconds.", next_step="See docs/reference/settings.md.", where=TIMEOUT
+        ) from error
 
 
 def _telling(exporter: Any) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from connector.app.api import health
+from connector.app.api.observing import Observing
 from connector.app.sidecar import Sidecar
 
 
 def build_app(side: Sidecar) -> FastAPI:
     """Everything that is answered over HTTP."""
     app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Observing)
     app.include_router(health.router(side))
     return app

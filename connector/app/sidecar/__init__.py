@@ -18,6 +18,7 @@ from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.commands.undo import undo_here
+from connector.app.observed import observed, work
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.sidecar.health import LOOKING, SCHEDULER, Health
 from connector.app.sidecar.jobs import Jobs
@@ -168,8 +169,12 @@ class Sidecar:
                 ours = crms & self.served.crms
                 if not ours or self.stopping:
                     return
-                watched = Watching(stopping=lambda: self.stopping)
-                result = await run_once(await self.current.of(ours), asked_by=SCHEDULE, watched=watched)
+                with work("sync") as note:
+                    watched = observed(Watching(stopping=lambda: self.stopping), note)
+                    self._note(
+                        await run_once(await self.current.of(ours), asked_by=SCHEDULE, watched=watched)
+                    )
+                self.health.cannot("sync", None)
         except asyncio.CancelledError:
             log.info("sync stopped", next_step="The next start goes on from what was saved.")
             return
@@ -185,8 +190,6 @@ class Sidecar:
         finally:
             if task is not None:
                 self._syncs.discard(task)
-        self.health.cannot("sync", None)
-        self._note(result)
 
     async def _sync_for_somebody(
         self, parts: Wired, arguments: Mapping[str, Any], asked_by: str, watching: Watching
