@@ -179,7 +179,7 @@ async def test_whoever_changed_audience_since_a_decision_stands_where_the_last_o
     sqlite_url: str, tmp_path: Path
 ) -> None:
     async with world(sqlite_url, people=20) as made:
-        made.redefine(stages=strict(made.definition.criteria).stages)
+        made.redefine(stages=strict(made.definition.criteria).stages, guards=())
         await made.sync(yes=True)
         shared(made)
         await made.sync(plan_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -55,6 +56,10 @@ def test_the_shipped_files_hold_against_both_crms(environment: dict[str, str]) -
 
     assert document["problems"] == 0
     assert all(each["connected"] and each["account"]["id"] for each in document["crms"].values())
+    for crm, status in (("hubspot", "hs_lead_status"), ("salesforce", "Status")):
+        used = [each for each in document["crms"][crm]["values"] if each["field"] == status]
+        assert {each["counts_as"] for each in used} >= {"working", "rejected"}
+        assert all(each["records"] > 0 for each in used)
 
 
 def test_everything_that_is_wrong_is_told_in_one_go(environment: dict[str, str]) -> None:
@@ -91,6 +96,7 @@ def test_people_read_the_same_problems_first_and_the_next_step_below(environment
 
     assert "problem  contact.mql_scoer" in said
     assert "-> `connector setup hubspot`" in said
+    assert re.search(r"in use   contact.hs_lead_status UNQUALIFIED: \d+ -> rejected", said)
     assert "Salesforce (" not in said
 
 
