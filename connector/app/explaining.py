@@ -10,12 +10,13 @@ from typing import Any
 from connector.app.definition import in_zone, load_definition
 from connector.app.settings import Settings
 from connector.app.wiring import SystemClock, plugins, read_version
-from connector.core.account import around_at
+from connector.core.account import Around, around_at
 from connector.core.audience import other_persona
 from connector.core.consent import Consent, mail_consent
 from connector.core.criteria import fields_of_criteria
 from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
+from connector.core.fields import ACCOUNT_FIELDS
 from connector.core.known import judged, known_now, known_then, score_known
 from connector.core.model import Engagement, PersonRecord, StageState
 from connector.core.override import strongest
@@ -48,9 +49,14 @@ class Gathered:
     notices: tuple[Notice, ...]  # what somebody is, or was, told of this person
     definition: Definition | None
 
-    def past(self, at: datetime) -> Past:
-        """What was known of this person at `at`."""
-        return past_of(self.once, at, self.erased, self.said, self.person.refs)
+    def past(self, at: datetime, definition: Definition | None = None) -> Past:
+        """What was known of this person at `at`. `definition`: whose fields of the account are read, where that is not
+        the one they were decided by last."""
+        once, account = self.once, self.once.account
+        if definition is not None and account is not None:
+            around = around_at(definition, at)
+            once = replace(once, account=replace(account, around=around) if around else None)
+        return past_of(once, at, self.erased, self.said, self.person.refs)
 
     @property
     def mail_consent(self) -> Consent | None:
@@ -98,12 +104,15 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
     targets = set(group.targets) if group else set()
     definition = await definition_of(ledger, person.criteria_version, settings)
     around = around_at(definition, SystemClock().now()) if definition else None
+    wider = Around(
+        SystemClock().now(), ACCOUNT_FIELDS, around.deals if around else frozenset()
+    )  # an earlier definition may read others
     (facts,) = await ledger.facts([person.refs], around)
     said = tuple(await ledger.pair_acts(person.refs))
     parted = {ref for each in said for ref in (each.a, each.b)} - set(person.refs)
     wide = (await ledger.neighbourhood((*person.refs, *sorted(parted)))).records if parted else ()
     everyone = sorted({*person.refs, *(record.ref for record in wide)})
-    once = (await ledger.facts([everyone], around))[0] if parted else facts
+    (once,) = await ledger.facts([everyone], wider)
     emails = sorted({mail for record in once.records for mail in record.emails})
 
     def judge(engagement: Sequence[Engagement]) -> Sequence[Engagement]:
@@ -182,7 +191,7 @@ async def explain_past(
     """The decision at `at` once more, with what was known at `known_at`. FixConfig where that cannot be done."""
     gathered = explained.gathered
     version, definition = await _definition_at(ledger, gathered, at, settings)
-    past = gathered.past(known_at)
+    past = await _past_at(ledger, gathered, definition, at, known_at)
     if not past.facts.records:
         raise FixConfig("Nothing was known of this person then.", next_step="Choose a later moment.")
     before, adopt = state_before(gathered.steps, gathered.person.state, at)
@@ -190,6 +199,18 @@ async def explain_past(
     place = known_at != at or (kept is not None and kept.to_stage == "mql")
     found = recompute(past, definition, at, before, adopt=adopt, has_place=place)
     return replace(explained, past=found, past_at=at, known_at=known_at, past_version=version, kept=kept)
+
+
+async def _past_at(
+    ledger: SqlLedger, gathered: Gathered, definition: Definition, at: datetime, known_at: datetime
+) -> Past:
+    """What was known at `known_at`, with those of their account who were engaged, or MQL, at `at`."""
+    past = gathered.past(known_at, definition)
+    account = past.facts.account
+    if account is None:
+        return past
+    then = await ledger.account_then(account, gathered.person.id, at, known_at)
+    return replace(past, facts=replace(past.facts, account=then))
 
 
 async def _definition_at(
@@ -214,7 +235,7 @@ async def _moment(
     ledger: SqlLedger, gathered: Gathered, at: datetime, settings: Settings
 ) -> tuple[Moment, Past, Definition]:
     version, definition = await _definition_at(ledger, gathered, at, settings)
-    past = gathered.past(at)
+    past = await _past_at(ledger, gathered, definition, at, at)
     return Moment(known_now(past.facts, definition, past.live), at, version), past, definition
 
 

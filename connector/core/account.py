@@ -14,7 +14,8 @@ from connector.core.conditions import fields_of
 from connector.core.criteria import fields_of_criteria
 from connector.core.definition import Definition
 from connector.core.fields import ACCOUNT, ACCOUNT_FIELDS
-from connector.core.model import CompanyRecord, OpportunityRecord, RecordState, Ref, Value
+from connector.core.model import CompanyRecord, OpportunityRecord, PersonRecord, RecordState, Ref, Value
+from connector.core.normalize.derive import email_kind
 
 PARENTS = 2  # so many generations above an account are asked
 ENGAGED_WITHIN = timedelta(days=30)
@@ -28,7 +29,8 @@ class Account:
 
     `companies`: its own first, then parents, the nearest first. `deals` are theirs; `deals_known`: a CRM of theirs has
     told us of deals (of anybody), so that no deal means that there is none. `engaged` and `mqls` count people at the
-    moment they were gathered for; None where nobody asked.
+    moment they were gathered for; None where nobody asked. What it was made by: `around`, what was asked; `told`, the
+    CRMs that have told us of deals; `own`, its own companies, read or not.
     """
 
     companies: tuple[CompanyRecord, ...] = ()
@@ -36,6 +38,9 @@ class Account:
     engaged: int | None = None
     mqls: int | None = None
     deals_known: bool = False
+    around: Around | None = None
+    told: frozenset[str] = frozenset()
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,75 @@ def _lost_at(deal: OpportunityRecord) -> datetime | None:
     if not deal.is_closed or deal.is_won:
         return None
     return min((at for at in (deal.closed_at, deal.changed_at) if at is not None), default=None)
+
+
+def account_of(
+    group: Iterable[PersonRecord],
+    companies: Mapping[str, CompanyRecord],
+    named_by: Mapping[str, Iterable[str]],
+    deals: Mapping[str, Iterable[OpportunityRecord]],
+    around: Around,
+    told: frozenset[str],
+) -> Account:
+    """The account around these records, of companies by their ref, which have these domains, and deals by the ref of
+    their company. Who is counted in it is not."""
+    own = own_companies(group, companies, named_by)
+    chain = chain_of(own, companies, around.parents)
+    return Account(
+        companies=tuple(chain),
+        deals=tuple(
+            deal for each in chain for deal in sorted(deals.get(str(each.ref), ()), key=lambda deal: deal.ref)
+        ),
+        deals_known=any(each.ref.crm in told for each in chain),
+        around=around,
+        told=told,
+        own=tuple(own),
+    )
+
+
+def own_companies(
+    group: Iterable[PersonRecord],
+    companies: Mapping[str, CompanyRecord],
+    named_by: Mapping[str, Iterable[str]],
+) -> list[str]:
+    """The companies that these records name; in a CRM that names none, those of a domain of theirs."""
+    group = list(group)
+    refs = list(dict.fromkeys(str(each.company) for each in group if each.company is not None))
+    crms = {ref.partition(":")[0] for ref in refs}
+    by_domain = {ref for each in domains_of(group, companies) for ref in named_by.get(each, ())}
+    return refs + sorted(ref for ref in by_domain if ref.partition(":")[0] not in crms)
+
+
+def domains_of(group: Iterable[PersonRecord], companies: Mapping[str, CompanyRecord]) -> set[str]:
+    """The business domains of these records, and of the companies that they name."""
+    group = list(group)
+    told: list[PersonRecord | CompanyRecord] = [*group]
+    told += [companies[str(each.company)] for each in group if str(each.company) in companies]
+    return {domain for each in told if (domain := domain_of(each))}
+
+
+def chain_of(
+    own: Iterable[str], companies: Mapping[str, CompanyRecord], generations: int
+) -> list[CompanyRecord]:
+    """The account's own companies, then their parents, the nearest first; each once, so that a circle ends."""
+    found = {ref: companies[ref] for ref in own if ref in companies}
+    fresh = list(found.values())
+    for _ in range(generations):
+        above = [str(ref) for each in fresh if (ref := parent_of(each))]
+        fresh = [companies[ref] for ref in dict.fromkeys(above) if ref in companies and ref not in found]
+        found |= {str(each.ref): each for each in fresh}
+    return list(found.values())
+
+
+def domain_of(record: PersonRecord | CompanyRecord) -> str | None:
+    """The business domain by which a company is found, or a person whose CRM names no company."""
+    if isinstance(record, PersonRecord) and record.company is not None:
+        return None
+    name = "email_domain" if isinstance(record, PersonRecord) else "company_domain"
+    domain = record.fields.get(name)
+    if not isinstance(domain, str) or not domain:
+        return None
+    return domain if email_kind(f"somebody@{domain}") == "business" else None
 
 
 def parent_of(company: CompanyRecord) -> Ref | None:

@@ -46,6 +46,8 @@ def supersedes(old: PersonRecord, new: PersonRecord) -> bool:
         or old.emails != new.emails
         or old.company != new.company
         or old.stage != new.stage
+        or old.stage_at != new.stage_at
+        or old.changed_at != new.changed_at
         or old.answer != new.answer
         or old.state != new.state
     )

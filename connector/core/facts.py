@@ -38,8 +38,16 @@ class KnownEngagement:
 class PastRecord:
     """A record's normalized form as it stood until `known_until` (exclusive)."""
 
-    record: PersonRecord
+    record: PersonRecord | CompanyRecord | OpportunityRecord
     known_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Companies and deals, as they stand."""
+
+    companies: tuple[CompanyRecord, ...] = ()
+    deals: tuple[OpportunityRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +110,19 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is known of one group of records that is (or becomes) one person."""
+    """All that is known of one group of records that is (or becomes) one person.
+
+    `past`: earlier forms of these records, of their companies and deals; `since`: from when on each of them is known
+    (absent: always). `once`: companies and deals that had to do with them at an earlier time, and may not have now.
+    """
 
     records: tuple[PersonRecord, ...]
     companies: Mapping[Ref, CompanyRecord] = field(default_factory=dict)
     opportunities: tuple[OpportunityRecord, ...] = ()
     engagement: tuple[KnownEngagement, ...] = ()
     past: tuple[PastRecord, ...] = ()
+    since: Mapping[Ref, datetime] = field(default_factory=dict)
+    once: Surroundings = field(default_factory=Surroundings)
     written: Mapping[tuple[Ref, str], Held] = field(default_factory=dict)
     holds: Mapping[tuple[Ref, str], Hold] = field(default_factory=dict)
     refused: Mapping[Ref, Refusal] = field(default_factory=dict)

@@ -12,8 +12,8 @@ from connector.core.account import with_account
 from connector.core.audience import settled
 from connector.core.criteria import Criteria
 from connector.core.definition import Definition
-from connector.core.facts import Facts, KnownEngagement, PastRecord
-from connector.core.model import Engagement, PersonRecord, Ref, Score, Value
+from connector.core.facts import Facts, KnownEngagement
+from connector.core.model import Engagement, PersonRecord, Score, Value
 from connector.core.normalize import (
     count_once,
     merged_precedence,
@@ -24,6 +24,7 @@ from connector.core.normalize import (
 )
 from connector.core.score import score_people, score_person
 from connector.core.stage_rules import Measured
+from connector.core.then import facts_then
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +53,16 @@ def known_then(
     *,
     since: datetime | None = None,
 ) -> Known:
-    """By what was known at `at`, an earlier moment: records as they stood, engagement that had come in by then.
+    """By what was known at `at`, an earlier moment: records and what is around them as they stood, engagement that had
+    come in by then.
 
     `since` leaves out engagement that is not newer than it.
     """
-    records = records_then(live or facts.records, facts.past, at)
-    engagement = [
-        item
-        for item in facts.engagement
-        if item.known_at <= at and (since is None or item.engagement.occurred_at > since)
-    ]
-    return _known(records, facts, engagement, definition)
-
-
-def records_then(
-    records: Iterable[PersonRecord], past: Iterable[PastRecord], at: datetime
-) -> list[PersonRecord]:
-    """These records, in order, as they stood at `at`."""
-    stood: dict[Ref, PersonRecord] = {}
-    for version in sorted(past, key=lambda version: version.known_until, reverse=True):
-        if version.known_until > at:
-            stood[version.record.ref] = version.record
-    return [stood.get(record.ref, record) for record in records]
+    then = facts_then(facts, at)
+    speak = {record.ref for record in live or facts.records}
+    records = [record for record in then.records if record.ref in speak]
+    engagement = [item for item in then.engagement if since is None or item.engagement.occurred_at > since]
+    return _known(records, then, engagement, definition)
 
 
 def known_as(fields: Mapping[str, Value], engagement: Sequence[Engagement], criteria: Criteria) -> Known:

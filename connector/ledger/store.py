@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 
-from connector.core.account import Around
+from connector.core.account import Account, Around
 from connector.core.approval import Agreed
 from connector.core.facts import KnownEngagement
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
@@ -30,6 +30,7 @@ from connector.ledger import (
     store_lease,
     store_notice,
     store_override,
+    store_past,
     store_places,
     store_plan,
     store_pulse,
@@ -675,6 +676,10 @@ class SqlLedger:
     async def erased(self, refs: Sequence[Ref], emails: Sequence[str]) -> list[KnownEngagement]:
         """Their engagement that its CRM has deleted; `known_at` is when we learned of that."""
         return await self._db.read(store_explain.erased, refs, emails)
+
+    async def account_then(self, account: Account, person: int, at: datetime, known_at: datetime) -> Account:
+        """This account with who was engaged in it and who else was MQL at `at`, by what was known at `known_at`."""
+        return await self._db.read(store_past.account_then, account, person, at, known_at)
 
     async def pair_acts(self, refs: Sequence[Ref]) -> list[PairAct]:
         """What humans did to pairs in which one of these records is, in order; what was taken back too."""

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from connector.core.account import ENGAGED, ENGAGED_WITHIN, MQLS, PARENTS, Account, Around, parent_of
+from connector.core.account import (
+    ENGAGED,
+    ENGAGED_WITHIN,
+    MQLS,
+    PARENTS,
+    Account,
+    Around,
+    account_of,
+    domains_of,
+    own_companies,
+    parent_of,
+)
 from connector.core.model import CompanyRecord, OpportunityRecord, PersonRecord, Ref
-from connector.core.normalize.derive import email_kind
 from connector.ledger import codec
 from connector.ledger.hot import where_in
 from connector.ledger.tables import COMPANY_DOMAIN, ENGAGEMENT, PERSON, RECORD
@@ -26,20 +37,12 @@ def accounts(
     """
     named = {str(each.company) for group in members for each in group if each.company is not None}
     known = companies(db, named)
-    domains = [_domains(group, known) for group in members]
-    by_domain = _by_domain(db, {each for found in domains for each in found})
-    own: list[list[str]] = []
-    for group, found in zip(members, domains, strict=True):
-        refs = list(dict.fromkeys(str(each.company) for each in group if each.company is not None))
-        crms = {ref.partition(":")[0] for ref in refs}
-        refs += sorted({ref for each in found for ref in by_domain.get(each, ())
-                        if ref.partition(":")[0] not in crms})  # fmt: skip
-        own.append(refs)
-    known |= companies(db, {ref for refs in own for ref in refs} - known.keys())
+    by_domain = _by_domain(db, {each for group in members for each in domains_of(group, known)})
+    own = {ref for group in members for ref in own_companies(group, known, by_domain)}
+    known |= companies(db, own - known.keys())
     _climb(db, known, around.parents)
-    chains = [_chain(refs, known, around.parents) for refs in own]
-    deals = _deals(db, {str(each.ref) for chain in chains for each in chain})
-    told = _telling(db, around.deals)
+    deals = _deals(db, known)
+    told = telling(db, around.deals)
     counted: dict[tuple[str, ...], tuple[int, set[int]]] = {}
     # Whoever is new is nobody yet by number, and counts all the same: as one of this batch, else as their record.
     whose = {
@@ -48,18 +51,17 @@ def accounts(
         for each in group
     }
     answer: list[Account] = []
-    for refs, chain, person in zip(own, chains, people, strict=True):
-        key = tuple(sorted(refs))
+    for group, person in zip(members, people, strict=True):
+        found = account_of(group, known, by_domain, deals, around, told)
+        key = tuple(sorted(found.own))
         if key and key not in counted and around.fields & {ENGAGED, MQLS}:
             counted[key] = _count(db, key, around, whose)
         engaged, mqls = counted.get(key, (0, set()))
         answer.append(
-            Account(
-                companies=tuple(chain),
-                deals=tuple(deal for each in chain for deal in deals.get(str(each.ref), ())),
+            replace(
+                found,
                 engaged=engaged if key and ENGAGED in around.fields else None,
                 mqls=len(mqls - {person}) if key and MQLS in around.fields else None,
-                deals_known=any(each.ref.crm in told for each in chain),
             )
         )
     return answer
@@ -117,24 +119,6 @@ def colleagues_of_movers(db: Connection, groups: Sequence[Iterable[Ref]]) -> set
     }
 
 
-def domain_of(record: PersonRecord | CompanyRecord) -> str | None:
-    """The business domain by which a company is found, or a person whose CRM names no company."""
-    if isinstance(record, PersonRecord) and record.company is not None:
-        return None
-    name = "email_domain" if isinstance(record, PersonRecord) else "company_domain"
-    domain = record.fields.get(name)
-    if not isinstance(domain, str) or not domain:
-        return None
-    return domain if email_kind(f"somebody@{domain}") == "business" else None
-
-
-def _domains(group: Sequence[PersonRecord], companies: Mapping[str, CompanyRecord]) -> set[str]:
-    named: list[PersonRecord | CompanyRecord] = [
-        companies[str(each.company)] for each in group if str(each.company) in companies
-    ]
-    return {domain for each in (*named, *group) if (domain := domain_of(each))}
-
-
 def _by_domain(db: Connection, domains: set[str]) -> dict[str, set[str]]:
     query = select(COMPANY_DOMAIN.c.domain, COMPANY_DOMAIN.c.ref).join(
         RECORD, and_(RECORD.c.ref == COMPANY_DOMAIN.c.ref, RECORD.c.kind == "company")
@@ -154,17 +138,6 @@ def _climb(db: Connection, known: dict[str, CompanyRecord], generations: int) ->
         known |= companies(db, above)
 
 
-def _chain(own: Sequence[str], known: Mapping[str, CompanyRecord], generations: int) -> list[CompanyRecord]:
-    """The account's own companies, then their parents, the nearest first; each once, so that a circle ends."""
-    found = {ref: known[ref] for ref in own if ref in known}
-    fresh = list(found.values())
-    for _ in range(generations):
-        above = [str(ref) for each in fresh if (ref := parent_of(each))]
-        fresh = [known[ref] for ref in dict.fromkeys(above) if ref in known and ref not in found]
-        found |= {str(each.ref): each for each in fresh}
-    return list(found.values())
-
-
 def _deals(db: Connection, companies: Iterable[str]) -> dict[str, list[OpportunityRecord]]:
     query = select(RECORD.c.company, RECORD.c.body).where(RECORD.c.kind == "opportunity")
     found: dict[str, list[OpportunityRecord]] = {}
@@ -173,16 +146,17 @@ def _deals(db: Connection, companies: Iterable[str]) -> dict[str, list[Opportuni
     return found
 
 
-def _telling(db: Connection, objects: Iterable[str]) -> set[str]:
-    """The CRMs that have told us of any of these objects. One that has told of none may have none, or a token that must
-    not see them: nobody knows."""
-    return {
+def telling(db: Connection, objects: Iterable[str], known_at: datetime | None = None) -> frozenset[str]:
+    """The CRMs that have told us (by `known_at`) of any of these objects. One that has told of none may have none, or a
+    token that must not see them: nobody knows."""
+    known = () if known_at is None else (RECORD.c.known_at <= known_at,)
+    return frozenset(
         name.partition(":")[0]
         for name in objects
         if db.execute(
-            select(RECORD.c.ref).where(RECORD.c.ref > f"{name}:", RECORD.c.ref < f"{name};").limit(1)
+            select(RECORD.c.ref).where(RECORD.c.ref > f"{name}:", RECORD.c.ref < f"{name};", *known).limit(1)
         ).first()
-    }
+    )
 
 
 def _count(

@@ -35,6 +35,7 @@ from connector.ledger import (
     store_lease,
     store_notice,
     store_override,
+    store_past,
     store_review,
 )
 from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
@@ -48,7 +49,6 @@ from connector.ledger.tables import (
     FILE_VERSION,
     HOLD,
     LINK,
-    PAST_RECORD,
     PERSON,
     PLAN,
     PLAN_ROW,
@@ -69,7 +69,6 @@ from connector.ports import (
     KnownEngagement,
     Lease,
     Neighbourhood,
-    PastRecord,
     Refusal,
     Review,
 )
@@ -209,18 +208,18 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]], around: Around | None
         row.ref: row
         for row in where_in(
             db,
-            select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id, RECORD.c.home),
+            select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id, RECORD.c.home, RECORD.c.known_at),
             RECORD.c.ref,
             map(str, refs),
         )
     }
     people = {name: codec.load_person(row.body) for name, row in rows.items()}
+    past = store_past.people_before(db, people)
     companies = store_account.companies_of(db, people.values())
     deals = _deals(db, people)
     by_about, by_email = _engagement(
         db, people, {mail for record in people.values() for mail in record.emails}
     )
-    past = _past(db, people)
     written = written_to(db, refs)
     refused = _refused(db, people)
     held = holds_on(db, people)
@@ -230,13 +229,22 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]], around: Around | None
     before = store_identity.going_on(db, [[str(ref) for ref in group] for group in groups], whose)
     who = [was.id if was else None for was in before]
     around_them = store_account.accounts(db, members, who, around) if around else [None] * len(members)
+    own_deals = [
+        {deal.ref: deal for record in group for deal in deals.get(str(record.ref), ())} for group in members
+    ]
+    near = [
+        store_past.near(group, companies, theirs.values(), account)
+        for group, theirs, account in zip(members, own_deals, around_them, strict=True)
+    ]
+    kept = store_past.around_ever(db, members, past, near, around)
     answer: list[Facts] = []
-    for group, was, words, account in zip(members, before, said, around_them, strict=True):
+    for group, was, words, account, theirs, ever in zip(
+        members, before, said, around_them, own_deals, kept, strict=True
+    ):
         names = [str(record.ref) for record in group]
         records = tuple(group)
         events = {row[0]: row[1] for name in names for row in by_about.get(name, ())}
         events |= {row[0]: row[1] for r in records for mail in r.emails for row in by_email.get(mail, ())}
-        own_deals = {deal.ref: deal for name in names for deal in deals.get(name, ())}
         answer.append(
             Facts(
                 records=records,
@@ -245,12 +253,14 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]], around: Around | None
                     for record in records
                     if record.company is not None and record.company in companies
                 },
-                opportunities=tuple(own_deals[ref] for ref in sorted(own_deals)),
+                opportunities=tuple(theirs[ref] for ref in sorted(theirs)),
                 engagement=tuple(
                     event
                     for _, event in sorted(events.items(), key=lambda e: (e[1].engagement.occurred_at, e[0]))
                 ),
-                past=tuple(each for name in names for each in past.get(name, ())),
+                past=(*(each for name in names for each in past.get(name, ())), *ever.past),
+                since={**ever.since, **{record.ref: rows[str(record.ref)].known_at for record in group}},
+                once=ever.once,
                 written=_written_of(records, written),
                 holds={
                     (record.ref, name): hold
@@ -331,15 +341,6 @@ def load_engagement(row: Row[Any]) -> KnownEngagement:
         deleted=row.deleted,
     )
     return KnownEngagement(event, row.known_at)
-
-
-def _past(db: Connection, people: Iterable[str]) -> dict[str, list[PastRecord]]:
-    """Superseded forms, oldest first, by record."""
-    found: dict[str, list[PastRecord]] = {}
-    query = select(PAST_RECORD).order_by(PAST_RECORD.c.known_until, PAST_RECORD.c.id)
-    for row in where_in(db, query, PAST_RECORD.c.ref, people):
-        found.setdefault(row.ref, []).append(PastRecord(codec.load_person(row.body), row.known_until))
-    return found
 
 
 def _refused(db: Connection, people: Iterable[str]) -> dict[str, Refusal]:

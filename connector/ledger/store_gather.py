@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, tuple_, update
 
-from connector.core.account import ENGAGED, parent_of
+from connector.core.account import ENGAGED, domain_of, parent_of
 from connector.core.echo import is_news, supersedes
 from connector.core.model import (
     CompanyRecord,
@@ -37,6 +37,7 @@ from connector.ledger.tables import (
     ADDRESS,
     COMPANY_DOMAIN,
     ENGAGEMENT,
+    FORMER,
     LINK,
     PAST_RECORD,
     QUARANTINE,
@@ -256,17 +257,31 @@ def _keep_people(db: Connection, page: NormalizedPage, at: datetime, tally: _Tal
     _relate(db, ADDRESS, changes, lambda record: set(record.emails))
     _relate(db, LINK, changes, named_as_same)
     _keep_domains(db, changes)
-    past = [
-        {"ref": change.name, "body": change.body, "known_until": at}
-        for change in changes
-        if change.old is not None and supersedes(change.old, change.new)
-    ]
-    if past:
-        db.execute(PAST_RECORD.insert(), past)
+    _keep_past(db, changes, supersedes, lambda record: {str(record.company)} - {"None"}, at)
 
 
 def _says_otherwise(change: _Change[PersonRecord]) -> bool:
     return change.new.says != (change.old.says if change.old is not None else None)
+
+
+def _keep_past(
+    db: Connection,
+    changes: Sequence[_Change[R]],
+    differs: Callable[[R, R], bool],
+    found_by: Callable[[R], set[str]],
+    at: datetime,
+) -> None:
+    """The forms that are no more, where a later one `differs`; and what they were found by, and are no more."""
+    before = [(change, change.old) for change in changes if change.old is not None]
+    past = [
+        {"ref": change.name, "body": change.body, "known_until": at}
+        for change, old in before
+        if differs(old, change.new)
+    ]
+    if past:
+        db.execute(PAST_RECORD.insert(), past)
+    lost = {(name, change.name) for change, old in before for name in found_by(old) - found_by(change.new)}
+    upsert(db, FORMER, ("name", "ref"), sorted(lost), ("name", "ref"))
 
 
 class _Written:
@@ -329,12 +344,8 @@ def _keep_companies(db: Connection, page: NormalizedPage, at: datetime, tally: _
     )
     if not changes:
         return
-    moved = [
-        change.name
-        for change in changes
-        if change.old is None
-        or (change.old.fields, change.old.state) != (change.new.fields, change.new.state)
-    ]
+    moved = [change.name for change in changes if change.old is None or _moves(change.old, change.new)]
+    _keep_past(db, changes, _moves, lambda record: {domain_of(record) or ""} - {""}, at)
     if page.around:  # also whom only the domain that it had has found
         tally.touched |= store_account.people_around(db, _domain_left(changes))
     _keep_domains(db, changes)
@@ -346,12 +357,17 @@ def _keep_companies(db: Connection, page: NormalizedPage, at: datetime, tally: _
         tally.touched.add(codec.parse_ref(row.ref))
 
 
+def _moves(old: CompanyRecord, new: CompanyRecord) -> bool:
+    """All of a company that can matter to its people."""
+    return (old.fields, old.state, old.moved_to) != (new.fields, new.state, new.moved_to)
+
+
 def _keep_domains(
     db: Connection, changes: Sequence[_Change[PersonRecord]] | Sequence[_Change[CompanyRecord]]
 ) -> None:
     """By which business domain a company is found, and people whose CRM names none."""
     delete_in(db, COMPANY_DOMAIN, COMPANY_DOMAIN.c.ref, _domain_left(changes))
-    rows = {(domain, change.name) for change in changes if (domain := store_account.domain_of(change.new))}
+    rows = {(domain, change.name) for change in changes if (domain := domain_of(change.new))}
     upsert(db, COMPANY_DOMAIN, ("domain", "ref"), sorted(rows), ("domain", "ref"))
 
 
@@ -359,8 +375,7 @@ def _domain_left(changes: Sequence[_Change[PersonRecord]] | Sequence[_Change[Com
     return [
         change.name
         for change in changes
-        if change.old is not None
-        and store_account.domain_of(change.old) not in (None, store_account.domain_of(change.new))
+        if change.old is not None and domain_of(change.old) not in (None, domain_of(change.new))
     ]
 
 
@@ -377,6 +392,7 @@ def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tall
     )
     if not changes:
         return
+    _keep_past(db, changes, lambda old, new: old != new, _found_by, at)
     delete_in(db, ROLE, ROLE.c.opportunity, (c.name for c in changes if c.old is not None))
     roles = {(str(person), c.name) for c in changes for person in c.new.people}
     upsert(db, ROLE, ("person", "opportunity"), sorted(roles), ("person", "opportunity"))
@@ -390,6 +406,10 @@ def _keep_opportunities(db: Connection, page: NormalizedPage, at: datetime, tall
     if page.around:
         tally.touched |= store_account.people_around(db, companies)
     tally.touched.update(codec.parse_ref(ref) for ref in known_people(db, people))
+
+
+def _found_by(record: OpportunityRecord) -> set[str]:
+    return {str(ref) for ref in (*record.people, record.company) if ref is not None}
 
 
 def _deal(record: OpportunityRecord) -> tuple[object, ...]:

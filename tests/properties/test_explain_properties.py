@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,14 +13,26 @@ from hypothesis import strategies as st
 
 from connector.app.commands.init import shipped
 from connector.app.files import Beside, load_criteria
+from connector.core.account import Account, Around
 from connector.core.criteria import Criteria
+from connector.core.criteria_file import parse_criteria
 from connector.core.definition import Definition
-from connector.core.facts import Facts, KnownEngagement, PastRecord
-from connector.core.known import Known, score_known
-from connector.core.model import Engagement, MqlStatus, PersonRecord, Ref, StageState, Value
+from connector.core.facts import Facts, KnownEngagement, PastRecord, Surroundings
+from connector.core.known import Known, known_now, known_then, score_known
+from connector.core.model import (
+    CompanyRecord,
+    Engagement,
+    MqlStatus,
+    OpportunityRecord,
+    PersonRecord,
+    Ref,
+    StageState,
+    Value,
+)
 from connector.core.score import score_person
 from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
+from connector.core.then import account_then
 from connector.insight.explain.arithmetic import arithmetic
 from connector.insight.explain.changed import Moment, changed
 from connector.insight.explain.deciding import Case
@@ -142,46 +155,117 @@ KNOWN = st.tuples(
 )  # an event and how long after (or before) T it came to be known, in days
 
 
-@settings(max_examples=40, deadline=None)
+ACME, OTHER, NEWCO = (Ref("hubspot", "company", str(number)) for number in (7, 8, 9))
+LATE = Ref("salesforce", "Lead", "00Q1")
+TIERED = replace(
+    CLASSIC,
+    fit=(*CLASSIC.fit, *parse_criteria(
+        {"fit": [{"id": "tier", "name": "Tier A", "when": {"field": "account.tier", "is": "A"}, "points": 30}]}
+    ).fit),
+)  # fmt: skip
+AROUND = Around(
+    AT,
+    frozenset({"account.tier", "account.open_opportunity", "account.lost_at"}),
+    frozenset({"hubspot:deal"}),
+)
+COMPANY = st.fixed_dictionaries(
+    {},
+    optional={
+        "company_size": st.sampled_from([3, 900]),
+        "company_domain": st.sampled_from(["x.example", "y.example"]),
+        "account.tier": st.sampled_from(["A", "B"]),
+        "account.is_customer": st.booleans(),
+        "account.parent": st.sampled_from([OTHER.id, NEWCO.id]),
+    },
+)
+PERSON = st.tuples(FIELDS, st.sampled_from([ACME, OTHER, None]))
+DEAL = st.tuples(st.sampled_from([ACME, OTHER]), st.booleans(), st.booleans(), st.booleans())
+
+
+def somebody(told: tuple[Mapping[str, Value], Ref | None], at: datetime) -> PersonRecord:
+    fields, company = told
+    mail = {"email_domain": "x.example"}
+    return PersonRecord(REF, {**mail, **fields}, ("a@x.example",), company=company, changed_at=at)
+
+
+def a_deal(number: int, told: tuple[Ref, bool, bool, bool], at: datetime) -> OpportunityRecord:
+    company, closed, won, mine = told
+    people = (REF,) if mine else ()
+    return OpportunityRecord(
+        Ref("hubspot", "deal", str(number)), people, company, closed, closed and won, changed_at=at
+    )
+
+
+def facts_of(
+    records: tuple[PersonRecord, ...],
+    companies: tuple[CompanyRecord, ...],
+    deals: tuple[OpportunityRecord, ...],
+    **more: Any,
+) -> Facts:
+    """As the ledger gathers them: who belongs to whom by what stands now, all the rest among what did once."""
+    refs = {record.ref for record in records}
+    own = tuple(deal for deal in deals if refs & set(deal.people))
+    named = {
+        company.ref: company for company in companies if company.ref in {each.company for each in records}
+    }
+    account = account_then(Account(around=AROUND, told=frozenset({"hubspot"})), records, companies, deals)
+    return Facts(records, named, own, account=account, once=Surroundings(companies, deals), **more)
+
+
+@settings(max_examples=60, deadline=None)
 @given(
-    early=st.lists(KNOWN, max_size=6), late=st.lists(KNOWN, max_size=6), erased=st.lists(ONE, max_size=3),
-    was=FIELDS, later=FIELDS, born=st.booleans(),
+    early=st.lists(KNOWN, max_size=4), late=st.lists(KNOWN, max_size=4), erased=st.lists(ONE, max_size=2),
+    was=PERSON, later=PERSON, companies=st.tuples(COMPANY, COMPANY), became=st.tuples(COMPANY, COMPANY),
+    new=COMPANY, deal=DEAL, turned=DEAL, opened=DEAL, born=st.booleans(),
 )  # fmt: skip
 def test_no_fact_known_after_a_date_changes_the_answer_for_that_date(
     early: list[tuple[tuple[str, float, str | None, int], float]],
     late: list[tuple[tuple[str, float, str | None, int], float]],
     erased: list[tuple[str, float, str | None, int]],
-    was: dict[str, Value],
-    later: dict[str, Value],
+    was: tuple[dict[str, Value], Ref | None],
+    later: tuple[dict[str, Value], Ref | None],
+    companies: tuple[dict[str, Value], dict[str, Value]],
+    became: tuple[dict[str, Value], dict[str, Value]],
+    new: dict[str, Value],
+    deal: tuple[Ref, bool, bool, bool],
+    turned: tuple[Ref, bool, bool, bool],
+    opened: tuple[Ref, bool, bool, bool],
     born: bool,
 ) -> None:
+    """Not engagement, not what became of the person, of companies, of deals; nor who was not read by then."""
+
     def known(n: int, each: tuple[str, float, str | None, int], at: datetime) -> KnownEngagement:
         return KnownEngagement(event(n, *each), at)
 
-    record = PersonRecord(
-        REF, was, emails=("a@x.example",), changed_at=AT - 90 * DAY, created_at=AT - 99 * DAY
-    )
+    before, after = AT - 9 * DAY, AT + DAY
     first = [known(n, each, AT - abs(ago) * DAY) for n, (each, ago) in enumerate(early)]
-    gone = [known(100 + n, each, AT + DAY) for n, each in enumerate(erased)]
+    gone = [known(100 + n, each, after) for n, each in enumerate(erased)]
     stood = [KnownEngagement(each.engagement, each.engagement.occurred_at) for each in gone]
-    definition = Definition(CLASSIC, {})
-    then = Facts(records=(record,), engagement=(*first, *stood))
-    state = StageState("lead", since=AT - 50 * DAY)
+    there = tuple(CompanyRecord(ref, told) for ref, told in zip((ACME, OTHER), companies, strict=True))
+    record, open_deal = somebody(was, before), a_deal(1, deal, before)
+    then = facts_of((record,), there, (open_deal,), engagement=(*first, *stood))
 
-    now = replace(record, fields=later, changed_at=AT + DAY)
-    joined = PersonRecord(
-        Ref("hubspot", "contact", "2"), {"seniority": "vp"}, emails=("a@x.example",), created_at=AT + DAY
-    )
-    since = [known(50 + n, each, AT + (abs(after) + 0.01) * DAY) for n, (each, after) in enumerate(late)]
-    facts = Facts(
-        records=(now, joined) if born else (now,),
-        engagement=(*first, *since),
-        past=(PastRecord(record, AT + DAY),),
+    come = [known(50 + n, each, AT + (abs(days) + 0.01) * DAY) for n, (each, days) in enumerate(late)]
+    lead = PersonRecord(LATE, {"seniority": "vp"}, ("a@x.example",), changed_at=AT - 99 * DAY)
+    now = facts_of(
+        (somebody(later, after), *([lead] if born else [])),
+        (
+            *(CompanyRecord(ref, told) for ref, told in zip((ACME, OTHER), became, strict=True)),
+            CompanyRecord(NEWCO, new),
+        ),
+        (a_deal(1, turned, after), a_deal(2, opened, after)),
+        engagement=(*first, *come),
+        past=tuple(PastRecord(each, after) for each in (record, *there, open_deal)),
+        since={LATE: after, NEWCO: after, Ref("hubspot", "deal", "2"): after, REF: before},
     )
     deleted = [KnownEngagement(replace(each.engagement, deleted=True), each.known_at) for each in gone]
+    definition, state = Definition(TIERED, {}), StageState("lead", since=AT - 50 * DAY)
 
     kept = recompute(past_of(then, AT), definition, AT, state)
-    again = recompute(past_of(facts, AT, deleted), definition, AT, state)
+    again = recompute(past_of(now, AT, deleted), definition, AT, state)
 
+    assert again.known == kept.known
     assert again.score == kept.score
     assert again.decision == kept.decision
+    without = replace(then, engagement=tuple(first))  # a dwell knows nothing of what was deleted since
+    assert known_then(now, definition, AT) == known_now(without, definition)

@@ -49,6 +49,35 @@ async def told_late(made: World, contact: str, occurred_at: datetime, key: str) 
     await made.ledger.release(lease)
 
 
+async def what_is_around_them_changes(made: World) -> dict[int, list[int]]:
+    """A company becomes a customer, a deal opens, a Lead of somebody known is read late. Returns, by person, how many
+    deals of theirs were known before and after."""
+    views = await made.ledger.people(limit=1_000)
+    known = await made.ledger.facts([view.refs for view in views])
+    found: dict[int, list[int]] = {}
+    for view, facts in zip(views, known, strict=True):
+        refs = {(record.ref.crm, record.ref.object): record for record in facts.records}
+        own = {record.company for record in facts.records if record.company}
+        for company in sorted(own):
+            if company.crm == "hubspot" and made.hubspot.raw("companies", company.id):
+                stage = {"lifecyclestage": "customer", "numberofemployees": "5000"}
+                made.hubspot.edit("companies", company.id, stage)
+        their = refs.get(("salesforce", "Contact"))
+        if their and their.company:
+            deal = {"Name": "More", "StageName": "Prospecting", "CloseDate": "2026-12-31"}
+            id = made.salesforce.create("Opportunity", {**deal, "AccountId": their.company.id})
+            made.salesforce.create("OpportunityContactRole", {"OpportunityId": id, "ContactId": their.ref.id})
+            found[view.id] = [len(facts.opportunities), len(facts.opportunities) + 1]
+        if [*refs] == [("hubspot", "contact")] and view.fields.get("email"):
+            lead = {
+                "LastName": str(view.fields.get("last_name") or "Late"),
+                "Company": "Late",
+                "Title": "CEO",
+            }
+            made.salesforce.create("Lead", {**lead, "Email": str(view.fields["email"])})
+    return found
+
+
 def heavier(folder: Path) -> Definition:
     """The shipped definition, in which a business mailbox says more."""
     shutil.copytree(shipped(), folder)
@@ -86,6 +115,7 @@ async def test_every_past_decision_is_made_once_more_whatever_came_later(
         made.hubspot.edit("contacts", lead.contact, {"jobtitle": "Chief Executive Officer"})
         made.salesforce.edit("Lead", lead.lead, {"Title": "Chief Executive Officer"})
         made.hubspot.edit("contacts", mql.contact, {"hs_lead_status": "UNQUALIFIED"})
+        moved = await what_is_around_them_changes(made)
         await made.sync()
         kept.append(await everybody(made))
 
@@ -116,6 +146,12 @@ async def test_every_past_decision_is_made_once_more_whatever_came_later(
                     assert found.decision.because == view.state.because
                     steps += 1
         assert steps > 20
+        late = [each for each in gathered.values() if each.past(kept[0][each.person.id].decided_at).unknown]
+        assert moved
+        assert late
+        for number, opened in moved.items():
+            first, last = (gathered[number].past(each[number].decided_at) for each in (kept[0], kept[-1]))
+            assert [len(past.facts.opportunities) for past in (first, last)] == opened
         stages = [before[lead.view.id].state.stage for before in kept]
         assert stages == ["lead", "lead", "lead", "mql"]
         assert kept[1][mql.view.id].state.status.value in ("rejected", "recycled")

@@ -169,11 +169,27 @@ async def test_a_superseded_form_stays_known_with_the_time_until_when(desk):
     assert [(past.record, past.known_until) for past in facts.past] == [(before[1], NOON + DAY)]
 
 
-async def test_a_change_of_what_only_a_write_holds_leaves_no_history(desk):
+async def test_a_change_of_what_only_a_write_holds_leaves_history_where_its_date_decides_whom_to_believe(
+    desk,
+):
     await desk.keep(contact(ADA, held={"mql_score": 1}))
-    await desk.keep(contact(ADA, at=NOON + HOUR, held={"mql_score": 2}))
+    await desk.keep(contact(ADA, held={"mql_score": 2}))
+    assert (await desk.ledger.facts([[ADA]]))[0].past == ()
+    await desk.keep(contact(ADA, at=NOON + HOUR, held={"mql_score": 3}))
     (facts,) = await desk.ledger.facts([[ADA]])
-    assert facts.past == ()
+    assert [each.record.changed_at for each in facts.past] == [NOON]
+
+
+async def test_a_record_is_known_since_it_was_first_read_or_changed_before_a_first_load(desk):
+    await desk.keep(contact(ADA, at=NOON - DAY), first_load=True)
+    desk.at = NOON + HOUR
+    await desk.keep(
+        contact(BOB, at=NOON - DAY), contact(ADA, at=NOON, fields={"title": "CTO"}), first_load=True
+    )
+    desk.at = NOON + DAY
+    await desk.keep(contact(LEAD, at=NOON - DAY), contact(BOB, at=NOON, fields={"title": "CTO"}))
+    (facts,) = await desk.ledger.facts([[ADA, BOB, LEAD]])
+    assert facts.since == {ADA: NOON - DAY, BOB: NOON - DAY, LEAD: NOON + DAY}
 
 
 async def test_engagement_makes_the_record_it_is_about_due(desk):

@@ -98,7 +98,7 @@ def test_addresses_that_only_change_their_order_are_told_because_the_first_count
 
 @pytest.mark.parametrize(
     ("change", "kept"),
-    [({"fields": {}}, True), ({"stage": "mql"}, True), ({"held": {}}, False), ({"changed_at": None}, False)],
+    [({"fields": {}}, True), ({"stage": "mql"}, True), ({"held": {}}, False), ({"changed_at": None}, True)],
 )
 def test_only_forms_that_could_score_differently_are_kept_as_history(change, kept):
     assert supersedes(BASE, replace(BASE, **change)) is kept

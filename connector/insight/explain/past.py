@@ -1,5 +1,5 @@
-"""Any past decision once more, with what was known then: records as they stood, engagement that had come in, the state
-that the decision went on from. Says what cannot be known any more, and guesses none of it.
+"""Any past decision once more, with what was known then: records and what is around them as they stood, engagement that
+had come in, the state that the decision went on from. Says what cannot be known any more, and guesses none of it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from datetime import datetime
 
 from connector.core.definition import Definition
 from connector.core.facts import Facts, KnownEngagement
-from connector.core.known import Known, known_now, known_then, records_then, score_known
+from connector.core.known import Known, known_now, known_then, score_known
 from connector.core.model import PersonRecord, RecordState, Ref, Score, StageDecision, StageState
 from connector.core.override import strongest
 from connector.core.resolve import resolve
 from connector.core.reviewing import PairAct, answers_at
 from connector.core.stage_case import DEFAULT_LADDER
 from connector.core.stage_heard import StageEvidence
+from connector.core.then import facts_then, forms_at
 from connector.insight.explain.deciding import Case, decide_case
 from connector.ports import StageStep
 
 LIMITS = (
-    "Companies and accounts are taken as they stand today, deals that were changed since are left out.",
-    "A record that was created before it was first read counts from its creation on.",
+    "What a first load or a backfill brought counts from its last change in the CRM on, not from when it was read.",
     "Between two steps of the stage the reason is told as of this moment; a CRM may still show an earlier one.",
     "Of engagement that its CRM deleted since, it is not kept when it had come; it counts from the day it happened.",
 )
@@ -31,12 +31,12 @@ LIMITS = (
 @dataclass(frozen=True, slots=True)
 class Past:
     """A person with what was known at a moment. `apart`: records of today's person that were another one then;
-    `unborn`: records that were created since."""
+    `unknown`: records that had not been read yet."""
 
     facts: Facts
     live: tuple[PersonRecord, ...]
     apart: tuple[Ref, ...] = ()
-    unborn: tuple[Ref, ...] = ()
+    unknown: tuple[Ref, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +59,22 @@ def past_of(
     """What was known at `at` of whom is one person today. `erased`: engagement deleted since, known to be gone from its
     `known_at` on; `said`: what humans have done to pairs, in order; `today`: the records of this person, where `facts`
     has some that were parted from them since. Joins and splits are taken as they stood at `at`."""
-    records, unborn = _records_at(facts, at)
+    records = forms_at(facts.records, facts, at)
     own = set(today or (record.ref for record in facts.records))
     groups = resolve(records, {}, answers_at(said, at)).groups
     mine = max(groups, key=lambda group: (len(own & set(group.refs)), len(group.refs)), default=None)
     refs = set(mine.refs) if mine and own & set(mine.refs) else set()
-    there = tuple(record for record in records if record.ref in refs)
-    apart = tuple(record.ref for record in records if record.ref in own - refs)
-    unborn = tuple(ref for ref in unborn if ref in own)
-    emails = {mail for record in there for mail in record.emails}
-    known = [each for each in (*facts.engagement, *_still_there(erased, at)) if each.known_at <= at]
-    of_them = [each for each in known if _concerns(each, refs, emails)]
+    own_now = tuple(record for record in facts.records if record.ref in refs)
+    told = replace(facts, records=own_now, engagement=(*facts.engagement, *_still_there(erased, at)))
+    then = facts_then(told, at, anew=True)
+    emails = {mail for record in then.records for mail in record.emails}
+    of_them = [each for each in then.engagement if _concerns(each, refs, emails)]
+    found = {record.ref for record in records}
     return Past(
-        replace(
-            facts,
-            records=there,
-            engagement=tuple(sorted(of_them, key=lambda each: each.engagement.occurred_at)),
-            past=tuple(each for each in facts.past if each.record.ref in refs),
-        ),
-        tuple(record for record in there if mine and record.ref in mine.targets),
-        apart,
-        unborn,
+        replace(then, engagement=tuple(sorted(of_them, key=lambda each: each.engagement.occurred_at))),
+        tuple(record for record in then.records if mine and record.ref in mine.targets),
+        tuple(sorted(own & found - refs)),
+        tuple(record.ref for record in facts.records if record.ref in own - found),
     )
 
 
@@ -118,8 +113,8 @@ def recompute(
         limits.append("Who had a place among the best is taken from what was kept, not compared anew.")
     if past.apart:
         limits.append(f"Left out: {_refs(past.apart)}, not one with this person then.")
-    if past.unborn:
-        limits.append(f"Left out: {_refs(past.unborn)}, created since.")
+    if past.unknown:
+        limits.append(f"Left out: {_refs(past.unknown)}, first read since.")
     return Recomputed(now, score_known(now, at), decision, tuple(limits))
 
 
@@ -140,7 +135,7 @@ def case_of(
         now,
         then=lambda moment: known_then(past.facts, definition, moment, past.live),
         newer=lambda since: _newer(past, definition, since),
-        evidence=(*_news(past.live, definition, before), *_deals(past.facts, before, at)),
+        evidence=(*_news(past.live, definition, before), *_deals(past.facts, before)),
         answers=tuple(record.answer for record in past.live if record.answer and record.answer.at <= at),
         adopt=adopt,
         ladder=ladder,
@@ -151,15 +146,6 @@ def case_of(
 def _newer(past: Past, definition: Definition, since: datetime) -> Known:
     newer = tuple(each for each in past.facts.engagement if each.engagement.occurred_at > since)
     return known_now(replace(past.facts, engagement=newer), definition, past.live)
-
-
-def _records_at(facts: Facts, at: datetime) -> tuple[list[PersonRecord], tuple[Ref, ...]]:
-    """As they stood; and those that were not there yet."""
-    records = records_then(facts.records, facts.past, at)
-    unborn = tuple(
-        record.ref for record in records if record.created_at is not None and record.created_at > at
-    )
-    return [record for record in records if record.ref not in unborn], unborn
 
 
 def _still_there(erased: Iterable[KnownEngagement], at: datetime) -> list[KnownEngagement]:
@@ -176,12 +162,11 @@ def _concerns(each: KnownEngagement, refs: set[Ref], emails: set[str]) -> bool:
     return event.about in refs if event.about is not None else event.email in emails
 
 
-def _deals(facts: Facts, before: StageState | None, at: datetime) -> Iterable[StageEvidence]:
-    """What deals say, as they stand now, of which nothing was changed since."""
+def _deals(facts: Facts, before: StageState | None) -> Iterable[StageEvidence]:
+    """What deals say of the stage, and did not at the decision before."""
     seen = _seen(before)
     for deal in facts.opportunities:
-        later = deal.changed_at is None or deal.changed_at > at
-        if later or deal.state is not RecordState.LIVE or (deal.is_closed and not deal.is_won):
+        if deal.state is not RecordState.LIVE or (deal.is_closed and not deal.is_won):
             continue
         stage = "customer" if deal.is_won else "opportunity"
         if before is None or stage not in (before.stage, seen.get(str(deal.ref))):
