@@ -111,8 +111,8 @@ class _MountedEnv(EnvSettingsSource):
 def mounted(names: list[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """The variables of these names that are set, each from itself or from the file that NAME_FILE names.
 
-    An empty variable counts as unset (compose files set them so). Raises FixConfig when both are set or the file
-    cannot be read.
+    An empty variable or an empty file counts as unset (compose files set them so). Raises FixConfig when both are set
+    or the file cannot be read.
     """
     env: Mapping[str, str] = os.environ if environ is None else environ
     found: dict[str, str] = {}
@@ -126,7 +126,8 @@ def mounted(names: list[str], environ: Mapping[str, str] | None = None) -> dict[
             found[name] = direct
         elif path:
             try:
-                found[name] = Path(path).read_text(encoding="utf-8").strip()
+                if value := Path(path).read_text(encoding="utf-8").strip():
+                    found[name] = value
             except (OSError, UnicodeDecodeError) as error:
                 raise FixConfig(
                     f"The file that {name}{SECRET_SUFFIX} names cannot be read ({type(error).__name__}).",
