@@ -142,7 +142,8 @@ def prepare_polars(
     of_types = events.filter(pl.col("type").cast(pl.String).is_in(list(types)))
     ready_events = of_types.select(
         pl.col("person_id").cast(key).alias("pid"),
-        pl.col("type").cast(pl.String),
+        # Every rule compares it: as small numbers that takes a third of the time.
+        pl.col("type").cast(pl.String).cast(pl.Enum(sorted(types))),
         _polars_reading("occurred_at", _a_time(seen["occurred_at"]), "instant", "engagement").alias(
             "occurred_us"
         ),
