@@ -23,10 +23,10 @@ from bench.measure import Row, size
 from connector.core.criteria import Criteria
 from connector.core.criteria_file import parse_criteria
 from connector.core.model import Engagement
-from connector.core.score import score_frames, score_person
+from connector.core.score import score_person
 from connector.ledger import codec, open_ledger
 from connector.ledger.engine import build_engine, parse_url
-from connector.ledger.frames import shares
+from connector.ledger.frames import scores
 from connector.ledger.tables import ENGAGEMENT, PERSON, RECORD
 
 PEOPLE = size("SCORING_PEOPLE", 20_000)
@@ -85,8 +85,8 @@ def _fill(db: Connection) -> None:
 
 def _by_plan(db: Connection, criteria: Criteria) -> int:
     done = 0
-    for people, engagement in shares(db, criteria, []):
-        done += score_frames(criteria, people, engagement, AS_OF).collect().height
+    for scored in scores(db, criteria, [], AS_OF):
+        done += scored.height
     return done
 
 

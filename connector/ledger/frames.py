@@ -1,4 +1,4 @@
-"""People and what counts of what they did, in bulk: as tables for `score_frames`. Reads below the ORM; scores nobody.
+"""People and what counts of what they did, in bulk: as tables for `score_frames`, and scored. Reads below the ORM.
 
 A share of the people at a time, so that memory is bounded by the share. What counts is told by the same functions as in
 a run (`set_aside_scanners`, `set_aside_suspects`, `count_once`): they are asked of those whose events could be touched.
@@ -6,13 +6,14 @@ a run (`set_aside_scanners`, `set_aside_suspects`, `count_once`): they are asked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, select, text
 
 from connector.core.criteria import Criteria
 from connector.core.known import known_as
@@ -27,17 +28,19 @@ from connector.core.normalize import (
 )
 from connector.core.normalize.engagement import SAME_EVENT
 from connector.core.normalize.scanners import Rules
+from connector.core.score import score_frames
 from connector.core.score.split import needs_of
 from connector.core.suspect_rules import SuspectRule
 from connector.ledger import codec
 from connector.ledger.arrays import Wanted, exact, read_columns
-from connector.ledger.hot import chunks, where_in
+from connector.ledger.hot import where_in
 from connector.ledger.store_decide import load_engagement
-from connector.ledger.tables import ADDRESS, ENGAGEMENT, RECORD
-from connector.ledger.types import to_micros
+from connector.ledger.tables import ENGAGEMENT
 
-SHARE = 100_000  # people at a time
-PIECE = 1_000  # people whose events are one answer of the database: a megabyte for each fits into what a text may have
+SHARE = 25_000  # people at a time; two shares are in memory, one read while the other is scored
+PIECE = (
+    2_000  # people whose events are one answer of the database; 500 kB of text for each of them is what fits
+)
 
 _PEOPLE = "SELECT id, fields FROM person WHERE ended_at IS NULL AND id > :after ORDER BY id LIMIT :many"
 _READ = ("name", "url", "campaign", "channel", "status", "value", "attributes")  # what conditions may name
@@ -60,6 +63,39 @@ CROSS JOIN engagement e WHERE e.email = p.email AND length(e.about) = 0 AND {cou
 """
 
 
+_ANY_BY_ADDRESS = "SELECT id FROM engagement WHERE about = '' LIMIT 1"
+
+Judges = Callable[[int], Sequence[SuspectRule]]
+
+
+def scores(
+    db: Connection,
+    criteria: Criteria,
+    mappings: Collection[CrmMapping],
+    as_of: datetime,
+    people_at_once: int = SHARE,
+) -> Iterator[pl.DataFrame]:
+    """The scores at `as_of` of all people who have records, share by share, in the columns of `score_frames`.
+
+    All of one transaction: this thread reads, another scores the share before meanwhile, and both let go of Python's
+    lock for most of it.
+    """
+
+    def score(people: pl.DataFrame, engagement: pl.DataFrame) -> pl.DataFrame:
+        found: pl.DataFrame = score_frames(criteria, people, engagement, as_of).collect()
+        return found
+
+    before: Future[pl.DataFrame] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="score") as beside:
+        for share in shares(db, criteria, mappings, people_at_once):
+            scored, before = before, beside.submit(score, *share)
+            del share  # the next is read while this one goes
+            if scored is not None:
+                yield scored.result()
+        if before is not None:
+            yield before.result()
+
+
 def shares(
     db: Connection, criteria: Criteria, mappings: Collection[CrmMapping], people_at_once: int = SHARE
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
@@ -72,8 +108,11 @@ def shares(
     fields = sorted({field for field, _ in needs.people})
     after = 0
     while rows := db.execute(text(_PEOPLE), {"after": after, "many": people_at_once}).cursor.fetchall():
-        yield _people(rows, fields), _engagement(db, after, rows, criteria, mappings)
-        after = rows[-1][0]
+        last = rows[-1][0]
+        bounds = [after, *(row[0] for row in rows[PIECE - 1 : -1 : PIECE]), last]
+        judges = _judges(criteria, rows)
+        yield _people(rows, fields), _engagement(db, bounds, criteria, mappings, judges)
+        after = last
 
 
 def _people(rows: Sequence[Any], fields: Sequence[str]) -> pl.DataFrame:
@@ -109,77 +148,58 @@ def _plain(value: Any) -> str | None:
 
 
 def _engagement(
-    db: Connection, after: int, people: Sequence[Any], criteria: Criteria, mappings: Collection[CrmMapping]
+    db: Connection,
+    bounds: Sequence[int],
+    criteria: Criteria,
+    mappings: Collection[CrmMapping],
+    judges: Judges,
 ) -> pl.DataFrame:
-    """What counts of what the people of these rows (id, fields), all from `after` on, did."""
+    """What counts of what the people between these ids (each piece without its first, with its last) did."""
     needs = needs_of(criteria)
     suspects = [rule for each in criteria.variants() for rule in each.suspect]
     types = sorted({*needs.types, *suspect_types(suspects)})
     scanners = scanner_rules(mappings)
     named = {field.partition(".")[0] for field, _ in needs.events}
     read = [name for name in _READ if name in named]
-    bounds = [after, *(row[0] for row in people[PIECE - 1 : -1 : PIECE]), people[-1][0]]
-    wanted = _wanted(db.dialect.name, types, scanners, read)
-    parts = (part for piece in pairwise(bounds) for part in _piece(db, *piece, types, wanted))
-    events = pl.concat(part.with_columns(pl.col("type").cast(pl.Enum(types))) for part in parts)
+    events = _events(db, bounds, types, ["id", "occurred_at", "crm", "stream", "type", *read])
     doubtful = _doubtful(events, scanners, suspects)
-    out = events.select("person_id", "type", "occurred_at", *read)
     if len(doubtful):
-        judged = _judged(db, doubtful["person_id"], types, scanners, _suspects_of(people, criteria))
-        rows = [
-            (person, row.type, to_micros(row.occurred_at), *(getattr(row, name) for name in read))
-            for person, row in judged
-        ]
-        out = out.join(doubtful, on="person_id", how="anti").vstack(
-            pl.DataFrame(rows, out.schema, orient="row")
-        )
-    out = out.filter(pl.col("type").cast(pl.String).is_in(needs.types))
-    return out.with_columns(pl.col("occurred_at").cast(pl.Datetime("us", "UTC")))
+        judged = _judged(db, events.join(doubtful, on="person_id", how="semi"), scanners, judges)
+        events = events.join(doubtful, on="person_id", how="anti").vstack(judged)
+    if len(types) > len(needs.types):
+        events = events.filter(pl.col("type").is_in(needs.types))
+    return events.select("person_id", "type", pl.col("occurred_at").cast(pl.Datetime("us", "UTC")), *read)
 
 
-def _wanted(dialect: str, types: Sequence[str], scanners: Rules, read: Sequence[str]) -> dict[str, Wanted]:
-    """The columns to ask for; `key` and `stream` only where they may tell what does not count."""
-    texts = {name: Wanted(f"e.{name}", pl.String) for name in ("crm", "type", *read)}
-    if "value" in texts:
-        texts["value"] = exact("e.value", dialect)
-    of_scanners = [
-        place for place, name in enumerate(types) if name in {rule.type for rule in scanners.values()}
-    ]
-    if of_scanners:
-        clicks = ", ".join(f":t{place}" for place in of_scanners)
-        texts["stream"] = Wanted(f"CASE WHEN e.type IN ({clicks}) THEN e.stream END", pl.String)
-    return {
-        "person_id": Wanted("p.person_id", pl.Int64),
+def _events(
+    db: Connection, bounds: Sequence[int], types: Sequence[str], columns: Sequence[str]
+) -> pl.DataFrame:
+    """All that is stored and would count, a row for each record that an event is about. `key` is there only where it
+    can show that one event is told twice: for people with several records, or something told by address."""
+    dialect = db.dialect.name
+    special = {
+        "id": Wanted("e.id", pl.Int64),
         "occurred_at": Wanted(_MICROS[dialect], pl.Int64),
-        **texts,
+        "value": exact("e.value", dialect),
     }
+    wanted = {"person_id": Wanted("p.person_id", pl.Int64)}
+    wanted |= {name: special.get(name, Wanted(f"e.{name}", pl.String)) for name in columns}
+    of_types = {f"t{number}": name for number, name in enumerate(types)}
+    counts = f"{_COUNTS[dialect]} AND e.type IN ({', '.join(f':{name}' for name in of_types) or 'NULL'})"
 
+    def ask(way: str, key: str, after: int, last: int) -> pl.DataFrame:
+        every = {**wanted, "key": Wanted(key, pl.String)}
+        return read_columns(db, every, way.format(counts=counts), {"after": after, "last": last, **of_types})
 
-def _piece(
-    db: Connection, after: int, last: int, types: Sequence[str], wanted: Mapping[str, Wanted]
-) -> Iterator[pl.DataFrame]:
-    """All that is stored and counts of the people in (after, last], a row for each event and record it is about."""
-    of_types = ", ".join(f":t{number}" for number in range(len(types))) or "NULL"
-    counts = f"{_COUNTS[db.dialect.name]} AND e.type IN ({of_types})"
-    given = {"after": after, "last": last} | {f"t{number}": name for number, name in enumerate(types)}
-
-    def ask(way: str, key: str) -> pl.DataFrame:
-        return read_columns(db, {**wanted, "key": Wanted(key, pl.String)}, way.format(counts=counts), given)
-
-    by_address = ask(_BY_ADDRESS, "e.key")
-    yield by_address
-    # One event is told twice where somebody has several records, or an address beside: its key says so.
-    yield ask(_BY_RECORD, "e.key" if len(by_address) else "CASE WHEN p.several THEN e.key END")
-
-
-def _suspects_of(people: Sequence[Any], criteria: Criteria) -> Callable[[int], Sequence[SuspectRule]]:
-    """The rules of `suspect` that hold for a person: those of their audience."""
-    if all(each.suspect is criteria.suspect for each in criteria.variants()):
-        return lambda person: criteria.suspect
-    bodies: dict[int, str] = dict(people)
-    return lambda person: (
-        known_as(codec.values_from(codec.loads(bodies[person])), (), criteria).criteria.suspect
-    )
+    parts = []
+    about_none = db.execute(text(_ANY_BY_ADDRESS)).first() is not None
+    for piece in pairwise(bounds):
+        key = "CASE WHEN p.several THEN e.key END"
+        if about_none:
+            parts.append(ask(_BY_ADDRESS, "e.key", *piece))
+            key = "e.key" if len(parts[-1]) else key
+        parts.append(ask(_BY_RECORD, key, *piece))
+    return pl.concat(parts)
 
 
 def _doubtful(events: pl.DataFrame, scanners: Rules, suspects: Sequence[SuspectRule]) -> pl.DataFrame:
@@ -202,39 +222,38 @@ def _doubtful(events: pl.DataFrame, scanners: Rules, suspects: Sequence[SuspectR
     found = [told_twice, twins]
     for (crm, stream), rule in scanners.items():
         of_stream = (pl.col("crm") == crm) & (pl.col("stream") == stream)
-        clicks = events.filter(of_stream & (pl.col("type").cast(pl.String) == rule.type))
+        clicks = events.filter(of_stream & (pl.col("type") == rule.type))
         found.append(clicks.group_by("person_id").len().filter(pl.col("len") >= rule.links))
-    found.append(events.filter(pl.col("type").cast(pl.String).is_in(sorted(judged_types(suspects)))))
+    found.append(events.filter(pl.col("type").is_in(sorted(judged_types(suspects)))))
     return pl.concat(each.select("person_id") for each in found).unique()
 
 
-def _judged(
-    db: Connection,
-    people: pl.Series,
-    types: Sequence[str],
-    scanners: Rules,
-    suspects_of: Callable[[int], Sequence[SuspectRule]],
-) -> Iterator[tuple[int, Row[Any]]]:
-    """Person and row of those of these people's events that count, as a run would have it."""
-    event = [ENGAGEMENT.c.counted.is_(True), ENGAGEMENT.c.deleted.is_(False), ENGAGEMENT.c.type.in_(types)]
-    query = select(RECORD.c.person_id, ENGAGEMENT).where(RECORD.c.kind == "person", *event)
-    ways = (
-        query.where(ENGAGEMENT.c.about == RECORD.c.ref),
-        query.where(
-            ADDRESS.c.ref == RECORD.c.ref,
-            ENGAGEMENT.c.email == ADDRESS.c.email,
-            func.length(ENGAGEMENT.c.about) == 0,
-        ),
-    )
-    for some in chunks(people):
-        told: dict[int, dict[int, Row[Any]]] = {}
-        for way in ways:
-            for row in where_in(db, way, RECORD.c.person_id, some):
-                told.setdefault(row.person_id, {})[row.id] = row
-        for person, rows in told.items():
-            events = {id_: load_engagement(row).engagement for id_, row in rows.items()}
-            ids = {(each.crm, each.stream, each.key, each.about): id_ for id_, each in events.items()}
-            in_order = sorted(events, key=lambda id_: (events[id_].occurred_at, id_))
-            scanned = set_aside_scanners([events[id_] for id_ in in_order], scanners)
-            for each in count_once(set_aside_suspects(scanned, suspects_of(person))):
-                yield person, rows[ids[each.crm, each.stream, each.key, each.about]]
+def _judged(db: Connection, events: pl.DataFrame, scanners: Rules, judges: Judges) -> pl.DataFrame:
+    """Those of these people's events that count, as a run would have it."""
+    known = {
+        row.id: load_engagement(row).engagement
+        for row in where_in(db, select(ENGAGEMENT), ENGAGEMENT.c.id, events["id"].to_list())
+    }
+    counting: list[tuple[int, int]] = []
+    ordered = events.sort("person_id", "occurred_at", "id").group_by("person_id", maintain_order=True)
+    for (person,), group in ordered:
+        told = [(id_, known[id_]) for id_ in group["id"]]
+        ids_of = {(each.crm, each.stream, each.key, each.about): id_ for id_, each in told}
+        scanned = set_aside_scanners([each for _, each in told], scanners)
+        kept = count_once(set_aside_suspects(scanned, judges(person)))
+        counting += [(int(person), ids_of[each.crm, each.stream, each.key, each.about]) for each in kept]
+    schema = {"person_id": pl.Int64, "id": pl.Int64}
+    return events.join(pl.DataFrame(counting, schema, orient="row"), on=["person_id", "id"], how="semi")
+
+
+def _judges(criteria: Criteria, rows: Sequence[Any]) -> Judges:
+    """By which rules of `suspect` somebody of these rows (id, fields) is judged: those of their audience."""
+    if all(each.suspect == criteria.suspect for each in criteria.variants()):
+        return lambda person: criteria.suspect
+    bodies: dict[int, str] = dict(rows)
+
+    def judges(person: int) -> Sequence[SuspectRule]:
+        fields = codec.values_from(codec.loads(bodies[person]))
+        return known_as(fields, (), criteria).criteria.suspect
+
+    return judges
