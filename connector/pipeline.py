@@ -30,6 +30,7 @@ from connector.phases.gate import Approve, keep_limits, leave_waiting, summary_o
 from connector.phases.gather import gather
 from connector.phases.intake import Gathered
 from connector.phases.lease import acquired
+from connector.phases.owners import asks_for_owners, read_owners
 from connector.phases.places import PLACES, tell_of_places
 from connector.phases.planning import Schemas, why_no_target
 from connector.phases.push import Pushed, Terms, push
@@ -194,6 +195,9 @@ async def sync(
             result.crms[crm].error = error
         with watching.phase("gather"):
             gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
+            if asks_for_owners(definition.criteria):
+                if unknown := await read_owners(working, ledger, clock):
+                    result.more["owners"] = unknown
         watching.stop_here()
         schemas = await live_schemas(working, definition)
         await _adopt_targets(schemas, definition, ledger, clock)

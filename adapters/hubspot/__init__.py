@@ -13,6 +13,7 @@ from adapters.hubspot import automations as automating
 from adapters.hubspot import backfill as filling
 from adapters.hubspot import catalog as cataloguing
 from adapters.hubspot import inspect as inspecting
+from adapters.hubspot import owners as owning
 from adapters.hubspot import probe as probing
 from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
@@ -35,6 +36,7 @@ from connector.ports import (
     Automations,
     Clock,
     CrmAdmin,
+    CrmUser,
     Estimate,
     FieldInfo,
     Fields,
@@ -229,6 +231,10 @@ class HubSpot:
     async def catalog(self) -> Sequence[Named]:
         """Stages, statuses, forms, lists, owners and pipelines, as far as the token may see them."""
         return await cataloguing.catalog(self._api)
+
+    async def users(self) -> Sequence[CrmUser]:
+        """See `adapters.hubspot.owners`."""
+        return await owning.owners(self._api)
 
     async def values_in_use(
         self, object: str, field: str, *, besides: Collection[str] = ()

@@ -18,6 +18,7 @@ from adapters.salesforce.changes import last_changes
 from adapters.salesforce.cursors import Changes, read_cursor
 from adapters.salesforce.errors import FieldRefused, ObjectRefused, classify
 from adapters.salesforce.inspect import inspect
+from adapters.salesforce.owners import owners
 from adapters.salesforce.payload import CRM, field_info
 from adapters.salesforce.probe import EDITABLE, SOURCE, SWITCHES, probe
 from adapters.salesforce.pull import STREAMS, pull
@@ -36,6 +37,7 @@ from connector.ports import (
     Automations,
     Clock,
     CrmAdmin,
+    CrmUser,
     Estimate,
     FieldInfo,
     Fields,
@@ -224,6 +226,10 @@ class Salesforce:
     async def catalog(self) -> Sequence[Named]:
         """See catalog.catalog."""
         return await catalog(self._rest)
+
+    async def users(self) -> Sequence[CrmUser]:
+        """See owners.owners."""
+        return await owners(self._rest)
 
     async def values_in_use(
         self, object: str, field: str, *, besides: Collection[str] = ()

@@ -15,6 +15,7 @@ from connector import __version__
 from connector.app.cli_criteria import criteria_app, mapping_app
 from connector.app.cli_override import override_app
 from connector.app.cli_people import people_app
+from connector.app.cli_report import report_app
 from connector.app.cli_review import review_app
 from connector.app.exits import LOOK, OK, guarded, tell_usage
 from connector.app.options import (
@@ -59,6 +60,7 @@ definition_app = typer.Typer(
     help="Criteria and mappings together: what an edit would change.", no_args_is_help=True
 )
 app.add_typer(people_app)
+app.add_typer(report_app, name="report")
 app.add_typer(plan_app, name="plan")
 app.add_typer(definition_app, name="definition")
 app.add_typer(holds_app, name="holds")

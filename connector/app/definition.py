@@ -142,10 +142,10 @@ def with_one_master(mappings: Mapping[str, CrmMapping]) -> dict[str, CrmMapping]
 
 
 def in_zone(definition: Definition, settings: Settings) -> Definition:
-    """The definition with the days of its freezes counted in the zone of the settings."""
+    """The definition with the days of its freezes, its working hours and digests in the zone of the settings."""
     zone = ZoneInfo(settings.timezone)
     mappings = {crm: replace(each, zone=zone) for crm, each in definition.mappings.items()}
-    return replace(definition, mappings=mappings)
+    return replace(definition, mappings=mappings, criteria=definition.criteria.in_zone(zone))
 
 
 def refuse_red(criteria: Criteria) -> None:

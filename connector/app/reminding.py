@@ -6,11 +6,9 @@ from datetime import datetime
 
 from connector.core.approval import REVIEW_IT, review, review_in_words
 from connector.core.criteria import Criteria
+from connector.core.notify import REVIEW, REVOPS
 from connector.ledger import SqlLedger
-from connector.phases.decide import REVOPS
 from connector.ports import Notice
-
-REVIEW = "review"  # the kind of its notice
 
 
 async def remind_of_review(

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal, NamedTuple
 
 from connector.core.conditions import Condition, fields_of
+from connector.core.handoff import Handoff
 from connector.core.model import Engagement, MqlStatus, Value
+from connector.core.notify import Notify
 from connector.core.suspect_rules import SuspectRule
 from connector.errors import Problem
 
@@ -316,6 +318,8 @@ class Criteria:
     suspect: tuple[SuspectRule, ...] = ()
     guards: tuple[Guard, ...] = ()
     stages: Stages = DEFAULT_STAGES
+    handoff: Handoff | None = None
+    notify: Notify = field(default_factory=Notify)
     examples: tuple[Example, ...] = ()
     personas: tuple[Persona, ...] = ()
     audiences: tuple[Audience, ...] = ()
@@ -328,6 +332,15 @@ class Criteria:
     def variants(self) -> tuple[Criteria, ...]:
         """The file's, then those of each audience."""
         return (self, *(each.criteria for each in self.audiences))
+
+    def in_zone(self, zone: tzinfo) -> Criteria:
+        """The same, working hours and digests by the clock of this zone."""
+        return replace(
+            self,
+            handoff=self.handoff.in_zone(zone) if self.handoff else None,
+            notify=replace(self.notify, zone=zone),
+            audiences=tuple(replace(each, criteria=each.criteria.in_zone(zone)) for each in self.audiences),
+        )
 
     @property
     def smallest_change(self) -> float:

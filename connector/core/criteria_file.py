@@ -28,7 +28,9 @@ from connector.core.criteria_reading import Reading, shown
 from connector.core.criteria_stages import read_stages
 from connector.core.durations import parse_duration
 from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, PERSON_FIELDS
+from connector.core.handoff_file import read_handoff
 from connector.core.names import nearest
+from connector.core.notify_file import read_notify
 from connector.core.suspect_rules import SecondSign, SuspectRule
 from connector.errors import FixConfig, Problem
 
@@ -55,11 +57,13 @@ _TOP = (
     "suspect",
     "guards",
     "stages",
+    "handoff",
+    "notify",
     "examples",
     "personas",
     "audiences",
 )
-_OF_THE_FILE = ("version", "agreed_by", "approve", "review_by", "currency", "personas", "audiences")
+_OF_THE_FILE = ("version", "agreed_by", "approve", "review_by", "currency", "notify", "personas", "audiences")
 """Keys that no audience has of its own."""
 _OF_AUDIENCES = ("id", "when", *(key for key in _TOP if key not in _OF_THE_FILE))
 _EVENT_NAMES = ("type", "occurred_at", *EVENT_FIELDS, "attributes.")
@@ -152,6 +156,8 @@ class _Reader(Reading):
             suspect=suspect,
             guards=guards,
             stages=read_stages(self, top),
+            handoff=read_handoff(self, top),
+            notify=read_notify(self, top),
             examples=self.rules(top, "examples", lambda doc, path: read_example(self, doc, path)),
             personas=self.personas(top),
             audiences=self.audiences(top),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.core.account import Account
+from connector.core.handoff import Spell
 from connector.core.model import (
     CompanyRecord,
     Engagement,
@@ -131,3 +132,5 @@ class Facts:
     person: int | None = None
     state: StageState | None = None
     score: Score | None = None
+    version: int | None = None  # of the definition by which that was decided
+    spell: Spell | None = None  # the last time as MQL

@@ -102,7 +102,9 @@ class StageMap:
 class StatusMap:
     """Which lead statuses are sales' answers. `rejected` maps a status to its standing reason, or None.
 
-    `reason` is a field of theirs whose text is the reason when a rejecting status has none of its own.
+    `reason` is a field of theirs whose text is the reason when a rejecting status has none of its own. `not_ready`:
+    those of `rejected` that send the person to a BDR before sales sees them again. `touch`: those by which sales shows
+    that it has done something about the person, besides an answer.
     """
 
     source: str
@@ -110,6 +112,16 @@ class StatusMap:
     rejected: Mapping[str, str | None] = field(default_factory=dict)
     working: tuple[str, ...] = ()
     reason: str | None = None
+    not_ready: tuple[str, ...] = ()
+    touch: tuple[str, ...] = ()
+
+    def says_not_ready(self, status: str) -> bool:
+        """Whether this answer of theirs means: not ready."""
+        return fold(status) in {fold(each) for each in self.not_ready}
+
+    def says_touched(self, status: str) -> bool:
+        """Whether this status of theirs counts as a touch."""
+        return fold(status) in {fold(each) for each in self.touch}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +229,8 @@ class StreamMapping:
     """One engagement stream: what is ignored, which of their values we keep, which type an event is.
 
     `fields` and `attributes` map our name to their names, the first that is not blank. `occurred_at` names
-    the time's column of an exported file; a CRM's adapter knows the time itself. `only_bands` and `at_most` say of
+    the time's column of an exported file; a CRM's adapter knows the time itself. `touch`: by such an event sales has
+    touched the person; it is kept even where `ignore` holds. `only_bands` and `at_most` say of
     whom a stream is read that costs calls per person: people of these bands (none named: the highest), so many of
     them, highest score first.
     """
@@ -230,6 +243,7 @@ class StreamMapping:
     types: tuple[TypeRule, ...] = ()
     occurred_at: str | None = None
     scanner: ScannerRule | None = None
+    touch: Condition | None = None
     only_bands: tuple[int, ...] = ()
     at_most: int = 500
 
@@ -343,7 +357,8 @@ def stream_wants(stream: StreamMapping) -> Iterator[str]:
     for sources in (*stream.fields.values(), *stream.attributes.values()):
         yield from sources
     ours = {*stream.fields, *(f"attributes.{key}" for key in stream.attributes)}
-    for condition in (*stream.ignore, *(rule.when for rule in stream.types if rule.when is not None)):
+    touch = () if stream.touch is None else (stream.touch,)
+    for condition in (*stream.ignore, *touch, *(rule.when for rule in stream.types if rule.when is not None)):
         yield from (name for name in fields_of(condition) if name not in ours)
     if stream.occurred_at:
         yield stream.occurred_at

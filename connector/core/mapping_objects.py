@@ -65,7 +65,8 @@ KEYS_OF_ALL_KINDS = ("kind", "fields")
 FIELD_KEYS = ("from", "transform", "values", "otherwise", "blank", "currency", "currency_from")
 STAGE_KEYS = ("from", "values", "backward")
 OVERRIDE_KEYS = ("from", "values", "until", "reason", "segments")
-STATUS_KEYS = ("from", "accepted", "rejected", "working", "reason")
+STATUS_KEYS = ("from", "accepted", "rejected", "not_ready", "working", "touch", "reason")
+NOT_READY_REASON = "not ready"
 ANSWER_KEYS = ("status", "reason")
 CAME_IN_KEYS = ("at", "source", "imports", "id", "by", "label")
 COUNTER_KEYS = ("counter", "type", "at", "first", "name", "url", "optional")
@@ -228,12 +229,21 @@ def _status(body: object, path: Path, problems: list[Problem]) -> StatusMap | No
         else:
             status = a_text(entry, at, problems, required=True)
             rejected[status or ""] = None
+    not_ready = texts(body.get("not_ready"), (*path, "not_ready"), problems)
+    problems.extend(
+        Problem((*path, "not_ready"), f"`{one}` is already listed under `rejected`.")
+        for one in not_ready
+        if fold(one) in {fold(each) for each in rejected}
+    )
+    rejected.update(dict.fromkeys(not_ready, NOT_READY_REASON))
     answers = StatusMap(
         source=a_text(body.get("from"), (*path, "from"), problems, required=True) or "",
         accepted=texts(body.get("accepted"), (*path, "accepted"), problems),
         rejected=rejected,
         working=texts(body.get("working"), (*path, "working"), problems),
         reason=a_text(body.get("reason"), (*path, "reason"), problems),
+        not_ready=not_ready,
+        touch=texts(body.get("touch"), (*path, "touch"), problems),
     )
     seen: dict[str, str] = {}
     named = (("accepted", answers.accepted), ("rejected", tuple(rejected)), ("working", answers.working))

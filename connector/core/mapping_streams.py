@@ -32,7 +32,17 @@ from connector.core.mapping_reading import (
 )
 from connector.errors import Problem
 
-STREAM_KEYS = ("source_of", "ignore", "fields", "types", "occurred_at", "scanner", "only_bands", "at_most")
+STREAM_KEYS = (
+    "source_of",
+    "ignore",
+    "fields",
+    "types",
+    "occurred_at",
+    "scanner",
+    "touch",
+    "only_bands",
+    "at_most",
+)
 SCANNER_KEYS = ("type", "links", "within")
 TYPE_KEYS = ("when", "type")
 
@@ -65,6 +75,7 @@ def read_stream(name: str, body: object, path: Path, problems: list[Problem], kn
         types=_type_rules(body.get("types"), (*path, "types"), problems, known),
         occurred_at=a_text(body.get("occurred_at"), (*path, "occurred_at"), problems),
         scanner=_scanner(body.get("scanner"), (*path, "scanner"), problems, known),
+        touch=a_condition(body.get("touch"), (*path, "touch"), problems, known),
         only_bands=_bands(body.get("only_bands"), (*path, "only_bands"), problems),
         at_most=a_whole(body.get("at_most", 500), (*path, "at_most"), problems, low=1) or 500,
     )

@@ -302,6 +302,16 @@ class StageState:
         None  # taken back by a human; reached again by the same facts it is nothing new
     )
     by_override: int | None = None  # the human's word that made this MQL, or keeps it from being one
+    taken_back_at: datetime | None = None  # when an MQL was last taken back because sales had not touched it
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether that is what the person stands by now."""
+        return (
+            self.taken_back_at is not None
+            and self.status is MqlStatus.RECYCLED
+            and self.rejected_at == self.taken_back_at
+        )
 
 
 @dataclass(frozen=True, slots=True)

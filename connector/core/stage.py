@@ -50,6 +50,7 @@ def decide_stage(
     has_place: bool = True,
     ladder: Sequence[str] = DEFAULT_LADDER,
     override: Override | None = None,
+    take_back_at: datetime | None = None,
 ) -> StageDecision:
     """Where a person stands at `at` (aware UTC), by the strongest voice that has something new to say.
 
@@ -69,10 +70,13 @@ def decide_stage(
     rejection. `may_leave=False`: facts are missing (a stream failed), so nobody is demoted by points or rules.
     `has_place=False`: where places are contested, whoever qualifies by points waits for one.
     `ladder` are the stages in order; one that is not in it (`other`) is mirrored and never decided by us.
+    `take_back_at`: when the present spell as MQL ends because sales has not touched the person; None: it does not.
     `override` is a human's word in force at `at`. It stands above the rules (1, 4 and 5), beside what sales does (2 and
     3): see `_overruled`.
     """
-    case = Case(before, at, now, then, newer, criteria, tuple(ladder), may_leave, has_place, override)
+    case = Case(
+        before, at, now, then, newer, criteria, tuple(ladder), may_leave, has_place, override, take_back_at
+    )
     state = before or StageState("lead", since=at, dwell_from=at)
     state = follow(case, state, evidence, adopt=adopt)
     state = hear(case, state, answers, adopt=adopt and before is None)

@@ -31,6 +31,7 @@ class Case:
     may_leave: bool
     has_place: bool
     override: Override | None = None
+    take_back_at: datetime | None = None  # when an MQL whom sales has not touched is taken back
 
     def rank(self, stage: str) -> int:
         return self.ladder.index(stage) if stage in self.ladder else -1

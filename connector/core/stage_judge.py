@@ -52,12 +52,39 @@ def _taken_back(case: Case, state: StageState) -> StageState:
             state = made_mql(state, case.at, handed_at=state.handed_at)
         else:
             state = moved(state, state.raised_from, MqlStatus.NONE, case.at)
+    if _untouched(case, state):
+        return _given_up(case, state)
     ours = state.stage == "mql" and not state.by_human and not _enters(case, stages.sql, state)
     if ours and _leaves(case, stages.mql, state):
         state = moved(state, "lead", MqlStatus.NONE, case.at)
     if state.stage == "lead" and state.raised_from and _leaves(case, stages.lead, state):
         state = moved(state, state.raised_from, state.status, case.at)
     return state
+
+
+def _untouched(case: Case, state: StageState) -> bool:
+    """Whether sales has had its time with the MQL that was there before, and has not touched it. Who is MQL by a
+    human's word stays."""
+    return (
+        case.take_back_at is not None
+        and case.at >= case.take_back_at
+        and state.stage == "mql"
+        and not state.by_human
+        and case.before is not None
+        and case.before.mql_since == state.mql_since
+        and not _by_word(case, state)
+    )
+
+
+def _by_word(case: Case, state: StageState) -> bool:
+    return case.override is not None and case.override.id == state.by_override
+
+
+def _given_up(case: Case, state: StageState) -> StageState:
+    """Recycled, as if sales had given the person back at this moment: at rest, then only what is newer counts."""
+    rests = case.at + case.criteria.stages.recycle.cool_off
+    given_up = moved(state, "lead", MqlStatus.RECYCLED, case.at)
+    return replace(given_up, rejected_at=case.at, taken_back_at=case.at, cool_off_until=rests)
 
 
 def _raised(case: Case, state: StageState) -> StageState:

@@ -34,6 +34,8 @@ def head(
         return f"Disqualified: {_disqualifier(criteria, state.disqualified_by or '')}"
     if state.status in (MqlStatus.REJECTED, MqlStatus.RECYCLED):
         said = "given back by sales" if state.status is MqlStatus.RECYCLED else "rejected by sales"
+        if state.taken_back:
+            said = "taken back, sales has not touched it"
         rest = f", at rest until {state.cool_off_until:%Y-%m-%d}" if state.cool_off_until else ""
         return f"{name}: {said}{rest}"
     if set_in_crm:

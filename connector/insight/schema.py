@@ -250,11 +250,14 @@ def _statuses(each: ObjectMapping, info: FieldInfo) -> Iterator[Finding]:
         ("accepted", each.status.accepted),
         ("rejected", tuple(each.status.rejected)),
         ("working", each.status.working),
+        ("touch", each.status.touch),
     )
     for key, values in answers:
         gone = [value for value in values if fold(value) not in known]
         # One that is named beside others that are there may be left over; where none is there, no answer is heard.
-        level = "note" if key == "working" else "problem" if len(gone) == len(values) else "warning"
+        level = (
+            "note" if key in ("working", "touch") else "problem" if len(gone) == len(values) else "warning"
+        )
         for value in gone:
             yield Finding(
                 level,

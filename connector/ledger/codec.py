@@ -285,6 +285,8 @@ def _state(state: StageState) -> dict[str, JsonValue]:
     }
     if state.by_override is not None:
         told["by_override"] = state.by_override
+    if state.taken_back_at is not None:
+        told["taken_back_at"] = _time(state.taken_back_at)
     if state.undone is not None:
         told["undone"] = _state(state.undone)
     return told
@@ -318,6 +320,7 @@ def _load_state(raw: Mapping[str, Any]) -> StageState:
         seen=None if raw["seen"] is None else tuple(raw["seen"]),
         undone=_load_state(raw["undone"]) if raw.get("undone") else None,
         by_override=raw.get("by_override"),
+        taken_back_at=_at(raw.get("taken_back_at")),
     )
 
 

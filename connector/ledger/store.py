@@ -41,6 +41,7 @@ from connector.ledger import (
     store_usual,
 )
 from connector.ledger.engine import Database, check_place, parse_url
+from connector.ledger.telling import Telling
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
     Act,
@@ -99,7 +100,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger:
+class SqlLedger(Telling):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:

@@ -37,6 +37,7 @@ from connector.ledger import (
     store_override,
     store_past,
     store_review,
+    store_telling,
 )
 from connector.ledger.hot import chunks, mark_due, mark_due_at, upsert, where_in
 from connector.ledger.store_admin import targets_since
@@ -228,6 +229,7 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]], around: Around | None
     whose = {name: store_identity.Place(row.person_id, row.home) for name, row in rows.items()}
     before = store_identity.going_on(db, [[str(ref) for ref in group] for group in groups], whose)
     who = [was.id if was else None for was in before]
+    spells = store_telling.last_spells(db, [was.id for was in before if was and was.state.first_mql_at])
     around_them = store_account.accounts(db, members, who, around) if around else [None] * len(members)
     own_deals = [
         {deal.ref: deal for record in group for deal in deals.get(str(record.ref), ())} for group in members
@@ -275,6 +277,8 @@ def facts(db: Connection, groups: Sequence[Sequence[Ref]], around: Around | None
                 person=was.id if was else None,
                 state=was.state if was else None,
                 score=was.score if was else None,
+                version=was.version if was else None,
+                spell=spells.get(was.id) if was else None,
             )
         )
     return answer
@@ -408,6 +412,7 @@ def keep_decisions(
     store_identity.keep_moves(db, moves, people, run, criteria_version(db), at)
     _keep_history(db, run, decisions, people)
     store_notice.keep(db, run, decisions, people)
+    store_telling.keep_spells(db, decisions, people)
     _keep_plan(db, decisions, people, plans)
     store_review.keep_reviews(db, reviews, at)
     _clear_marks(db, decisions, clear, seen)

@@ -46,6 +46,7 @@ class GoesOn:
     state: StageState
     score: Score
     claimed: frozenset[int]
+    version: int  # of the definition by which that was decided
     alone: str | None  # to be kept: the state from before it was joined
     moved_from: StageState | None = None  # where it stood until it was parted, where that is another stage
 
@@ -135,6 +136,7 @@ def _goes_on(kept: Row[Any], found: Sequence[Row[Any]], *, parting: bool, at: da
         state=state,
         score=codec.load_score(kept._asdict()),
         claimed=frozenset(row.id for row in found),
+        version=kept.criteria_version,
         alone=keep,
         moved_from=moved_from,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from connector.ledger.hot import insert_new
 from connector.ledger.tables import NOTICE
@@ -19,9 +20,9 @@ def keep(db: Connection, run: int, decisions: Sequence[Decided], people: Sequenc
     _insert(
         db,
         [
-            (replace(each, person=person, run=run), f"{person} {each.made_at.isoformat()}")
+            (replace(each, person=person, run=run), f"{person} {each.about or each.made_at.isoformat()}")
             for decided, person in zip(decisions, people, strict=True)
-            if (each := decided.notice) is not None
+            for each in decided.notices
         ],
     )
 
@@ -33,10 +34,22 @@ def keep_one(db: Connection, notice: Notice, key: str) -> None:
 
 def _insert(db: Connection, notices: Sequence[tuple[Notice, str]]) -> None:
     dialect = db.dialect.name
-    columns = ("kind", "key", "person", "to", "text", "made_at", "told_at", "run")
+    columns = ("kind", "key", "person", "to", "text", "made_at", "told_at", "run", "quiet", "routed_at")
     rows = [
-        (each.kind, key, each.person, each.to, each.text, time_to_db(each.made_at, dialect), None, each.run)
+        (
+            each.kind,
+            key,
+            each.person,
+            each.to,
+            each.text,
+            at,
+            None,
+            each.run,
+            each.quiet,
+            at if each.quiet else None,
+        )
         for each, key in notices
+        if (at := time_to_db(each.made_at, dialect))
     ]
     insert_new(db, NOTICE, columns, rows, ("kind", "key"))
 
@@ -56,7 +69,11 @@ def find(
         query = query.where(NOTICE.c.made_at >= since)
     if run is not None:
         query = query.where(NOTICE.c.run == run)
-    return [
-        Notice(row.kind, row.to, row.text, row.made_at, row.person, row.told_at, row.run)
-        for row in db.execute(query)
-    ]
+    return [load(row) for row in db.execute(query)]
+
+
+def load(row: Row[Any]) -> Notice:
+    """A notice from its row."""
+    return Notice(
+        row.kind, row.to, row.text, row.made_at, row.person, row.told_at, row.run, quiet=bool(row.quiet)
+    )

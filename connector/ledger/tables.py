@@ -219,11 +219,14 @@ class OverrideRow(Row, table=True):
 
 
 class NoticeRow(Row, table=True):
-    """Something that somebody is to be told once; `key` makes it one thing. `told_at` is empty until it was told."""
+    """Something that somebody is to be told once; `key` makes it one thing. `told_at` is empty until it was told.
+
+    `quiet`: it is not told by itself, a summary counts it. `routed_at`: when it was settled whom to tell."""
 
     __tablename__ = "notice"
     __table_args__: ClassVar[Any] = (
         Index("uq_notice_key", "kind", "key", unique=True),
+        Index(None, "routed_at"),
         Index(None, "told_at"),
         Index(None, "run"),
     )
@@ -236,6 +239,8 @@ class NoticeRow(Row, table=True):
     made_at: datetime = _col(UtcTime)
     told_at: datetime | None = _col(UtcTime, null=True)
     run: int | None = _col(_NUMBER, null=True)  # the one that made it; empty: none did
+    quiet: bool | None = _col(Boolean, null=True)
+    routed_at: datetime | None = _col(UtcTime, null=True)
 
 
 class BarRow(Row, table=True):

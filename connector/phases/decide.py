@@ -17,7 +17,7 @@ from connector.core.audience import PERSONA
 from connector.core.conditions import is_missing
 from connector.core.consent import Consent, mail_consent
 from connector.core.definition import Definition
-from connector.core.guards import guard_of
+from connector.core.handoff import take_back_at
 from connector.core.kinds import responsible
 from connector.core.known import Known, known_now, known_then, measure, score_all
 from connector.core.model import PersonRecord, PlannedWrite, Ref, Score, StageDecision
@@ -30,13 +30,12 @@ from connector.core.write_plan import REJECTED_WAIT, results
 from connector.errors import LeaseBusy
 from connector.phases.counting import Counted, CrmTally, count, count_moves
 from connector.phases.evidence import said_of_stage
+from connector.phases.handing import Desks, desks, hand_over, quiet, sales_did
 from connector.phases.lease import acquired, in_turn
 from connector.phases.others import others_pushed
 from connector.phases.places import Given, give_places
 from connector.phases.planning import Schemas, ladder_of, master_here, outlived_of, plan_for, tugs_of
-from connector.ports import Clock, Decided, Facts, Hold, Lease, Ledger, Notice, Review, wanted
-
-GUARDED, REVOPS = "guarded", "revops"
+from connector.ports import Clock, Decided, Facts, Hold, Lease, Ledger, Review, wanted
 
 BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
 
@@ -106,6 +105,9 @@ class _Asked:
     may_leave: bool
     ladder: Sequence[str]
     reads: frozenset[str]  # fields of the account
+    run: int
+    desks: Desks
+    backfill: bool
 
 
 async def decide(
@@ -151,6 +153,9 @@ async def decide(
         may_leave,
         ladder_of(definition, schemas),
         around.fields if around else frozenset(),
+        run,
+        await desks(ledger),
+        turn is not None,
     )
     try:
         for crm in crms:
@@ -260,6 +265,8 @@ def _decide_one(
     facts, known = candidate.facts, candidate.known
     criteria = known.criteria
     override = strongest(facts.overrides, as_of)
+    new = facts.state is None and any(ref in first_load for ref in candidate.group.refs)
+    done_by_sales = sales_did(facts, candidate.records, definition, as_of)
     decision = decide_stage(
         facts.state,
         at=as_of,
@@ -271,12 +278,19 @@ def _decide_one(
         criteria=criteria,
         evidence=said_of_stage(candidate.records, facts, definition),
         answers=[record.answer for record in candidate.records if record.answer],
-        adopt=facts.state is None and any(ref in first_load for ref in candidate.group.refs),
+        adopt=new,
         may_leave=asked.may_leave,
         has_place=facts.person in given,
         ladder=asked.ladder,
         override=override,
+        take_back_at=take_back_at(facts.spell, facts.state, criteria.handoff, done_by_sales),
     )
+    handed = hand_over(
+        facts, known, candidate.records, decision, definition, asked.desks,
+        at=as_of, whole=asked.may_leave, run=asked.run,
+        quiet=quiet(facts, asked.version, first_load=new, backfill=asked.backfill),
+    )  # fmt: skip
+    decision = handed.decision
     persona = known.fields.get(PERSONA)
     consent = mail_consent(known.fields, facts.records, definition.mappings)
     may_be_mailed = consent is Consent.NOT_REFUSED
@@ -345,21 +359,11 @@ def _decide_one(
         audience=known.audience,
         override=override.id if override else None,
         waits=contest if decision.waits else "",
-        notice=_notice(facts, known, decision, as_of),
+        notices=handed.notices,
+        spells=handed.spells,
         moves_account=MQLS in asked.reads
         and (decision.state.stage == "mql") != (facts.state is not None and facts.state.stage == "mql"),
     )
-
-
-def _notice(facts: Facts, known: Known, decision: StageDecision, as_of: datetime) -> Notice | None:
-    """Once for each spell in which a guard keeps somebody who qualifies from becoming MQL."""
-    guard = guard_of(known.criteria, known.fields, as_of)
-    if guard is None or decision.guarded != guard.reason:
-        return None
-    if facts.state is not None and facts.state.guarded == guard.reason:
-        return None
-    to = known.fields.get("account.owner") or known.fields.get("owner") or REVOPS
-    return Notice(GUARDED, str(to), f"Would be MQL by points, but: {guard.reason}", as_of)
 
 
 def _told_us(facts: Facts, decision: StageDecision) -> bool:

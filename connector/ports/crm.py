@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from connector.core.handoff import CrmUser
 from connector.core.mapping import CrmMapping
 from connector.core.model import (
     JsonValue,
@@ -349,6 +350,11 @@ class CrmInspector(Protocol):
 
     async def catalog(self) -> Sequence[Named]:
         """Everything of the account that a mapping may name by id or label."""
+        ...
+
+    async def users(self) -> Sequence[CrmUser]:
+        """Whoever may own records: people with their addresses, active or not, and queues. Raises FixConfig where the
+        token may not see them, RetryLater."""
         ...
 
     async def values_in_use(

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from connector.core.account import Around
 from connector.core.facts import Facts, Held, Hold
+from connector.core.handoff import CrmUser
 from connector.core.model import (
     Census,
     JsonValue,
@@ -240,6 +241,22 @@ class Ledger(Protocol):
     async def facts(self, groups: Sequence[Sequence[Ref]], around: Around | None = None) -> list[Facts]:
         """Per group, in order. Engagement comes by record id and by address, oldest first, deleted left out. `around`:
         with the account around each, where it is asked for."""
+        ...
+
+    async def pools(self) -> Mapping[str, int]:
+        """Who of the pools was last handed an MQL, by address: the higher, the later."""
+        ...
+
+    async def users(self) -> list[CrmUser]:
+        """Who may own records, as CRMs have told so far."""
+        ...
+
+    async def users_read_at(self, crm: str) -> datetime | None:
+        """When a CRM last told that; None: never."""
+        ...
+
+    async def keep_users(self, crm: str, users: Sequence[CrmUser], at: datetime) -> None:
+        """All of a CRM, in place of those known so far; who is not among them is not active."""
         ...
 
     async def notices(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from connector.core.approval import Agreed
 from connector.core.facts import Hold
+from connector.core.handoff import Spell
 from connector.core.model import (
     CompanyRecord,
     Engagement,
@@ -26,6 +27,7 @@ from connector.core.model import (
     Value,
     VendorRecord,
 )
+from connector.core.routing import Way
 from connector.ports.crm import Estimate, Range
 
 
@@ -344,7 +346,8 @@ class Answered:
 class Notice:
     """Something that somebody is told once. `to`: an owner in the CRM's words, or a role. `told_at`: None until it was.
 
-    `person` is filled by the ledger. `run`: the one that made it; None: none did.
+    `person` is filled by the ledger. `run`: the one that made it; None: none did. `about`: what makes it one thing
+    among those of its kind and person, where that is not the moment. `quiet`: it is told by no message of its own.
     """
 
     kind: str
@@ -354,6 +357,49 @@ class Notice:
     person: int | None = None
     told_at: datetime | None = None
     run: int | None = None
+    about: str = ""
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notice (`notice_number`) on its way to one target, at an address where that takes one."""
+
+    id: int
+    notice_number: int
+    notice: Notice
+    target: str
+    address: str
+    personal: bool
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """So many notices of a kind were beyond the daily cap of a way."""
+
+    way: Way
+    kind: str
+    many: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """So many MQLs were found at once, by a run, or by a backfill (of which `run` is the first): `quiet` says how."""
+
+    run: int
+    backfill: int | None
+    quiet: str
+    many: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSpell:
+    """A time of a person as MQL, and what the person is by the last decision."""
+
+    person: int
+    spell: Spell
+    fields: Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +423,8 @@ class Decided:
     audience: str = ""
     override: int | None = None  # the one in force
     waits: str = ""  # the contest in which the person waits for a place
-    notice: Notice | None = None  # somebody is to be told of it
+    notices: tuple[Notice, ...] = ()  # somebody is to be told of it
+    spells: tuple[Spell, ...] = ()  # times as MQL that began, changed or ended
     moves_account: bool = (
         False  # it changes how many of its colleagues are MQL, and the definition reads that
     )

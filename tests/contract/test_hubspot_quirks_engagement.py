@@ -53,7 +53,15 @@ async def test_mail_that_came_in_is_an_answer_and_mail_that_went_out_is_no_deed_
 
     told = {(one.name, one.type): one for one in await account.engagement("emails")}
 
-    assert set(told) == {("Re: offer", "email_reply"), ("Automatic reply: Offer", "other")}
+    assert set(told) == {
+        ("Re: offer", "email_reply"),
+        ("Automatic reply: Offer", "other"),
+        ("Offer", "other"),
+    }
+    ours = told["Offer", "other"]
+    assert (ours.counted, ours.attributes["touch"]) == (False, True), (
+        "kept as what sales did, and no deed of theirs"
+    )
     assert told["Re: offer", "email_reply"].about == Ref("hubspot", "contact", contact)
 
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.hubspot.sandbox import deals
-from adapters.hubspot.sandbox.api import Api, Endpoint, flag
+from adapters.hubspot.sandbox.api import Api, Endpoint, flag, whole
 from adapters.hubspot.sandbox.gate import TIME_ZONE
 from adapters.hubspot.sandbox.schema import STAGES, Property
 from adapters.hubspot.sandbox.table import Table
@@ -186,7 +186,13 @@ def list_owners(api: Api, request: Request, body: Any) -> Response:
     """Who may own a record."""
     created = "2022-09-30T00:00:00Z"
     stamps = {"createdAt": created, "updatedAt": created, "type": "PERSON"}
-    return json_response({"results": [{**owner, **stamps} for owner in api.store.owners]})
+    archived = flag(request, "archived")
+    shown = [{**owner, **stamps} for owner in api.store.owners if owner["archived"] == archived]
+    limit, after = whole(request, "limit", 100), whole(request, "after", 0)
+    page: dict[str, Any] = {"results": shown[after : after + limit]}
+    if after + limit < len(shown):
+        page["paging"] = {"next": {"after": str(after + limit)}}
+    return json_response(page)
 
 
 def account_details(api: Api, request: Request, body: Any) -> Response:

@@ -470,16 +470,28 @@ def _fill_settings(store: Store, population: Population) -> None:
         ADMIN_USER: ("Org", "Admin"),
         AUTOMATED: ("Automated", "Process"),
     }
+    managed = {
+        _user(place): _user(0) for place in range(1, len(names))
+    }  # the first of sales leads the others
     rows = []
     for id, (first, last) in users.items():
         login = f"{first}.{last}@{words.OWN_DOMAIN}".lower()
         row: Row = {"Id": id, "FirstName": first, "LastName": last, "Username": login, "Email": login}
-        row |= {"IsActive": True, "UserType": "Standard", **start}
+        row |= {"IsActive": True, "UserType": "Standard", "ManagerId": managed.get(id), **start}
         derive("User", row, population.now)
         rows.append(row)
     tables["User"].fill(rows)
     queues = {UNOWNED: "Unassigned leads", ROUND_ROBIN: "Round robin"}
-    tables["Group"].fill({"Id": id, "Name": name, "Type": "Queue", **start} for id, name in queues.items())
+    tables["Group"].fill(
+        {
+            "Id": id,
+            "Name": name,
+            "Type": "Queue",
+            "Email": f"{name.split()[0]}@{words.OWN_DOMAIN}".lower(),
+            **start,
+        }
+        for id, name in queues.items()
+    )
     organization: Row = {"Name": "Our Product", "OrganizationType": "Enterprise Edition", "IsSandbox": False}
     places: Row = {"TimeZoneSidKey": "Europe/Berlin", "DefaultLocaleSidKey": "en_US", "InstanceName": "EU42"}
     id = organization_id(population.seed)

@@ -465,13 +465,17 @@ def _user() -> ObjectType:
         *_name_parts(),
         Field("Email", "email", length=128),
         _flag("IsActive"),
+        _ref("ManagerId", "Manager", "User"),
         _pick("UserType", "Standard", "AutomatedProcess", updateable=False),
     )
 
 
 def _small_objects() -> list[ObjectType]:
     return [
-        _object("Group", "00G", _text("Name", 40), _text("Type", 40), updateable=False),
+        _object(
+            "Group", "00G", _text("Name", 40), _text("Type", 40), Field("Email", "email", length=255),
+            updateable=False,
+        ),
         _object(
             "Organization", "00D", _text("Name", 80), _text("OrganizationType", 40), _flag("IsSandbox"),
             _text("TimeZoneSidKey", 40), _text("DefaultLocaleSidKey", 40), _text("InstanceName", 5),

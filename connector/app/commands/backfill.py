@@ -48,7 +48,7 @@ def backfill(
     """Estimate, ask, run or follow, report. Exit codes as in docs/reference/commands.md."""
     settings = load_settings()
     configure(settings)
-    within = _range(since, until)
+    within = range_of(since, until)
 
     async def go() -> dict[str, Any]:
         async with wired(settings, [crm], mappings_dir=mappings) as parts:
@@ -103,7 +103,7 @@ def told(work: Any, *, json: bool) -> int:
     return exit_code(RunResult.of(document)) if document["run"] is not None else exits.LOOK
 
 
-def _range(since: str | None, until: str | None) -> Range:
+def range_of(since: str | None, until: str | None) -> Range:
     within = Range(instant(since, "--since") if since else None, instant(until, "--until") if until else None)
     if within.since and within.until and within.since >= within.until:
         raise FixConfig(

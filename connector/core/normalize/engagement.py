@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from connector.core.conditions import holds
+from connector.core.handoff import TOUCH
 from connector.core.mapping import CrmMapping, StreamMapping
 from connector.core.model import Engagement, JsonValue, Ref, Value, VendorEvent
 from connector.core.normalize import transforms
@@ -18,6 +19,9 @@ SAME_EVENT = timedelta(minutes=5)
 
 MACHINE = "the CRM's own filter took it for a machine's"
 """Why an event is not counted whose `attributes.filtered` is true."""
+
+SALES_DID = "sales did it, not the person"
+"""Why an event is not counted that the mapping ignores, and keeps as a touch of sales."""
 
 
 def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement, ...]:
@@ -45,7 +49,11 @@ def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement
             return attributes.get(name.removeprefix("attributes."))
         return plain_value(event.values.get(name))
 
-    if not event.deleted and any(holds(condition, value_of) for condition in stream.ignore):
+    touched = stream.touch is not None and holds(stream.touch, value_of)
+    if touched:
+        attributes[TOUCH] = True
+    ignored = not event.deleted and any(holds(condition, value_of) for condition in stream.ignore)
+    if ignored and not touched:
         return ()
     type = next(
         (rule.type for rule in stream.types if rule.when is None or holds(rule.when, value_of)), "other"
@@ -53,6 +61,8 @@ def normalize_event(event: VendorEvent, mapping: CrmMapping) -> tuple[Engagement
     source = mapping.source_of(type)
     elsewhere = source is not None and source != event.stream
     why_not = MACHINE if attributes.get("filtered") is True else None
+    if ignored:
+        why_not = SALES_DID
     if elsewhere:
         why_not = f"{source} is the source of record for {type}"
     about: Sequence[Ref | None] = tuple(dict.fromkeys(event.about)) or (None,)
