@@ -195,9 +195,10 @@ async def sync(
             result.crms[crm].error = error
         with watching.phase("gather"):
             gathered = await _gather_all(working, definition, ledger, clock, run, holder, watching)
-            if asks_for_owners(definition.criteria):
-                if unknown := await read_owners(working, ledger, clock):
-                    result.more["owners"] = unknown
+            if asks_for_owners(definition.criteria) and (
+                unknown := await read_owners(working, ledger, clock)
+            ):
+                result.more["owners"] = unknown
         watching.stop_here()
         schemas = await live_schemas(working, definition)
         await _adopt_targets(schemas, definition, ledger, clock)

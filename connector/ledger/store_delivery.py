@@ -162,7 +162,7 @@ def bulks(db: Connection, over_since: datetime) -> list[Bulk]:
     that began before this moment and will not end any more."""
     query = (
         select(
-            func.coalesce(RUN.c.backfill, 0).label("backfill"),
+            func.min(RUN.c.backfill).label("backfill"),
             func.min(SPELL.c.run).label("run"),
             SPELL.c.quiet,
             func.count().label("many"),
@@ -172,7 +172,7 @@ def bulks(db: Connection, over_since: datetime) -> list[Bulk]:
         .where(SPELL.c.summed.is_(False))
         .where(or_(RUN.c.finished_at.is_not(None), RUN.c.started_at < over_since))
         .where(or_(RUN.c.backfill.is_(None), BACKFILL.c.status.not_in(UNFINISHED)))
-        .group_by(func.coalesce(RUN.c.backfill, -RUN.c.id), func.coalesce(RUN.c.backfill, 0), SPELL.c.quiet)
+        .group_by(func.coalesce(RUN.c.backfill, -RUN.c.id), SPELL.c.quiet)
         .order_by(func.min(SPELL.c.run))
     )
     return [Bulk(row.run, row.backfill or None, row.quiet, row.many) for row in db.execute(query)]

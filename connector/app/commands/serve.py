@@ -20,6 +20,7 @@ from connector.app.log import configure
 from connector.app.observed import calls_told
 from connector.app.settings import load_settings
 from connector.app.sidecar import Sidecar
+from connector.app.telling import read_targets
 from connector.app.wiring import plugins, wired
 from connector.errors import FixConfig
 from connector.transport import watch_calls
@@ -32,12 +33,13 @@ def serve() -> int:
     """Run until stopped. FixConfig where settings, files or credentials are wrong."""
     settings = load_settings()
     configure(settings)
+    targets = read_targets(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
     no_more_traces = tracing.begin()
 
     async def go() -> None:
         async with wired(settings, strict=False) as parts:
             listener = _listener(settings.bind)
-            side = Sidecar(parts)
+            side = Sidecar(parts, targets, settings.public_url or "")
             watch_calls(calls_told(counted(side)))
             config = uvicorn.Config(
                 build_app(side), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS

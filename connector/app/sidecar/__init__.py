@@ -7,7 +7,7 @@ its last one is still going; what it misses is done once, as soon as it can be.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -23,6 +23,7 @@ from connector.app.serving import Current, Requests, Served, Work
 from connector.app.sidecar.health import LOOKING, SCHEDULER, Health
 from connector.app.sidecar.jobs import Jobs
 from connector.app.sidecar.meters import Meters
+from connector.app.telling import Outbox, Target
 from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired
 from connector.core.approval import review
@@ -59,9 +60,10 @@ class Sidecar:
     """What one sidecar does, in turn: the syncs of the CRMs that it serves, as scheduled and as asked for; and beside
     them their backfills and its jobs."""
 
-    def __init__(self, parts: Wired) -> None:
+    def __init__(self, parts: Wired, targets: Sequence[Target] = (), public_url: str = "") -> None:
         self.parts = parts
         self.registry = CollectorRegistry()
+        self.outbox = Outbox(targets, public_url, self.registry)
         self.health, self.meters = Health(), Meters(self.registry)
         self.served = Served(parts)
         self.stopping = False

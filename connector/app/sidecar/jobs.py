@@ -17,6 +17,7 @@ import structlog
 
 from connector.app.leases import held
 from connector.app.reminding import remind_of_review
+from connector.app.telling import EVERY, refresh_owners, tell
 from connector.errors import ConnectorError, LeaseBusy
 from connector.ports import JobRun, job_lease
 
@@ -63,7 +64,11 @@ async def _remind(side: Sidecar) -> None:
     await remind_of_review(side.parts.ledger, side.current.definition.criteria, side.parts.clock.now())
 
 
-JOBS: tuple[Job | CrmJob, ...] = (Job("review-reminder", timedelta(hours=1), _remind),)
+JOBS: tuple[Job | CrmJob, ...] = (
+    Job("review-reminder", timedelta(hours=1), _remind),
+    Job("telling", EVERY, tell),
+    CrmJob("owners", DAY, refresh_owners),
+)
 
 
 def due_at(job: Job, last: JobRun | None, zone: tzinfo) -> datetime | None:

@@ -1,7 +1,7 @@
 """Tells people what they are to be told: a job of the sidecar, once among all replicas, never in the way of a sync.
 
 What is to be told is kept in the ledger before it is sent and marked after: a message may come twice where a process
-dies between the two (its number says so), and is never lost. A target that fails is tried again, alone, later and later.
+dies between the two (its number says so), and is never lost. A target that fails is tried again, alone, ever later.
 """
 
 from __future__ import annotations

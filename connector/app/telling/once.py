@@ -67,7 +67,9 @@ async def _wrong(parts: Wired, now: datetime) -> dict[str, str]:
         if now - at > late:
             found[f"late {crm}"] = f"No sync of {crm} has ended since {at:%Y-%m-%d %H:%M} UTC."
     for crm, brake in (await ledger.brakes()).items():
-        found[f"brake {crm}"] = f"Pushing to {crm} is stopped by {brake.by}{f': {brake.why}' if brake.why else '.'}"
+        found[f"brake {crm}"] = (
+            f"Pushing to {crm} is stopped by {brake.by}{f': {brake.why}' if brake.why else '.'}"
+        )
     for plan in await ledger.open_plans(at=now):
         if plan.held:
             text = f"A plan for {plan.crm} waits for a human: {plan.held} `connector plan show {plan.id}`"
@@ -88,7 +90,9 @@ async def summaries(parts: Wired, hold: Heartbeat) -> None:
     """One notice to RevOps for the MQLs that a first load, a backfill or a new definition has found."""
     now = parts.clock.now()
     for bulk in await parts.ledger.bulks(now - OVER):
-        notice = Notice(SUMMARY, REVOPS, _bulk_text(bulk, await parts.ledger.kept_quiet(bulk)), now, run=bulk.run)
+        notice = Notice(
+            SUMMARY, REVOPS, _bulk_text(bulk, await parts.ledger.kept_quiet(bulk)), now, run=bulk.run
+        )
         await parts.ledger.sum_up(bulk, notice, hold.lease)
 
 
@@ -128,7 +132,8 @@ def digest_text(found: SlaReport, mqls: int, since: datetime, until: datetime, n
     """The week in a few lines, without a name."""
     total, zone = found.total, notify.zone
     lines = [
-        f"{since.astimezone(zone):%Y-%m-%d} to {until.astimezone(zone):%Y-%m-%d}: {total.mqls:,} new MQLs, {mqls:,} now."
+        f"{since.astimezone(zone):%Y-%m-%d} to {until.astimezone(zone):%Y-%m-%d}:"
+        f" {total.mqls:,} new MQLs, {mqls:,} now."
     ]
     if found.quiet:
         lines.append(f"{found.quiet:,} more were found in bulk.")
