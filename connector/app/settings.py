@@ -50,7 +50,8 @@ class Settings(BaseSettings):
         None, description="Where people reach this connector; links are sent only with it"
     )
     notify_urls: SecretStr | None = Field(
-        None, description="Where people are told: Apprise URLs, each with tags before it (`sales=slack://...`)"
+        None,
+        description="Where people are told: Apprise URLs, each with tags before it (`sales=slack://...`)",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is logged")
     log_format: Literal["json", "text"] | None = Field(
