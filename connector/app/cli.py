@@ -442,6 +442,7 @@ def holds_list(
     record: Annotated[
         str | None, typer.Option("--record", help="Only of this record, as crm:object:id.")
     ] = None,
+    audience: OfAudience = None,
     json: Json = False,
 ) -> None:
     """Fields of records that are left alone, and why.
@@ -450,7 +451,7 @@ def holds_list(
     """
     from connector.app.commands.holds import holds_list as body
 
-    guarded(json, lambda: body(kind=kind, record=record, json=json))
+    guarded(json, lambda: body(kind=kind, record=record, audience=audience, json=json))
 
 
 @holds_app.command("release")

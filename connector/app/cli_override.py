@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from connector.app.exits import guarded
-from connector.app.options import As, Json
+from connector.app.options import As, Json, OfAudience
 
 override_app = typer.Typer(
     help="A human's word above the rules: MQL now, never, hold until a date.", no_args_is_help=True
@@ -54,6 +54,7 @@ def override_add(
 @override_app.command("list")
 def override_list(
     ended: Annotated[bool, typer.Option("--ended", help="Those that are over, too.")] = False,
+    audience: OfAudience = None,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV.")] = False,
     json: Json = False,
 ) -> None:
@@ -63,7 +64,7 @@ def override_list(
     """
     from connector.app.commands.override import override_list as body
 
-    guarded(json, lambda: body(ended=ended, as_csv=csv, json=json))
+    guarded(json, lambda: body(ended=ended, audience=audience, as_csv=csv, json=json))
 
 
 @override_app.command("remove")

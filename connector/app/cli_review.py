@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from connector.app.exits import guarded
-from connector.app.options import As, Email, Json
+from connector.app.options import As, Email, Json, OfAudience
 
 review_app = typer.Typer(help="Pairs of records that may be one person.", no_args_is_help=True)
 
@@ -25,6 +25,7 @@ def review_list(
     ] = None,
     answered: Annotated[bool, typer.Option("--answered", help="Those that somebody has answered.")] = False,
     stale: Annotated[bool, typer.Option("--stale", help="Those too that have settled themselves.")] = False,
+    audience: OfAudience = None,
     email: Email = False,
     json: Json = False,
 ) -> None:
@@ -34,7 +35,12 @@ def review_list(
     """
     from connector.app.commands.review import review_list as body
 
-    guarded(json, lambda: body(target=target, answered=answered, stale=stale, email=email, json=json))
+    guarded(
+        json,
+        lambda: body(
+            target=target, answered=answered, stale=stale, audience=audience, email=email, json=json
+        ),
+    )
 
 
 @review_app.command("join")

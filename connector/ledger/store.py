@@ -718,6 +718,10 @@ class SqlLedger(Telling):
         """How many MQLs are in each audience now; under the empty name those in none."""
         return await self._db.read(store_audience.mqls_by_audience)
 
+    async def records_about(self, audience: str, refs: Sequence[Ref]) -> set[Ref]:
+        """Those of these person records that are somebody's in this audience; empty: in none."""
+        return await self._db.read(store_audience.records_about, audience, refs)
+
     async def plans_about(self, audience: str, plans: Sequence[int]) -> set[int]:
         """Those of these plans that hold a record of somebody in this audience."""
         return await self._db.read(store_audience.plans_about, audience, plans)
@@ -823,6 +827,10 @@ class SqlLedger(Telling):
     async def overrides(self, *, ended: bool = False) -> list[Override]:
         """What humans say above the rules, newest first."""
         return await self._db.read(store_override.listed, ended=ended)
+
+    async def overrides_about(self, audience: str, words: Sequence[Override]) -> list[Override]:
+        """Those of these words that may concern somebody in this audience; empty: in none."""
+        return await self._db.read(store_override.about, audience, words)
 
     async def overrides_by_id(self, ids: Collection[int]) -> Mapping[int, Override]:
         """These overrides, ended ones too."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select
 
-from connector.ledger import store_ask
+from connector.core.model import Ref
+from connector.ledger import codec, store_ask
 from connector.ledger.hot import where_in
 from connector.ledger.store_usual import OUT_OF_SCOPE
 from connector.ledger.tables import PERSON, PLAN_ROW, RECORD
@@ -82,6 +83,12 @@ def plans_about(db: Connection, audience: str, plans: Iterable[int]) -> set[int]
     mine = exists().where(PERSON.c.id == PLAN_ROW.c.person, _in(audience))
     found = where_in(db, select(PLAN_ROW.c.plan).where(mine).distinct(), PLAN_ROW.c.plan, plans)
     return {row.plan for row in found}
+
+
+def records_about(db: Connection, audience: str, refs: Iterable[Ref]) -> set[Ref]:
+    """Those of these person records that are somebody's in this audience."""
+    query = select(RECORD.c.ref).join(PERSON, PERSON.c.id == RECORD.c.person_id).where(_in(audience))
+    return {codec.parse_ref(row.ref) for row in where_in(db, query, RECORD.c.ref, [str(ref) for ref in refs])}
 
 
 def _in(audience: str) -> ColumnElement[bool]:

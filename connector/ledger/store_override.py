@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, insert, or_, select, update
 from connector.core.model import CompanyRecord, PersonRecord, Ref
 from connector.core.normalize.transforms import domain
 from connector.core.override import Override
-from connector.ledger import codec, store_lease
+from connector.ledger import codec, store_audience, store_lease
 from connector.ledger.hot import chunks, mark_due, where_in
 from connector.ledger.store_account import companies_of
 from connector.ledger.store_admin import audit
@@ -244,6 +244,11 @@ def named(db: Connection, names: Sequence[str]) -> dict[str, list[tuple[str, str
 def concerned(db: Connection, words: Sequence[Override]) -> int:
     """How many person records these words may concern, as far as they are known."""
     return len(_people(db, words))
+
+
+def about(db: Connection, audience: str, words: Iterable[Override]) -> list[Override]:
+    """Those of these words that may concern somebody in this audience."""
+    return [word for word in words if store_audience.records_about(db, audience, _people(db, [word]))]
 
 
 def _people(db: Connection, words: Sequence[Override]) -> set[Ref]:

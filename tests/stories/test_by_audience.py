@@ -32,8 +32,9 @@ from connector.core.criteria import (
 )
 from connector.core.limits import PlanLimits
 from connector.core.mapping import WriteLine
+from connector.core.override import NEVER, Override
 from connector.phases.counting import CrmTally
-from connector.ports import PersonView
+from connector.ports import UNDONE, Hold, PersonView
 from tests.stories.world import World, somebody, world
 
 NEXT = {"lead": "Newsletter", "mql": "Call within a day"}
@@ -154,6 +155,51 @@ async def test_people_are_judged_written_listed_and_counted_by_audience(
         assert {each["plan"] for each in plans} == set(result.plans.values())
         explained = json.loads(await connector("explain", f"person:{ours[0].id}", "--json"))
         assert explained["audience"] == "german"
+
+
+async def test_what_humans_said_and_what_is_left_alone_is_listed_by_audience(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=40) as made:
+        shared(made)
+        await made.sync(plan_only=True)
+        everybody = await made.ledger.people(limit=10_000)
+        ours, theirs, others = (
+            [view for view in everybody if (view.audience or None) == name and view.fields.get("email")][:2]
+            for name in ("german", "chiefs", None)
+        )
+        at = made.clock.now()
+        words = [
+            Override(0, NEVER, "person", str(view.fields["email"]), "Ada", "asked", at)
+            for view in (ours[0], others[0])
+        ]
+        words.append(Override(0, NEVER, "domain", str(theirs[0].fields["email_domain"]), "Ada", "asked", at))
+        await made.ledger.add_overrides(words, at)
+        held = {view.id: view.refs[0] for view in (ours[0], theirs[0])}
+        await made.ledger.keep_holds(
+            [Hold(ref, "mql_score", UNDONE, 1, 1, at, "undone") for ref in held.values()], at
+        )
+        await made.ledger.answer_review(ours[0].refs[0], others[0].refs[0], "split", at, author="Ada")
+        await made.ledger.answer_review(others[0].refs[0], others[1].refs[0], "split", at, author="Ada")
+        environment = {"CONNECTOR_DATABASE_URL": sqlite_url}
+
+        async def listed(*words: str) -> Any:
+            done = await asyncio.to_thread(CliRunner().invoke, app, [*words, "--json"], env=environment)
+            assert done.exit_code == 0, done.output
+            return next(iter(json.loads(done.stdout).values()))
+
+        told = {
+            name: await listed("override", "list", "--audience", name)
+            for name in ("german", "chiefs", "none")
+        }
+        assert ours[0].fields["email"] in {each["target"] for each in told["german"]}
+        assert {each["scope"] for each in told["chiefs"]} == {"domain"}
+        assert others[0].fields["email"] in {each["target"] for each in told["none"]}
+        assert others[0].fields["email"] not in {each["target"] for each in told["german"]}
+        holds = await listed("holds", "list", "--audience", "german")
+        assert [each["record"] for each in holds] == [str(held[ours[0].id])]
+        assert len(await listed("holds", "list")) == 2
+        pairs = await listed("review", "list", "--answered", "--stale", "--audience", "german")
+        assert len(pairs) == 1
+        assert len(await listed("review", "list", "--answered", "--stale")) == 2
 
 
 async def test_a_limit_of_one_audience_holds_a_plan_that_no_other_limit_would(sqlite_url: str) -> None:

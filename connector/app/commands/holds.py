@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connector.app.asking import ask_ledger
+from connector.app.asking import ask_ledger, asked_audience
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
 from connector.app.who import actor
@@ -13,13 +13,17 @@ from connector.ledger import SqlLedger
 from connector.ports import TUGGED, UNDONE, Hold
 
 
-def holds_list(*, kind: str | None, record: str | None, json: bool) -> int:
+def holds_list(*, kind: str | None, record: str | None, audience: str | None, json: bool) -> int:
     """Every hold, those that only count so far included."""
     if kind not in (None, UNDONE, TUGGED):
         raise FixConfig(f"There is no kind of hold `{kind}`.", next_step=f"Known: {UNDONE}, {TUGGED}.")
 
     async def question(ledger: SqlLedger) -> list[Hold]:
-        return await ledger.holds([_ref(record)] if record else None, kind=kind)
+        holds = await ledger.holds([_ref(record)] if record else None, kind=kind)
+        if audience is None:
+            return holds
+        of = await ledger.records_about(await asked_audience(ledger, audience), [hold.ref for hold in holds])
+        return [hold for hold in holds if hold.ref in of]
 
     found = ask_ledger(question)
     if json:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from connector.app.asking import ask_ledger, one_person
+from connector.app.asking import ask_ledger, asked_audience, one_person
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
 from connector.app.who import actor
@@ -61,10 +61,17 @@ def override_add(
     return OK
 
 
-def override_list(*, ended: bool, as_csv: bool, json: bool) -> int:
-    """The words in force; with `ended` those that are over, too."""
+def override_list(*, ended: bool, audience: str | None, as_csv: bool, json: bool) -> int:
+    """The words in force; with `ended` those that are over, too. `audience`: those that may concern somebody in it."""
     at = SystemClock().now()
-    found = ask_ledger(lambda ledger: ledger.overrides(ended=ended))
+
+    async def question(ledger: SqlLedger) -> list[Override]:
+        words = await ledger.overrides(ended=ended)
+        if audience is None:
+            return words
+        return await ledger.overrides_about(await asked_audience(ledger, audience), words)
+
+    found = ask_ledger(question)
     rows = [override_document(word, at) for word in found if ended or word.in_force(at)]
     if json:
         print_json({"overrides": rows})

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from connector.app.asking import ask_ledger
+from connector.app.asking import ask_ledger, asked_audience
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
 from connector.app.reviewing import COLUMNS, addresses, answer, csv_row, import_answers, pair_of
@@ -18,11 +18,19 @@ from connector.ledger import SqlLedger
 from connector.ports import Answered, Review, ReviewPair, ReviewSide
 
 
-def review_list(*, target: Path | None, answered: bool, stale: bool, email: bool, json: bool) -> int:
-    """The pairs that wait, or those that were answered; with `target` as a file to answer in."""
+def review_list(
+    *, target: Path | None, answered: bool, stale: bool, audience: str | None, email: bool, json: bool
+) -> int:
+    """The pairs that wait, or those that were answered; with `target` as a file to answer in. `audience`: those of
+    which either is in it."""
 
     async def question(ledger: SqlLedger) -> list[ReviewPair]:
-        return await ledger.review_pairs(answered=answered)
+        pairs = await ledger.review_pairs(answered=answered)
+        if audience is None:
+            return pairs
+        sides = [ref for pair in pairs for ref in (pair.one.ref, pair.other.ref)]
+        of = await ledger.records_about(await asked_audience(ledger, audience), sides)
+        return [pair for pair in pairs if of & {pair.one.ref, pair.other.ref}]
 
     pairs = [pair for pair in ask_ledger(question) if stale or not pair.stale]
     if target is not None:
