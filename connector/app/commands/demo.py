@@ -33,6 +33,7 @@ from connector.pipeline import RunResult
 from connector.ports import PersonView
 
 EXAMPLES = 3
+BEST = 2_000  # leads by score from the top: whoever qualifies is among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Story:
     first: RunResult
     second: RunResult
     mqls: list[PersonView]
+    kept: Counter[str]  # by which guard somebody who qualifies is kept from sales
     writes: dict[str, Counter[str]]
     second_writes: int
     criteria: Criteria
@@ -111,6 +113,7 @@ def demo(*, people: int, seed: int, serve: bool, json: bool) -> int:
                 {
                     "first": story.first.document(),
                     "second": story.second.document(),
+                    "kept": dict(story.kept),
                     "examples": [as_decided(person) for person in story.mqls[:EXAMPLES]],
                     "writes": {crm: dict(fields) for crm, fields in story.writes.items()},
                     "second_sync_writes": story.second_writes,
@@ -142,8 +145,10 @@ async def _story(settings: Settings, world: World, json: bool) -> Story:
         second = await run_once(parts, asked_by="demo", yes=True, quiet=json)
         written_since = sum(len(world.writes(crm)) - len(before[crm]) for crm in world.urls)
         mqls = await parts.ledger.people(stage="mql", limit=200)
+        leads = await parts.ledger.people(stage="lead", limit=BEST)
+        kept = Counter(person.guarded for person in leads if person.guarded)
         fields = {crm: _written(writes) for crm, writes in before.items()}
-        return Story(first, second, _varied(mqls), fields, written_since, parts.definition.criteria)
+        return Story(first, second, _varied(mqls), kept, fields, written_since, parts.definition.criteria)
 
 
 def _introduce(world: World, people: int, seed: int) -> None:
@@ -176,6 +181,9 @@ def _tell(story: Story, seconds: float) -> None:
         for line in reasons(person, story.criteria):
             out.print(f"    {line}")
         out.print(f"    records: {', '.join(str(ref) for ref in person.refs)}")
+    if story.kept:
+        said = ", ".join(f"{guard} ({many:,})" for guard, many in story.kept.most_common())
+        out.print(f"\nWho qualifies by points and is kept from sales: {said}.")
     out.print("\nWhat was written where (fields changed, by the CRMs' own count):")
     for crm, fields in story.writes.items():
         said = ", ".join(f"{field} {count:,}" for field, count in fields.most_common(5))
