@@ -113,6 +113,7 @@ async def _found(pulling: Pulling, stream: str, window: Window, begun: Cursor | 
         above = max((row_id(hit) for hit in hits), key=int, default=above)
         within = {row_id(hit): hit for hit in hits if inside(hit, [window])}
         page = await found_page(pulling, stream, within, {"kind": "backfill-search", "above": above})
-        yield replace(page, first_load=True)
+        # What the index still shows in the range, and was changed since, was counted there: it counts as fetched.
+        yield replace(page, first_load=True, fetched=len(hits))
         if len(hits) < SEARCH_PAGE:
             return

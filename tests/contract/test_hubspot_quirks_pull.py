@@ -12,6 +12,7 @@ from adapters.hubspot.sandbox.table import Row
 from adapters.hubspot.sandbox.wire import to_ms
 from connector.core.model import RecordState, Ref
 from connector.errors import FixConfig, StopRun
+from connector.ports import Range
 from connector.sandbox.population import make_population
 from connector.testing.clock import HandClock
 from tests.contract.test_hubspot_adapter import FIELDS, HOUR, START, account, connected
@@ -169,6 +170,21 @@ async def test_quirk_hubspot_05_a_hit_from_outside_the_window_is_left_to_the_win
     )  # the index offers it by its old stamp; the value that came lies behind the window
     assert resumed == set(ids[200:]) - {again}
     assert later[again].values["mql_reason"] == "edited again"
+
+
+async def test_quirk_hubspot_05_who_was_changed_since_the_index_last_looked_counts_in_the_range_where_it_was_counted():
+    async with connected(index_lag_seconds=60) as account:
+        (id_,) = account.ids()
+        within = Range(until=account.clock.now())
+        account.clock.advance(MINUTE / 2)
+        account.sandbox.edit("contact", id_, {"jobtitle": "Director"})
+
+        counted = (await account.adapter.estimate("contacts", within)).rows
+        pages = [page async for page in account.adapter.backfill("contacts", within, None, FIELDS)]
+
+    told = {record.ref.id for page in pages for record in page.records}
+    assert (sum(page.fetched for page in pages), len(told)) == (counted, counted - 1)
+    assert id_ not in told  # the increments have it
 
 
 async def test_what_is_modified_while_we_page_is_in_this_window_or_the_next(account):
