@@ -30,6 +30,8 @@ class Board:
     def __init__(self) -> None:
         self.posted: list[tuple[str, dict[str, Any]]] = []
         self.broken: set[str] = set()
+        self.answers = threading.Event()  # while it is not set, what was taken is not answered
+        self.answers.set()
         board = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,6 +40,7 @@ class Board:
                 place = self.path.strip("/")
                 if place not in board.broken:
                     board.posted.append((place, body))
+                board.answers.wait(10)
                 self.send_response(500 if place in board.broken else 200)
                 self.end_headers()
 
@@ -151,6 +154,26 @@ async def test_a_target_that_fails_is_tried_again_later_and_keeps_nobody_else_wa
         await tell(side)
         assert board.on("chat") == board.on("sales")
         assert not side.outbox.failing
+
+
+async def test_who_dies_between_sending_and_marking_tells_once_more_under_the_same_number(
+    sqlite_url: str, board: Board
+) -> None:
+    async with world(sqlite_url, people=20) as made:
+        target = f"sales={board.url('sales')}"
+        await raised(made)
+        board.answers.clear()
+        dies = asyncio.create_task(tell(side_of(made, target)))
+        while not board.on("sales"):  # noqa: ASYNC110  (the other thread knows no event of this loop)
+            await asyncio.sleep(0.01)
+        dies.cancel()
+        await asyncio.gather(dies, return_exceptions=True)
+        board.answers.set()
+        for _ in range(2):
+            await tell(side_of(made, target, holder="after it"))
+        first, again = [each for each in board.on("sales") if each.startswith("New MQL")]
+        assert first == again, "twice rather than never, and a receiver can tell by the number"
+        assert re.search(r"#\d+$", first)
 
 
 async def test_what_is_wrong_is_told_when_it_begins_and_when_it_is_over(
