@@ -25,7 +25,7 @@ from adapters.hubspot.errors import MissingScopes
 from adapters.hubspot.lower import BACKWARD, CLEAR_FIRST
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
-from connector.core.asked import Asked
+from adapters.hubspot.stage_dates import Answers
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig, Problem, RetryLater
@@ -82,7 +82,7 @@ class HubSpot:
         self._daily_share = daily_share
         self._under_way = 0  # batches of writes that no answer has counted yet
         self._switches = {switch.name: str(switch.default) for switch in SWITCHES}
-        self._answers: Asked[datetime] = Asked()  # when lead statuses were set
+        self._answers = Answers()
         self._schemas: dict[str, tuple[datetime, Mapping[str, FieldInfo]]] = {}
 
     def streams(self) -> Sequence[Stream]:

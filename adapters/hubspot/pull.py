@@ -46,8 +46,7 @@ from adapters.hubspot.payload import (
     stage_date_fields,
 )
 from adapters.hubspot.searching import SEARCH_PAGE, Window, hits_above, inside
-from adapters.hubspot.stage_dates import dated
-from connector.core.asked import Asked
+from adapters.hubspot.stage_dates import Answers, dated
 from connector.core.model import JsonValue, Page, RecordState, Ref, VendorEvent
 from connector.errors import StopRun
 from connector.ports import FieldInfo, Fields, Stream
@@ -83,7 +82,7 @@ class Pulling:
     api: Api
     fields: Fields
     schema: SchemaOf  # object -> awaitable of its fields, cached by the adapter unless asked `anew`
-    answers: Asked[datetime]  # kept by the adapter as long as it lives
+    answers: Answers  # kept by the adapter as long as it lives
 
 
 def pull(

@@ -9,7 +9,7 @@ stage is newer than the date, is looked up, and so is the lead status, which has
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,19 +17,42 @@ from adapters.hubspot.api import Api
 from adapters.hubspot.batches import STAGE
 from adapters.hubspot.byid import batch_history, type_of
 from adapters.hubspot.payload import lenient_moment
-from connector.core.asked import Asked
 from connector.core.model import RecordState, VendorRecord
 
 STATUS = "hs_lead_status"
+MOST_KNOWN = 100_000  # contacts whose date stays known; the longest known goes first
 
 
-async def dated(api: Api, records: Sequence[VendorRecord], answers: Asked[datetime]) -> list[VendorRecord]:
+@dataclass(slots=True)
+class Answers:
+    """The dates of lead statuses that this process has asked for, by contact: its status, and since when.
+
+    A status that stands as it was last met is not asked about again, or every write of ours would cost a call more for
+    50 contacts. One that has gone and come back between two reads keeps the older date.
+    """
+
+    known: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+
+    def of(self, one: VendorRecord) -> datetime | None:
+        """Since when it has its status, if that is known."""
+        status, since = self.known.get(one.ref.id, ("", None))
+        return since if status == one.values.get(STATUS) else None
+
+    def keep(self, one: VendorRecord) -> None:
+        """What has been found out of a contact."""
+        self.known.pop(one.ref.id, None)
+        if one.status_at is not None:
+            self.known[one.ref.id] = (str(one.values[STATUS]), one.status_at)
+            if len(self.known) > MOST_KNOWN:
+                del self.known[next(iter(self.known))]
+
+
+async def dated(api: Api, records: Sequence[VendorRecord], answers: Answers) -> list[VendorRecord]:
     """The same contacts, each with the times of its stage and of its lead status where those can be known.
 
-    No call where both are known of each (a lead status that stands as it was last met is known), else a call for 50 of
-    the others.
+    No call where both are known of each, else a call for 50 of the others.
     """
-    found = [replace(one, status_at=answers.of(one.ref.id, one.values.get(STATUS))) for one in records]
+    found = [replace(one, status_at=answers.of(one)) for one in records]
     ids = [one.ref.id for one in found if one.state is RecordState.LIVE and _lacks(one)]
     if not ids:
         return found
@@ -37,8 +60,8 @@ async def dated(api: Api, records: Sequence[VendorRecord], answers: Asked[dateti
     histories = await batch_history(api, type_of("contact"), ids, [STAGE, STATUS])
     found = [_dated(one, histories.get(one.ref.id, {})) if one.ref.id in asked else one for one in found]
     for one in found:
-        if one.ref.id in asked and one.status_at is not None:
-            answers.keep(one.ref.id, one.values[STATUS], one.status_at)
+        if one.ref.id in asked:
+            answers.keep(one)
     return found
 
 

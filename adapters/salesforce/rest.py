@@ -21,7 +21,6 @@ import structlog
 from adapters.salesforce.errors import LONGEST_TEXT, FieldRefused, UrlTooLong, classify
 from adapters.salesforce.payload import instant
 from adapters.salesforce.soql import count_of
-from connector.core.asked import Asked
 from connector.errors import FixConfig, RetryLater, StopRun
 from connector.ports import Clock
 from connector.transport import Answer, Ok, Transport
@@ -108,7 +107,6 @@ class Rest:
         self._hidden: dict[str, tuple[datetime, frozenset[str]]] = {}
         self._untyped: dict[str, frozenset[str]] = {}
         self._absent: dict[str, datetime] = {}
-        self.dates: Asked[dict[str, datetime]] = Asked()  # when status and stage of a record were last set
         self._warned: set[tuple[str, str]] = set()
         self._longest = LONGEST_QUERY
 

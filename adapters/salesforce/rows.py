@@ -131,24 +131,21 @@ async def _set_at(rest: Rest, source: str, rows: Rows, fields: Fields) -> dict[s
     """Per record and field when it was last set, of the mapped ones of status and stage.
 
     An entry counts only where it set what stands there now: tracking may have been off since. Entries older than two
-    years are gone. A record whose values stand as they were last met is not asked about again. Whether the org tracks
-    these fields at all is asked once, where a page has no entry of any.
+    years are gone. Whether the org tracks these fields at all is asked once, where a page has no entry of any.
     https://developer.salesforce.com/docs/atlas.en-us.object_reference.meta/object_reference/sforce_api_objects_leadhistory.htm
     """
     history, key = HISTORIES[source]
     names = [name for name in (STATUS_FIELD, STAGE_FIELD) if name in fields.get(source, ())]
-    tracking = f"{history} of {', '.join(names)}"
+    ids, tracking = _ids(rows), f"{history} of {', '.join(names)}"
     if not names or rest.is_absent(tracking):
         return {}
-    stands = {str(row["Id"]): tuple(row.get(name) for name in names) for row in rows if row.get("Id")}
-    found = {id_: dates for id_, now in stands.items() if (dates := rest.dates.of(id_, now)) is not None}
-    ids = [id_ for id_ in _ids(rows) if id_ not in found]
     one_of = field_in(names)
     columns = [key, "Field", "NewValue", "CreatedDate"]
     entries = await beside_of(rest, history, columns, key, ids, IN_ORDER, one_of)
     if entries == [] and len(ids) >= _SUSPICIOUS and not await _any(rest, history, one_of):
         rest.note_absent(tracking)
     now = {str(row["Id"]): row for row in rows if row.get("Id")}
+    found: dict[str, dict[str, datetime]] = {}
     for entry in entries or ():
         try:
             at = instant(entry["CreatedDate"])
@@ -160,9 +157,6 @@ async def _set_at(rest: Rest, source: str, rows: Rows, fields: Fields) -> dict[s
             dates[name] = at
         else:
             dates.pop(name, None)
-    if entries is not None:
-        for id_ in ids:
-            rest.dates.keep(id_, stands[id_], found.get(id_, {}))
     return found
 
 

@@ -61,35 +61,6 @@ async def test_a_first_load_and_a_backfill_bring_the_same_dates_for_a_call_a_pag
     assert calls == 2
 
 
-async def test_what_stands_as_it_was_met_keeps_its_dates_without_being_asked_about_again(org):
-    def asked():
-        return sum("LeadHistory" in call.query for call in org.sandbox.log.calls("/query"))
-
-    first = await org.records("Lead", fields=DATED)
-    once = asked()
-    dated = [id for id in open_leads(first) if first[id].status_at is not None]
-    moved, stands = [id for id in dated if first[id].values["Status"] != "Closed - Not Converted"][:2]
-    for lead in (moved, stands):
-        org.sandbox.edit("Lead", lead, {"Title": "Chief Executive Officer"})
-    org.clock.advance(HOUR)
-
-    again = await org.records("Lead", fields=DATED)
-
-    assert asked() == once
-    for lead in (moved, stands):
-        assert again[lead].status_at == first[lead].status_at
-        assert again[lead].changed_at > first[lead].changed_at
-
-    at = org.clock.now()
-    org.sandbox.edit("Lead", moved, {"Status": "Closed - Not Converted"})
-    org.clock.advance(HOUR)
-
-    later = await org.records("Lead", fields=DATED)
-
-    assert asked() == once + 1
-    assert later[moved].status_at == at.replace(microsecond=0)
-
-
 @pytest.mark.parametrize("hidden", [["LeadHistory.Field"], ["LeadHistory.LeadId"]])
 async def test_an_org_that_shows_no_history_is_asked_once_and_not_again_soon(make_org, hidden):
     org = await make_org(hidden_fields=hidden)
