@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -46,9 +45,6 @@ class Settings(BaseSettings):
         "15m", description="Time between two scheduled syncs: a number and s, m, h, d or w"
     )
     timezone: str = Field("UTC", description="Zone of weeks, digests and working hours; storage is UTC")
-    public_url: str | None = Field(
-        None, description="Where people reach this connector; links are sent only with it"
-    )
     notify_urls: SecretStr | None = Field(
         None,
         description="Where people are told: Apprise URLs, each with tags before it (`sales=slack://...`)",
@@ -88,15 +84,6 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError("is not a time zone such as Europe/Berlin") from error
-        return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _url(cls, value: str | None) -> str | None:
-        parts = urlsplit(value or "https://a")
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and local)):
-            raise ValueError("is not an https address such as https://mql.example.com")
         return value
 
     @field_validator("secret_key")

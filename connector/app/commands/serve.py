@@ -39,7 +39,7 @@ def serve() -> int:
     async def go() -> None:
         async with wired(settings, strict=False) as parts:
             listener = _listener(settings.bind)
-            side = Sidecar(parts, targets, settings.public_url or "")
+            side = Sidecar(parts, targets)
             watch_calls(calls_told(counted(side)))
             config = uvicorn.Config(
                 build_app(side), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS

@@ -44,10 +44,8 @@ STALE = timedelta(days=3)  # what is older is told of in one line: it is no news
 class Outbox:
     """Where messages go. `failing`: targets that did not take the last message; each is logged once."""
 
-    def __init__(
-        self, targets: Sequence[Target] = (), public_url: str = "", registry: CollectorRegistry | None = None
-    ) -> None:
-        self.targets, self.public_url = tuple(targets), public_url
+    def __init__(self, targets: Sequence[Target] = (), registry: CollectorRegistry | None = None) -> None:
+        self.targets = tuple(targets)
         self.failing: set[str] = set()
         kept = registry or CollectorRegistry()
         self.waiting = Gauge(
@@ -147,9 +145,7 @@ async def _told(desk: _Desk, target: Target, each: Delivery) -> bool:
             await ledger.settle_delivery(each, GIVEN_UP, desk.hold.lease, clock.now())
             return True
         fields, owner = found
-    title, body = message(
-        each.notice_number, each.notice, fields, desk.notify, desk.users, owner, outbox.public_url
-    )
+    title, body = message(each.notice_number, each.notice, fields, desk.notify, desk.users, owner)
     took = await send(target, title, body, to=each.address)
     outbox.tried.labels(each.target, "told" if took else "failed").inc()
     now = clock.now()

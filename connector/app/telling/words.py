@@ -37,7 +37,6 @@ def message(
     notify: Notify,
     users: Users,
     owner: str,
-    public_url: str,
 ) -> tuple[str, str]:
     """Title and body. `fields`: of whom it is about; `owner`: to whom that person was handed. The number at its end
     lets a receiver tell a message that came twice."""
@@ -51,6 +50,4 @@ def message(
         lines = [name, notice.text]
         if notice.kind in PERSONAL and owner:
             lines.append(f"Handed to: {name_of_owner(owner, users)}")
-        if public_url:
-            lines.append(f"{public_url.rstrip('/')}/people/{notice.person}")
     return title, "\n".join([*lines, f"#{number}"])
