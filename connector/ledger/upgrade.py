@@ -35,10 +35,15 @@ def upgrade(url: str, *, create: bool = True) -> str:
         engine.dispose()
 
 
+class LedgerAwayError(FixConfig):
+    """A database server does not answer. A command ends; whoever may wait tries again."""
+
+
 def unreachable(where: str, error: DBAPIError) -> FixConfig:
     """What to tell when the database does not answer, or answers that it will not."""
-    kind = "cannot be reached" if isinstance(error, OperationalError) else "refused the schema"
-    return FixConfig(
+    away = isinstance(error, OperationalError)
+    kind = "cannot be reached" if away else "refused the schema"
+    return (LedgerAwayError if away and not where.startswith("sqlite") else FixConfig)(
         f"The database {where} {kind}: {str(error.orig).strip().splitlines()[0] if str(error.orig) else error}.",
         next_step="See that it is up, that the name and the password are right, and that this user may create tables.",
         where="CONNECTOR_DATABASE_URL",

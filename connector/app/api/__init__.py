@@ -9,6 +9,13 @@ from connector.app.api.observing import Observing
 from connector.app.sidecar import Sidecar
 
 
+def waiting_app() -> FastAPI:
+    """What is answered before the ledger is there."""
+    app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(health.waiting())
+    return app
+
+
 def build_app(side: Sidecar) -> FastAPI:
     """Everything that is answered over HTTP."""
     app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)

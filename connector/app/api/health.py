@@ -20,6 +20,21 @@ from connector.app.sidecar.meters import PATIENCE
 from connector.ports import Brake
 
 
+def waiting() -> APIRouter:
+    """While the database is waited for at the start: alive, and not ready."""
+    app = APIRouter()
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz", status_code=503)
+    async def readyz() -> dict[str, Any]:
+        return {"ready": False, "database": "away"}
+
+    return app
+
+
 def router(side: Sidecar) -> APIRouter:
     """`/healthz`, `/readyz`, `/metrics`."""
     app = APIRouter()

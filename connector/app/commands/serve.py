@@ -8,23 +8,28 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 
+import structlog
 import uvicorn
 
 from connector.app import tracing
-from connector.app.api import build_app
+from connector.app.api import build_app, waiting_app
 from connector.app.exits import FAILED, OK
 from connector.app.log import configure
 from connector.app.observed import calls_told
 from connector.app.settings import load_settings
 from connector.app.sidecar import Sidecar
 from connector.app.telling import read_targets
-from connector.app.wiring import plugins, wired
+from connector.app.wiring import Wired, plugins, wired
 from connector.errors import FixConfig
+from connector.ledger import LedgerAwayError
 from connector.transport import watch_calls
 
+log = structlog.get_logger("connector.serve")
+
+TRY_AGAIN = 2.0  # seconds between two looks for a database that is away at the start
 ANSWERS = 2  # seconds that a stop leaves to what is being answered over HTTP
 LAST = 9.5  # seconds after which the process ends by itself, whatever still hangs: a container is killed after ten
 
@@ -37,8 +42,13 @@ def serve() -> int:
     no_more_traces = tracing.begin()
 
     async def go() -> None:
-        async with wired(settings, strict=False) as parts:
-            listener = _listener(settings.bind)
+        listener = _listener(settings.bind)
+        async with AsyncExitStack() as stack:
+            parts = await _once_the_ledger_answers(
+                lambda: stack.enter_async_context(wired(settings, strict=False)), listener
+            )
+            if parts is None:
+                return
             side = Sidecar(parts, targets)
             watch_calls(calls_told(counted(side)))
             config = uvicorn.Config(
@@ -66,6 +76,36 @@ def serve() -> int:
     finally:
         no_more_traces()
     return OK
+
+
+async def _once_the_ledger_answers(
+    opened: Callable[[], Awaitable[Wired]], listener: socket.socket
+) -> Wired | None:
+    """What is wired. While the database is away (it may start later than we do) it is waited for, alive and not ready:
+    beside an application a process that ends would take the whole Pod out of its Service. None: stopped meanwhile."""
+    try:
+        return await opened()
+    except LedgerAwayError as error:
+        why = error
+    log.warning("the ledger is away", why=str(why), next_step=why.next_step)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    server = _Server(uvicorn.Config(waiting_app(), log_config=None, access_log=False))
+    answering = asyncio.create_task(server.serve(sockets=[listener.dup()]))
+    try:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), TRY_AGAIN)
+            if stopped.is_set():
+                return None
+            with suppress(LedgerAwayError):
+                parts = await opened()
+                log.info("the ledger is back")
+                return parts
+    finally:
+        server.stop()
+        await answering
 
 
 def counted(side: Sidecar) -> Callable[[str, str], None]:
