@@ -97,19 +97,23 @@ def scores(
 
 
 def shares(
-    db: Connection, criteria: Criteria, mappings: Collection[CrmMapping], people_at_once: int = SHARE
+    db: Connection,
+    criteria: Criteria,
+    mappings: Collection[CrmMapping],
+    people_at_once: int = SHARE,
+    people_a_piece: int = PIECE,
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """All people who have records, share by share, as `score_frames` takes them: (people, engagement).
 
     People: `person_id` and the fields that the criteria read, as the last decision settled them. Engagement: what
-    counts, of the types that the criteria and their audiences name, each event once a person.
+    counts, of the types that the criteria and their audiences name or judge by, each event once a person.
     """
     needs = needs_of(criteria)
     fields = sorted({field for field, _ in needs.people})
     after = 0
     while rows := db.execute(text(_PEOPLE), {"after": after, "many": people_at_once}).cursor.fetchall():
         last = rows[-1][0]
-        bounds = [after, *(row[0] for row in rows[PIECE - 1 : -1 : PIECE]), last]
+        bounds = [after, *(row[0] for row in rows[people_a_piece - 1 : -1 : people_a_piece]), last]
         judges = _judges(criteria, rows)
         yield _people(rows, fields), _engagement(db, bounds, criteria, mappings, judges)
         after = last
@@ -161,13 +165,12 @@ def _engagement(
     scanners = scanner_rules(mappings)
     named = {field.partition(".")[0] for field, _ in needs.events}
     read = [name for name in _READ if name in named]
-    events = _events(db, bounds, types, ["id", "occurred_at", "crm", "stream", "type", *read])
+    told = ["id", "occurred_at", "crm", *(["stream"] if scanners else []), "type", *read]
+    events = _events(db, bounds, types, told)
     doubtful = _doubtful(events, scanners, suspects)
     if len(doubtful):
         judged = _judged(db, events.join(doubtful, on="person_id", how="semi"), scanners, judges)
         events = events.join(doubtful, on="person_id", how="anti").vstack(judged)
-    if len(types) > len(needs.types):
-        events = events.filter(pl.col("type").is_in(needs.types))
     return events.select("person_id", "type", pl.col("occurred_at").cast(pl.Datetime("us", "UTC")), *read)
 
 
