@@ -74,7 +74,8 @@ class Served:
         """Who else serves it."""
         if crm in self.crms:
             return None
-        return await self._parts.ledger.holder(serving(crm), self._parts.clock.now())
+        holder = await self._parts.ledger.holder(serving(crm), self._parts.clock.now())
+        return holder if holder != self._parts.holder else None  # ours, and just being taken
 
     async def release(self) -> None:
         """Others may serve them at once."""

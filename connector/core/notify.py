@@ -62,7 +62,7 @@ class Notify:
     email: bool = False
     digest_day: int = 0
     digest_at: timedelta = timedelta(hours=8)
-    zone: tzinfo = UTC
+    zone: tzinfo = field(default=UTC, compare=False)  # of the settings, not of the file
 
     def of(self, kind: str) -> tuple[str, ...]:
         """The words of the route of this kind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -27,7 +27,7 @@ class WorkTime:
     closes: timedelta = timedelta(hours=17)
     days: frozenset[int] = frozenset(range(5))
     holidays: frozenset[date] = frozenset()
-    zone: tzinfo = UTC
+    zone: tzinfo = field(default=UTC, compare=False)  # of the settings, not of the file
 
     def after(self, start: datetime, span: timedelta) -> datetime:
         """The moment (UTC) by which so much working time has passed since `start` (aware). Without any working day
