@@ -5,7 +5,6 @@ While it is alive commands leave backfills to it, so that one process (and one r
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -14,6 +13,7 @@ import structlog
 
 from connector.app.observed import observed, work
 from connector.app.serving import Current
+from connector.app.tasks import Tasks
 from connector.app.wiring import Wired
 from connector.backfill import may_go_on, run_backfill
 from connector.errors import ConnectorError, FixConfig
@@ -32,16 +32,13 @@ class Backfills:
     def __init__(self, parts: Wired, current: Current, stopping: Callable[[], bool] = lambda: False) -> None:
         self._stopping = stopping
         self._parts, self._current = parts, current
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self.tasks = Tasks()  # by CRM
 
     async def look(self, crms: Iterable[str]) -> None:
         """Begin the next of each of these CRMs, unless one is under way."""
         for crm in sorted(crms):
-            task = self._running.get(crm)
-            if task is None or task.done():
-                found = await self._next(crm)
-                if found is not None:
-                    self._running[crm] = asyncio.create_task(self._run(found))
+            if self.tasks.at(crm) is None and (found := await self._next(crm)) is not None:
+                self.tasks.begin(crm, self._run(found))
 
     async def _next(self, crm: str) -> Backfill | None:
         """The oldest that would get further now: queued, left by a process that died, or waiting long enough."""
@@ -83,14 +80,3 @@ class Backfills:
         log.info(
             "backfill ended", crm=backfill.crm, run=result.run, status=result.status, people=result.people
         )
-
-    @property
-    def under_way(self) -> set[asyncio.Task[None]]:
-        """What is being worked on now."""
-        return {task for task in self._running.values() if not task.done()}
-
-    async def stop(self) -> None:
-        """What is under way puts its things in order; the next start goes on with it."""
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)

@@ -18,6 +18,7 @@ from connector.app.leases import held
 from connector.app.observed import CORRELATION, observed, work
 from connector.app.progress import said_to
 from connector.app.requests import fingerprint
+from connector.app.tasks import Tasks
 from connector.app.tracing import Note
 from connector.app.wiring import Wired
 from connector.core.definition import Definition
@@ -29,6 +30,7 @@ from connector.ports import Lease, Request, request_lease, serving
 
 log = structlog.get_logger("connector.serving")
 
+REQUEST = "request"
 TELL = 2.0  # seconds between two words to whoever follows a request
 
 Work = Callable[[Wired, Mapping[str, JsonValue], str, Watching], Awaitable[dict[str, Any]]]
@@ -125,30 +127,18 @@ class Requests:
         self._stopping = stopping
         self._ledger, self._clock, self._holder = parts.ledger, parts.clock, parts.holder
         self._current, self._works, self._turn = current, works, turn
-        self._running: asyncio.Task[None] | None = None
+        self.tasks = Tasks()  # one at a time
 
     async def look(self, crms: frozenset[str]) -> asyncio.Task[None] | None:
         """Begin the oldest that is about CRMs of ours alone, unless one is under way. One whose process died, without
         an answer, is begun again. What is under way now; None where there is nothing to do."""
-        if self._running is not None and not self._running.done():
-            return self._running
+        if (under_way := self.tasks.at(REQUEST)) is not None:
+            return under_way
         for each in await self._ledger.open_requests():
             at_it = await self._ledger.holder(request_lease(each.id), self._clock.now())
             if crms.issuperset(each.crms) and at_it is None:
-                self._running = asyncio.create_task(self._answer(each))
-                return self._running
+                return self.tasks.begin(REQUEST, self._answer(each))
         return None
-
-    @property
-    def under_way(self) -> set[asyncio.Task[None]]:
-        """What is being worked on now."""
-        return {self._running} if self._running is not None and not self._running.done() else set()
-
-    async def stop(self) -> None:
-        """What is under way puts its things in order, and is left to whoever comes next."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
 
     async def _answer(self, asked: Request) -> None:
         try:

@@ -144,17 +144,12 @@ class Sidecar:
         """What is in hand (a page, a batch) is finished and kept, for `grace` seconds at most; what takes longer is cut
         off, which is as safe as a crash. Then others may serve at once."""
         self.stopping = True
-        under_way = {
-            *self._syncs,
-            *self._requests.under_way,
-            *self._backfills.under_way,
-            *self.jobs.under_way,
-        }
+        parts = (self._requests.tasks, self._backfills.tasks, self.jobs.tasks)
+        under_way = self._syncs.union(*(part.under_way for part in parts))
         if under_way and (await asyncio.wait(under_way, timeout=grace))[1]:
             log.warning("cut off", next_step="Nothing is lost: the next start reads or sends it again.")
-        await self._requests.stop()
-        await self._backfills.stop()
-        await self.jobs.stop()
+        for part in parts:
+            await part.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)  # cancels the sync in hand
         async with self._turn:

@@ -17,6 +17,7 @@ import structlog
 
 from connector.app.leases import held
 from connector.app.reminding import remind_of_review
+from connector.app.tasks import Tasks
 from connector.app.telling import EVERY, refresh_owners, tell
 from connector.errors import ConnectorError, LeaseBusy
 from connector.ports import JobRun, job_lease
@@ -91,7 +92,7 @@ class Jobs:
 
     def __init__(self, side: Sidecar, jobs: Sequence[Job | CrmJob] = JOBS) -> None:
         self._side, self._jobs = side, jobs
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self.tasks = Tasks()  # by job
 
     def ours(self) -> Iterator[Job]:
         """Those that this process may do now."""
@@ -106,10 +107,9 @@ class Jobs:
         parts = self._side.parts
         known = await parts.ledger.jobs()
         for job in self.ours():
-            task = self._running.get(job.name)
-            if (task is None or task.done()) and self._due(job, known.get(job.name)):
-                self._running[job.name] = asyncio.create_task(self._do(job))
-        return list(self.under_way)
+            if self.tasks.at(job.name) is None and self._due(job, known.get(job.name)):
+                self.tasks.begin(job.name, self._do(job))
+        return list(self.tasks.under_way)
 
     def _due(self, job: Job, last: JobRun | None) -> bool:
         at = due_at(job, last, self._side.parts.zone)
@@ -145,14 +145,3 @@ class Jobs:
             log.exception("job failed", job=job.name)
             return f"an error that nobody foresaw ({type(error).__name__})"
         return ""
-
-    @property
-    def under_way(self) -> set[asyncio.Task[None]]:
-        """What is being worked on now."""
-        return {task for task in self._running.values() if not task.done()}
-
-    async def stop(self) -> None:
-        """What is under way puts its things in order, and is begun again by whoever comes next."""
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
