@@ -103,10 +103,10 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
     group = max(own, key=lambda group: (group.person == person.id, len(group.refs)), default=None)
     targets = set(group.targets) if group else set()
     definition = await definition_of(ledger, person.criteria_version, settings)
-    around = around_at(definition, SystemClock().now()) if definition else None
-    wider = Around(
-        SystemClock().now(), ACCOUNT_FIELDS, around.deals if around else frozenset()
-    )  # an earlier definition may read others
+    now = SystemClock().now()
+    around = around_at(definition, now) if definition else None
+    # An earlier definition may read others.
+    wider = Around(now, ACCOUNT_FIELDS, around.deals if around else frozenset())
     (facts,) = await ledger.facts([person.refs], around)
     said = tuple(await ledger.pair_acts(person.refs))
     parted = {ref for each in said for ref in (each.a, each.b)} - set(person.refs)

@@ -6,17 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    LABEL_STYLE_TABLENAME_PLUS_COL,
-    Connection,
-    Row,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from connector.core.notify import FOLDED, SUMMARY
 from connector.core.routing import TO_TARGET, Way
@@ -65,25 +55,19 @@ def route(
 def due(db: Connection, at: datetime, limit: int) -> list[Delivery]:
     """Deliveries whose time has come, in the order in which they were made."""
     query = (
-        select(DELIVERY, NOTICE)
-        .join(NOTICE, NOTICE.c.id == DELIVERY.c.notice)
+        select(NOTICE, *(each.label(f"delivery_{each.name}") for each in DELIVERY.c))
+        .join(DELIVERY, NOTICE.c.id == DELIVERY.c.notice)
         .where(DELIVERY.c.status == WAITING, DELIVERY.c.next_at <= at)
         .order_by(DELIVERY.c.id)
         .limit(limit)
     )
-    return [_delivery(row) for row in db.execute(query.set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL))]
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    told = row._mapping
-    notice = Notice(
-        told["notice_kind"], told["notice_to"], told["notice_text"], told["notice_made_at"], told["notice_person"],
-        told["notice_told_at"], told["notice_run"],
-    )  # fmt: skip
-    return Delivery(
-        told["delivery_id"], told["delivery_notice"], notice, told["delivery_target"], told["delivery_address"],
-        told["delivery_personal"], told["delivery_tries"],
-    )  # fmt: skip
+    return [
+        Delivery(
+            row.delivery_id, row.id, store_notice.load(row), row.delivery_target, row.delivery_address,
+            row.delivery_personal, row.delivery_tries,
+        )
+        for row in db.execute(query)
+    ]  # fmt: skip
 
 
 def told_since(db: Connection, way: Way, since: datetime) -> int:

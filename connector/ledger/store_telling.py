@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, or_, select, update
 
 from connector.core.handoff import BDR, POOL, CrmUser, Spell
 from connector.ledger import codec
@@ -122,15 +122,8 @@ def spells(
     began += [SPELL.c.since < until] if until is not None else []
     if began:
         open_now = SPELL.c.ended_at.is_(None) & SPELL.c.touched_at.is_(None)
-        query = query.where(or_(_all(began), open_now))
+        query = query.where(or_(and_(*began), open_now))
     return [
         KeptSpell(row.person, load_spell(row), codec.values_from(codec.loads(row.fields)))
         for row in db.execute(query)
     ]
-
-
-def _all(parts: Sequence[Any]) -> Any:
-    found = parts[0]
-    for each in parts[1:]:
-        found &= each
-    return found

@@ -25,8 +25,10 @@ from connector.core.handoff import (
     touches,
 )
 from connector.core.known import Known
+from connector.core.mapping import StatusMap
 from connector.core.model import PersonRecord, StageDecision
 from connector.core.notify import ESCALATION, GUARDED, MQL, REMINDER, REVOPS
+from connector.phases.owners import known_owners
 from connector.ports import Facts, Ledger, Notice
 
 
@@ -49,8 +51,7 @@ class Handed:
 
 async def desks(ledger: Ledger) -> Desks:
     """As the ledger has them now."""
-    users = {each.id: each for each in await ledger.users()}
-    return Desks(users, Pools(dict(await ledger.pools())))
+    return Desks(await known_owners(ledger), Pools(dict(await ledger.pools())))
 
 
 def sales_did(
@@ -156,17 +157,17 @@ def _guarded(facts: Facts, known: Known, decision: StageDecision, at: datetime, 
 
 
 def _counts(definition: Definition, record: PersonRecord, status: str) -> bool:
-    mapping = definition.mappings.get(record.ref.crm)
-    shape = mapping.objects.get(record.ref.object) if mapping else None
-    return shape is not None and shape.status is not None and shape.status.says_touched(status)
+    answers = _answers_of(definition, record)
+    return answers is not None and answers.says_touched(status)
 
 
 def _not_ready(definition: Definition, record: PersonRecord) -> bool:
+    answers = _answers_of(definition, record)
+    return answers is not None and record.answer is not None and answers.says_not_ready(record.answer.status)
+
+
+def _answers_of(definition: Definition, record: PersonRecord) -> StatusMap | None:
+    """What the lead statuses of this record's object mean."""
     mapping = definition.mappings.get(record.ref.crm)
     shape = mapping.objects.get(record.ref.object) if mapping else None
-    return (
-        record.answer is not None
-        and shape is not None
-        and shape.status is not None
-        and shape.status.says_not_ready(record.answer.status)
-    )
+    return shape.status if shape is not None else None

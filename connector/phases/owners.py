@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from connector.core.criteria import Criteria
+from connector.core.handoff import Users
 from connector.errors import ConnectorError
 from connector.ports import Adapter, Clock, Ledger
 
@@ -15,6 +16,11 @@ AGE = timedelta(hours=6)  # an owner who left is noticed within this time
 def asks_for_owners(criteria: Criteria) -> bool:
     """Whether anybody is handed over at all."""
     return any(each.handoff is not None for each in criteria.variants())
+
+
+async def known_owners(ledger: Ledger) -> Users:
+    """Who may own records, as CRMs have told so far."""
+    return {each.id: each for each in await ledger.users()}
 
 
 async def read_owners(adapters: Mapping[str, Adapter], ledger: Ledger, clock: Clock) -> dict[str, str]:

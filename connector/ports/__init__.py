@@ -41,6 +41,7 @@ from connector.ports.ledger import (
 from connector.ports.memory import (
     OPEN_REQUEST,
     PLAN_LIFE,
+    STOPPED,
     UNFINISHED,
     Act,
     Answered,
@@ -96,6 +97,7 @@ from connector.ports.plugin import (
 __all__ = [
     "OPEN_REQUEST",
     "PLAN_LIFE",
+    "STOPPED",
     "TUGGED",
     "TUGS",
     "UNDONE",

@@ -255,6 +255,10 @@ class Request:
     answer: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
+STOPPED = "stopped"
+"""Why a try of a job ended that a restart will make again."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobRun:
     """Work that is done by the clock: when it was begun last, when it was last done to its end (None: never), and why

@@ -187,7 +187,7 @@ async def test_a_sidecar_that_is_stopped_at_it_leaves_it_to_whoever_comes_next(d
         await side.look(served.crms)
         await begun.wait()
 
-        await side.stop()
+        await side.tasks.stop()
         stopped = await w.ledger.request(asked.id)
         task = await side_of(parts_of(w, "next"), says({})).look(served.crms)
         assert task is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from connector.app.api import health
 from connector.app.api.observing import Observing
@@ -11,14 +11,18 @@ from connector.app.sidecar import Sidecar
 
 def waiting_app() -> FastAPI:
     """What is answered before the ledger is there."""
-    app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(health.waiting())
-    return app
+    return _app(health.waiting())
 
 
 def build_app(side: Sidecar) -> FastAPI:
     """Everything that is answered over HTTP."""
-    app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)
+    app = _app(health.router(side))
     app.add_middleware(Observing)
-    app.include_router(health.router(side))
+    return app
+
+
+def _app(*routers: APIRouter) -> FastAPI:
+    app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)
+    for each in routers:
+        app.include_router(each)
     return app

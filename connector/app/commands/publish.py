@@ -145,7 +145,7 @@ def rollback(number: int, *, by: str | None, note: str, yes: bool, json: bool) -
 
     async def go() -> dict[str, Any]:
         async with opened(settings, None, files_may_be_wrong=True) as parts:
-            ledger, version = parts.ledger, await parts.ledger.version()
+            ledger, version = parts.ledger, await parts.ledger.version() or 0
             definition, now = await kept_version(ledger, number, settings), await ledger.files()
             if dict(definition.texts) == dict(now):
                 raise StopRun(f"Version {version} in force is these files.", next_step="Nothing was changed.")
@@ -162,9 +162,9 @@ def rollback(number: int, *, by: str | None, note: str, yes: bool, json: bool) -
             if missing(asked, author, ()):
                 why = note or f"back to version {number}"
                 draft = await ledger.keep_draft(
-                    definition.texts, version or 0, author, why, CLOCK.now(), brings_back=number
+                    definition.texts, version, author, why, CLOCK.now(), brings_back=number
                 )
-                return document | {"draft": draft.id, "waits": waits_for(draft, asked, version or 0)}
+                return document | {"draft": draft.id, "waits": waits_for(draft, asked, version)}
             if not await _wanted(document, yes=yes, json=json):
                 return document | {"waits": "Nothing was changed; `--yes` does it."}
             published = await _put_in_force(

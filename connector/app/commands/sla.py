@@ -20,6 +20,7 @@ from connector.errors import FixConfig
 from connector.insight.planned import harmless
 from connector.insight.sla import Pace, SlaReport, sla_report
 from connector.ledger import SqlLedger
+from connector.phases.owners import known_owners
 
 COLUMNS = (
     "group",
@@ -49,7 +50,7 @@ def report_sla(
         of = None if audience is None else await asked_audience(ledger, audience)
         return sla_report(
             await ledger.spells(within.since, within.until, of),
-            {each.id: each for each in await ledger.users()},
+            await known_owners(ledger),
             lambda name: criteria.of(name).handoff,
             SystemClock().now(),
             since=within.since,

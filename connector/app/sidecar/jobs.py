@@ -20,7 +20,7 @@ from connector.app.reminding import remind_of_review
 from connector.app.tasks import Tasks
 from connector.app.telling import EVERY, refresh_owners, tell
 from connector.errors import ConnectorError, LeaseBusy
-from connector.ports import JobRun, job_lease
+from connector.ports import STOPPED, JobRun, job_lease
 
 if TYPE_CHECKING:
     from connector.app.sidecar import Sidecar
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("connector.jobs")
 
 AGAIN = timedelta(minutes=5)  # after a try that failed; sooner where the job itself is due sooner
-STOPPED = "stopped"  # why a try ended that a restart will make again
 DAY = timedelta(days=1)
 
 

@@ -7,7 +7,7 @@ dies between the two (its number says so), and is never lost. A target that fail
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from connector.core.notify import GIVE_UP, PERSONAL, REVIEW, Notify, retry_after
 from connector.core.routing import Way, ways
 from connector.ledger.store_delivery import FOLDED_IT, GIVEN_UP, TOLD_IT, WAITING
 from connector.phases.lease import Heartbeat
-from connector.phases.owners import read_owners
+from connector.phases.owners import known_owners, read_owners
 from connector.ports import Delivery
 
 if TYPE_CHECKING:
@@ -44,15 +44,17 @@ STALE = timedelta(days=3)  # what is older is told of in one line: it is no news
 class Outbox:
     """Where messages go. `failing`: targets that did not take the last message; each is logged once."""
 
-    def __init__(self, targets: Sequence[Target] = (), registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, targets: Sequence[Target], registry: CollectorRegistry) -> None:
         self.targets = tuple(targets)
         self.failing: set[str] = set()
-        kept = registry or CollectorRegistry()
         self.waiting = Gauge(
-            "connector_notifications_waiting", "Messages that wait to be told", ["target"], registry=kept
+            "connector_notifications_waiting", "Messages that wait to be told", ["target"], registry=registry
         )
         self.tried = Counter(
-            "connector_notifications_total", "Tries to tell a message", ["target", "outcome"], registry=kept
+            "connector_notifications_total",
+            "Tries to tell a message",
+            ["target", "outcome"],
+            registry=registry,
         )
 
 
@@ -64,7 +66,7 @@ class _Desk:
     outbox: Outbox
     notify: Notify
     hold: Heartbeat
-    users: Users = field(default_factory=dict)
+    users: Users
 
     @property
     def tags(self) -> Mapping[str, frozenset[str]]:
@@ -78,7 +80,7 @@ async def tell(side: Sidecar) -> None:
         return
     parts, criteria = side.parts, side.current.definition.criteria
     async with held(parts.ledger, LEASE, parts.holder, parts.clock, patience=timedelta()) as hold:
-        users = {each.id: each for each in await parts.ledger.users()}
+        users = await known_owners(parts.ledger)
         desk = _Desk(parts, side.outbox, criteria.notify, hold, users)
         await health(parts, hold)
         await summaries(parts, hold)
@@ -102,16 +104,15 @@ async def _route(desk: _Desk) -> None:
     found = await ledger.unrouted(ROUTED)
     if not found:
         return
-    routed = {number: ways(each.kind, each.to, desk.notify, desk.tags, desk.users) for number, each in found}
+    stale = {number for number, each in found if each.kind != REVIEW and now - each.made_at > STALE}
     personal = frozenset(number for number, each in found if each.kind in PERSONAL)
-    late = frozenset(
-        number
+    routed = {
+        number: []
+        if number in stale - personal  # it is no news any more, and is about nobody
+        else ways(each.kind, each.to, desk.notify, desk.tags, desk.users)
         for number, each in found
-        if each.kind != REVIEW and now - each.made_at > STALE and number in personal
-    )
-    lost = [n for n, each in found if each.kind not in (*PERSONAL, REVIEW) and now - each.made_at > STALE]
-    routed.update({number: [] for number in lost})
-    await ledger.route_notices(routed, desk.hold.lease, now, late=late, personal=personal)
+    }
+    await ledger.route_notices(routed, desk.hold.lease, now, late=personal & stale, personal=personal)
 
 
 async def _deliver(desk: _Desk) -> None:

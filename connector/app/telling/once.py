@@ -13,7 +13,7 @@ from connector.core.notify import DIGEST, HEALTH, REVOPS, SUMMARY, WEEK, Notify,
 from connector.core.routing import Way
 from connector.insight.sla import SlaReport, sla_report
 from connector.phases.lease import Heartbeat
-from connector.ports import Bulk, Notice
+from connector.ports import STOPPED, Bulk, Notice
 from connector.transport import scrub
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ async def _wrong(parts: Wired, now: datetime) -> dict[str, str]:
             text = f"A plan for {plan.crm} waits for a human: {plan.held} `connector plan show {plan.id}`"
             found[f"plan {plan.crm}"] = text
     for job in (await ledger.jobs()).values():
-        if job.failed and job.failed != "stopped" and job.name != OWN_JOB:
+        if job.failed and job.failed != STOPPED and job.name != OWN_JOB:
             found[f"job {job.name}"] = f"The job {job.name} fails: {scrub(job.failed)}"
     for target, (many, tries) in (await ledger.waiting_deliveries()).items():
         if tries >= FAILS:

@@ -6,7 +6,6 @@ A target's URL is a secret: it is known here alone. Everything else knows its na
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from connector.core.notify import OWNERS
 from connector.errors import FixConfig, Problem
-from connector.transport import remember_secrets
+from connector.transport import is_loopback, remember_secrets
 
 VARIABLE = "CONNECTOR_NOTIFY_URLS"
 SECONDS = 60.0  # for one message; Apprise's own time-outs are shorter
@@ -101,17 +100,10 @@ def _why_not(url: str) -> str:
         not made.secure
         and getattr(made, "secure_protocol", None)
         and url.partition(":")[0].lower() in schemas
-        and not _is_loopback(host)
+        and not is_loopback(host)
     ):
         return "is not encrypted: use the address that ends in s (jsons://, mailtos://), or a loopback host"
     return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _instance(url: str, to: str = "") -> Any:
