@@ -144,20 +144,20 @@ async def decide(
     before = done.people
     batch = min(BATCH, turn.most) if turn else BATCH
     around = around_at(definition, as_of)
-    asked = _Asked(
-        definition,
-        as_of,
-        version,
-        crms,
-        schemas,
-        may_leave,
-        ladder_of(definition, schemas),
-        around.fields if around else frozenset(),
-        run,
-        await desks(ledger),
-        turn is not None,
-    )
     try:
+        asked = _Asked(
+            definition,
+            as_of,
+            version,
+            crms,
+            schemas,
+            may_leave,
+            ladder_of(definition, schemas),
+            around.fields if around else frozenset(),
+            run,
+            await desks(ledger),
+            turn is not None,
+        )
         for crm in crms:
             done.tallies.setdefault(crm, CrmTally())
         if turn:
