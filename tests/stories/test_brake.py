@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +14,7 @@ import httpx
 import pytest
 
 from connector.ledger import open_ledger
+from tests.stories.serve_words import free_port, serving
 from tests.stories.test_bulk_push import jobs, org_of_jobs
 from tests.stories.test_cli import answer, environment, run, running  # noqa: F401 (fixtures)
 from tests.stories.test_stage_goes_back import LEAD, SETS, an_mql, killed, stage
@@ -145,16 +142,9 @@ def test_the_sidecar_shows_the_brake_and_logs_it_once(
     tmp_path: Path,
 ) -> None:
     answer(environment, "stop", "hubspot", "--why", "a fair today", "--as", "Grace")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    log = tmp_path / "log"
+    port, log = free_port(), tmp_path / "log"
     with log.open("w") as errors_to:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "connector", "serve"],
-            env={**kept, **environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
-            stderr=errors_to,
-        )
+        process = serving(environment, port, errors_to)
     until(lambda: bool(told_by(port).get("last_sync")), "the first sync never ended")
 
     stopped = told_by(port)

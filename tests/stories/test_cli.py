@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from connector.sandbox.clock import SandboxClock
 from connector.sandbox.faults import Fault
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandboxes, serve
+from tests.stories.serve_words import free_port, serving
 
 
 @pytest.fixture
@@ -387,15 +387,8 @@ def test_a_stopped_sync_is_cancelled_says_so_and_the_next_one_goes_on(
 def test_the_sidecar_answers_health_and_metrics_and_stops_clean(
     environment: dict[str, str], running: RunningSandboxes
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "connector", "serve"],
-        env={**kept, **environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    port = free_port()
+    process = serving(environment, port)
     ready = None
     deadline = time.monotonic() + 60
     while (ready is None or ready.status_code != 200) and time.monotonic() < deadline:

@@ -33,17 +33,20 @@ def test_the_migrations_lead_to_the_tables_as_declared(database_url):
     assert differences == []
 
 
-def test_the_quick_look_at_the_version_knows_the_newest_migration():
-    scripts = Path(connector.ledger.__file__).parent / "migrations"
+def migrations() -> Config:
+    """Alembic's configuration, with the ledger's scripts."""
     config = Config()
-    config.set_main_option("script_location", str(scripts))
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+    config.set_main_option("script_location", str(Path(connector.ledger.__file__).parent / "migrations"))
+    return config
+
+
+def test_the_quick_look_at_the_version_knows_the_newest_migration():
+    assert ScriptDirectory.from_config(migrations()).get_heads() == [HEAD]
 
 
 def test_runs_kept_before_backfills_existed_survive_the_upgrade(database_url):
     engine = create_engine(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(connector.ledger.__file__).parent / "migrations"))
+    config = migrations()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
@@ -62,8 +65,7 @@ def test_runs_kept_before_backfills_existed_survive_the_upgrade(database_url):
 
 def test_accounts_kept_before_they_were_looked_up_are_found_after_the_upgrade(database_url):
     engine = create_engine(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(connector.ledger.__file__).parent / "migrations"))
+    config = migrations()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0005")
@@ -101,8 +103,7 @@ def test_accounts_kept_before_they_were_looked_up_are_found_after_the_upgrade(da
 
 def test_records_kept_before_are_known_since_their_oldest_form_and_found_by_former_names(database_url):
     engine = create_engine(database_url)
-    config = Config()
-    config.set_main_option("script_location", str(Path(connector.ledger.__file__).parent / "migrations"))
+    config = migrations()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0006")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +25,7 @@ from connector.ledger.tables import WATERMARK
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import RunningSandboxes, serve
+from tests.stories.serve_words import free_port, serving
 from tests.stories.sidecar_words import BOTH
 
 
@@ -49,17 +47,9 @@ def running() -> Iterator[RunningSandboxes]:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """`connector serve` on a free port."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "connector", "serve"],
-        env={**kept, **environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def started(environment: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """`connector serve` on a free port, killed in the end."""
+    process = serving(environment, free_port())
     try:
         yield process
     finally:
@@ -102,18 +92,18 @@ async def test_a_stop_finishes_the_page_in_hand_cuts_off_what_hangs_and_a_killed
         **running.environment(), "CONNECTOR_DATABASE_URL": url, "CONNECTOR_MAPPINGS_DIR": str(shipped()),
     }  # fmt: skip
 
-    with serving(environment) as process:
+    with started(environment) as process:
         held_up(running, "*/calls*", 1.0)
         before = watermarks(url)
         soon, soon_code, soon_said = ended(process, signal.SIGTERM)
         after = watermarks(url)
 
-    with serving(environment) as process:
+    with started(environment) as process:
         held_up(running, "*/meetings*", 60.0)
         late, late_code, late_said = ended(process, signal.SIGTERM)
 
     running["hubspot"].faults.clear()
-    with serving(environment) as process:
+    with started(environment) as process:
         held_up(running, "*/meetings*", 60.0)
         ended(process, signal.SIGKILL)
     running["hubspot"].faults.clear()

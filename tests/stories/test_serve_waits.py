@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +19,15 @@ from sqlalchemy import make_url
 
 from connector.app.commands.init import shipped
 from tests.databases import drop, fresh_url
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+from tests.stories.serve_words import free_port, serving
 
 
 def started(url: str, port: int) -> subprocess.Popen[str]:
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment: Mapping[str, str] = {
-        **kept, "CONNECTOR_DATABASE_URL": url, "CONNECTOR_BIND": f"127.0.0.1:{port}",
-        "CONNECTOR_MAPPINGS_DIR": str(shipped()), "HUBSPOT_ACCESS_TOKEN": "pat-nobody",
+    environment = {
+        "CONNECTOR_DATABASE_URL": url, "CONNECTOR_MAPPINGS_DIR": str(shipped()), "HUBSPOT_ACCESS_TOKEN": "pat-nobody",
         "HUBSPOT_BASE_URL": f"http://127.0.0.1:{free_port()}",
     }  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-m", "connector", "serve"], env=environment, stderr=subprocess.PIPE, text=True
-    )
+    return serving(environment, port)
 
 
 def until(port: int, path: str, good: Callable[[httpx.Response], bool]) -> Any:
