@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.app.wiring import Wired
+from connector.core.approval import Proof, why_not_second
 from connector.core.mapping import SECOND_PERSON
 from connector.core.model import OUTCOMES
 from connector.errors import FixConfig
@@ -53,18 +54,26 @@ async def open_plan(ledger: SqlLedger, number: int, holder: str, at: datetime) -
 
 
 async def approve(
-    ledger: SqlLedger, number: int, *, by: str, note: str, holder: str, at: datetime, approval: str = ""
+    ledger: SqlLedger,
+    number: int,
+    *,
+    by: str,
+    note: str,
+    holder: str,
+    at: datetime,
+    approval: str = "",
+    proof: Proof = Proof.CLAIMED,
 ) -> PlanInfo:
-    """Somebody approves of an open plan as it stands. Raises FixConfig for a plan that is not open, and for one's own
-    where a second person must approve (`approval`, of the mapping)."""
+    """Somebody approves of an open plan as it stands; `proof`: how they are known. Raises FixConfig for a plan that is
+    not open, and for whoever cannot be the second person (`approval`, of the mapping: whether there must be one)."""
     plan = await open_plan(ledger, number, holder, at)
-    if approval == SECOND_PERSON and same_name(by) == same_name(plan.asked_by):
+    if why := why_not_second(plan.asked_by, by, proof, "plan", required=approval == SECOND_PERSON):
         raise FixConfig(
-            f"{by} asked for the run of plan {number}; nobody approves their own (`approval: second_person`).",
-            next_step=f"Somebody else runs `connector plan approve {number} --as NAME`.",
+            f"Plan {number} is not approved: {why}",
+            next_step=f"Somebody else approves it (`connector plan approve {number} --as NAME`).",
             where=f"{plan.crm}.yaml",
         )
-    await ledger.approve_plan(plan.id, by, note, at)
+    await ledger.approve_plan(plan.id, by, note, at, proof=proof)
     return await find_plan(ledger, number, at)
 
 
@@ -142,22 +151,16 @@ def refuse_unapproved(plan: PlanInfo, approval: str, by: str) -> None:
     """Where a second person must approve: that somebody did who is neither who asked for the run nor who applies."""
     if approval != SECOND_PERSON:
         return
-    approver = same_name(plan.approved_by or "")
-    if not approver:
+    if not plan.approved_by:
         raise FixConfig(
             f"Plan {plan.id} needs the approval of a second person (`approval: second_person`).",
             next_step=f"Somebody else runs `connector plan approve {plan.id} --as NAME`.",
             where=f"{plan.crm}.yaml",
         )
     for name, what in ((plan.asked_by, "asked for its run"), (by, "applies it")):
-        if approver == same_name(name):
+        if why_not_second(name, plan.approved_by, plan.approval_proof, "plan"):
             raise FixConfig(
                 f"Plan {plan.id} was approved by {plan.approved_by}, who also {what}: a second person has to approve.",
                 next_step=f"Somebody else runs `connector plan approve {plan.id} --as NAME`.",
                 where=f"{plan.crm}.yaml",
             )
-
-
-def same_name(name: str) -> str:
-    """A name as names are compared: without case and outer blanks."""
-    return name.strip().casefold()

@@ -8,11 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 from connector.core.criteria import Criteria
 from connector.errors import StopRun
 
 REMINDER = timedelta(days=14)  # before `review_by`
+
+
+class Proof(StrEnum):
+    """How it is known who somebody is."""
+
+    CLAIMED = "claimed"  # said at a command line, by whoever holds the database anyway
+    PROVEN = "proven"  # by the token of a named person
+    SERVICE = "service"  # by the token of a program
+    BOOTSTRAP = "bootstrap"  # by a token of the environment, which is nobody's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,22 @@ class Agreed:
     by: str
     note: str
     at: datetime
+    proof: Proof = Proof.CLAIMED
+
+
+def why_not_second(asked_by: str, by: str, proof: Proof, what: str, *, required: bool = True) -> str:
+    """Why `by` may not be the second person about what `asked_by` wants (`what`: plan, draft); empty where they may.
+
+    Nobody approves their own, and the second person is a person who is known. `required`: whether a second person must
+    approve at all; where nobody asks for one, a name that is only claimed is a note, as it always was.
+    """
+    if proof is Proof.BOOTSTRAP:
+        return f"A token of the environment is nobody's own, so that it cannot approve a {what}."
+    if proof is Proof.SERVICE:
+        return f"{by} is a program: a {what} is approved by a person."
+    if same_name(asked_by, by) and (required or proof is Proof.PROVEN):
+        return f"{by} asked for this {what}, and nobody approves their own {what}."
+    return ""
 
 
 def owners(in_force: Criteria | None, draft: Criteria) -> Mapping[str, str]:
@@ -38,17 +64,22 @@ def missing(asked: Mapping[str, str], author: str, given: Sequence[Agreed]) -> l
     return [side for side, name in asked.items() if side not in done and not same_name(name, author)]
 
 
-def refuse(asked: Mapping[str, str], author: str, given: Sequence[Agreed], side: str, by: str) -> None:
+def refuse(
+    asked: Mapping[str, str],
+    author: str,
+    given: Sequence[Agreed],
+    side: str,
+    by: str,
+    proof: Proof = Proof.CLAIMED,
+) -> None:
     """StopRun where this person may not agree for this side, with the reason."""
     if side not in asked:
         raise StopRun(
             f"There is no side `{side}`.",
             next_step=f"Name one of {', '.join(asked) or 'none: nobody is asked'}.",
         )
-    if same_name(by, author):
-        raise StopRun(
-            "Nobody approves their own draft.", next_step=f"{asked[side]} has to, or another owner."
-        )
+    if why := why_not_second(author, by, proof, "draft"):
+        raise StopRun(why, next_step=f"{asked[side]} has to, or another owner.")
     if not same_name(by, asked[side]):
         raise StopRun(
             f"{side} is {asked[side]}'s to approve (`agreed_by`), not {by}'s.",

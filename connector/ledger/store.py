@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.exc import DBAPIError
 
 from connector.core.account import Account, Around
-from connector.core.approval import Agreed
+from connector.core.approval import Agreed, Proof
 from connector.core.facts import KnownEngagement
 from connector.core.model import Census, JsonValue, PlannedWrite, Receipt, RecordState, Ref, Value
 from connector.core.override import Override
@@ -40,6 +40,7 @@ from connector.ledger import (
     store_undo,
     store_usual,
 )
+from connector.ledger.access import Access
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.telling import Telling
 from connector.ledger.upgrade import unreachable, upgrade_connection
@@ -100,7 +101,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger(Telling):
+class SqlLedger(Telling, Access):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:
@@ -512,9 +513,11 @@ class SqlLedger(Telling):
         """Keep something worth telling about a plan as a whole."""
         await self._db.write(store_plan.tell, plan, name, value, at)
 
-    async def approve_plan(self, plan: int, by: str, note: str, at: datetime) -> None:
+    async def approve_plan(
+        self, plan: int, by: str, note: str, at: datetime, *, proof: Proof = Proof.CLAIMED
+    ) -> None:
         """A human approves of an open plan."""
-        await self._db.write(store_plan.approve, plan, by, note, at)
+        await self._db.write(store_plan.approve, plan, by, note, at, proof)
 
     # what a plan is held against
 

@@ -624,7 +624,11 @@ def _keep_plan(
         db.execute(insert(PLAN_ROW), rows)
         # An approval is of a plan as it stands.
         grown = PLAN.c.id.in_(sorted({row["plan"] for row in rows})), PLAN.c.approved_by.is_not(None)
-        db.execute(update(PLAN).where(*grown).values(approved_by=None, approved_at=None, approval_note=None))
+        db.execute(
+            update(PLAN)
+            .where(*grown)
+            .values(approved_by=None, approved_at=None, approval_note=None, approval_proof=None)
+        )
 
 
 def _clear_marks(db: Connection, decisions: Sequence[Decided], clear: Sequence[Ref], seen: Marks) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select, update
 
-from connector.core.approval import Agreed
+from connector.core.approval import Agreed, Proof
 from connector.errors import StopRun
 from connector.ledger import codec
 from connector.ledger.hot import where_in
@@ -68,7 +68,10 @@ def approve_draft(db: Connection, number: int, agreed: Agreed) -> Draft:
         raise StopRun(
             f"{agreed.side} has approved of draft {number} already.", next_step="Nothing was changed."
         )
-    values = {"draft": number, "side": agreed.side, "by": agreed.by, "note": agreed.note, "at": agreed.at}
+    values = {
+        "draft": number, "side": agreed.side, "by": agreed.by, "note": agreed.note, "at": agreed.at,
+        "proof": agreed.proof.value,
+    }  # fmt: skip
     db.execute(DRAFT_APPROVAL.insert().values(**values))
     audit(
         db,
@@ -76,7 +79,7 @@ def approve_draft(db: Connection, number: int, agreed: Agreed) -> Draft:
         agreed.by,
         "approve draft",
         f"draft:{number}",
-        {"side": agreed.side, "note": agreed.note},
+        {"side": agreed.side, "note": agreed.note, "proof": agreed.proof.value},
     )
     return drafts(db, number=number)[0]
 
@@ -123,7 +126,14 @@ def sign(
 ) -> None:
     """Who put a version in force, why, and who had agreed."""
     told = [
-        {"side": each.side, "by": each.by, "note": each.note, "at": each.at.isoformat()} for each in agreed
+        {
+            "side": each.side,
+            "by": each.by,
+            "note": each.note,
+            "at": each.at.isoformat(),
+            "proof": each.proof.value,
+        }
+        for each in agreed
     ]
     values = {"author": author, "note": note, "agreed": codec.dumps(told), "brings_back": brings_back}
     db.execute(update(FILE_VERSION).where(FILE_VERSION.c.version == version).values(**values))
@@ -131,7 +141,14 @@ def sign(
 
 def _agreed(told: Iterable[Mapping[str, Any]]) -> tuple[Agreed, ...]:
     return tuple(
-        Agreed(each["side"], each["by"], each["note"], datetime.fromisoformat(each["at"])) for each in told
+        Agreed(
+            each["side"],
+            each["by"],
+            each["note"],
+            datetime.fromisoformat(each["at"]),
+            Proof(each.get("proof") or Proof.CLAIMED),
+        )
+        for each in told
     )
 
 
@@ -148,7 +165,9 @@ def _drafts(db: Connection, query: Select[Any]) -> list[Draft]:
     rows: Sequence[Row[Any]] = db.execute(query).all()
     words: dict[int, list[Agreed]] = {}
     for row in where_in(db, select(DRAFT_APPROVAL), DRAFT_APPROVAL.c.draft, [row.id for row in rows]):
-        words.setdefault(row.draft, []).append(Agreed(row.side, row.by, row.note, row.at))
+        words.setdefault(row.draft, []).append(
+            Agreed(row.side, row.by, row.note, row.at, Proof(row.proof or Proof.CLAIMED))
+        )
     return [
         Draft(
             row.id, row.base, codec.loads(row.files), row.digest, row.author, row.note, row.status, row.made_at,

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 
+from connector.core.approval import Proof
 from connector.core.model import JsonValue, Ref
 from connector.errors import StopRun
 from connector.ledger import codec, store_lease
@@ -58,6 +59,7 @@ def infos(db: Connection, rows: Sequence[Row[Any]], at: datetime | None) -> list
             approved_by=row.approved_by,
             approved_at=row.approved_at,
             approval_note=row.approval_note or "",
+            approval_proof=Proof(row.approval_proof or Proof.CLAIMED),
             kinds=kinds.get(row.id, {}),
             superseded_by=successors.get(row.id),
         )
@@ -128,7 +130,10 @@ def carry_approval(db: Connection, plan: int, lease: Lease, at: datetime) -> boo
         return False
     told = f"carried over from plan {old.id}, which held the same"
     note = f"{told}: {old.approval_note}" if old.approval_note else told
-    approval = {"approved_by": old.approved_by, "approved_at": old.approved_at, "approval_note": note}
+    approval = {
+        "approved_by": old.approved_by, "approved_at": old.approved_at, "approval_note": note,
+        "approval_proof": old.approval_proof,
+    }  # fmt: skip
     db.execute(update(PLAN).where(PLAN.c.id == plan).values(**approval))
     audit(db, at, lease.holder, "carry approval", f"plan:{plan}", {"from": old.id, "by": old.approved_by})
     return True
@@ -184,12 +189,14 @@ def tell(db: Connection, plan: int, name: str, value: JsonValue, at: datetime) -
     db.execute(update(PLAN).where(PLAN.c.id == plan).values(summary=summary))
 
 
-def approve(db: Connection, plan: int, by: str, note: str, at: datetime) -> None:
+def approve(
+    db: Connection, plan: int, by: str, note: str, at: datetime, proof: Proof = Proof.CLAIMED
+) -> None:
     """A human approves of an open plan. Raises StopRun when it is not open."""
     done = db.execute(
         update(PLAN)
         .where(PLAN.c.id == plan, PLAN.c.status == "open", PLAN.c.created_at > at - PLAN_LIFE)
-        .values(approved_by=by, approved_at=at, approval_note=note)
+        .values(approved_by=by, approved_at=at, approval_note=note, approval_proof=proof.value)
     )
     if done.rowcount != 1:
         raise StopRun(
@@ -197,7 +204,7 @@ def approve(db: Connection, plan: int, by: str, note: str, at: datetime) -> None
             next_step="See `connector plan list`.",
             where="ledger",
         )
-    audit(db, at, by, "approve plan", f"plan:{plan}", {"note": note})
+    audit(db, at, by, "approve plan", f"plan:{plan}", {"note": note, "proof": proof.value})
 
 
 # ------------------------------------------------------------------------------------------------------- the brake

@@ -193,6 +193,7 @@ class DraftApproval(Row, table=True):
     by: str = _col(Text)
     note: str = _col(Text)
     at: datetime = _col(UtcTime)
+    proof: str | None = _col(Text, null=True)  # `connector.core.approval.Proof`; null: claimed
 
 
 class OverrideRow(Row, table=True):
@@ -566,6 +567,7 @@ class Plan(Row, table=True):
     approved_by: str | None = _col(Text, null=True)
     approved_at: datetime | None = _col(UtcTime, null=True)
     approval_note: str | None = _col(Text, null=True)
+    approval_proof: str | None = _col(Text, null=True)  # `connector.core.approval.Proof`; null: claimed
 
 
 class PlanRowRow(Row, table=True):

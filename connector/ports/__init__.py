@@ -12,6 +12,7 @@ from connector.core.facts import (
     Refusal,
 )
 from connector.core.handoff import CrmUser
+from connector.ports.access import EXPIRED, LIVE, REVOKED, Token
 from connector.ports.crm import (
     Account,
     Adapter,
@@ -95,8 +96,11 @@ from connector.ports.plugin import (
 )
 
 __all__ = [
+    "EXPIRED",
+    "LIVE",
     "OPEN_REQUEST",
     "PLAN_LIFE",
+    "REVOKED",
     "STOPPED",
     "TUGGED",
     "TUGS",
@@ -169,6 +173,7 @@ __all__ = [
     "StoryLine",
     "Stream",
     "Switch",
+    "Token",
     "TokenStore",
     "ValueInUse",
     "Variable",

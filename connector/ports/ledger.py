@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from connector.core.account import Around
+from connector.core.approval import Proof
 from connector.core.facts import Facts, Held, Hold
 from connector.core.handoff import CrmUser
 from connector.core.model import (
@@ -21,6 +22,7 @@ from connector.core.model import (
 from connector.core.places import Bar
 from connector.core.reconcile import Standing
 from connector.core.undo import Writer
+from connector.ports.access import Token
 from connector.ports.crm import Estimate, Range
 from connector.ports.memory import (
     Answered,
@@ -145,6 +147,38 @@ class Ledger(Protocol):
 
     async def withdraw_request(self, number: int, at: datetime) -> bool:
         """Nobody is to take it up any more. False where somebody is at it, or has answered it."""
+        ...
+
+    # who may ask
+    async def make_token(
+        self,
+        name: str,
+        role: str,
+        hash: str,
+        by: str,
+        at: datetime,
+        *,
+        expires_at: datetime,
+        service: bool = False,
+    ) -> Token:
+        """A new token, known by its SHA-256 in hexadecimal; the audit trail says who made it. FixConfig where somebody
+        of this name (`same_name`) has a live one: a name is one person, or one program."""
+        ...
+
+    async def tokens(self) -> list[Token]:
+        """All that were ever made, revoked and expired ones too, the newest first."""
+        ...
+
+    async def token_of(self, hash: str) -> Token | None:
+        """The token of this SHA-256, whatever its state; None where none was ever made."""
+        ...
+
+    async def revoke_token(self, number: int, by: str, at: datetime) -> Token:
+        """It counts no more. StopRun where there is none of this number, or it is revoked already."""
+        ...
+
+    async def used_token(self, number: int, day: date) -> None:
+        """It was used on this UTC day; a write only where that is later than the last one known."""
         ...
 
     # configuration
@@ -355,8 +389,11 @@ class Ledger(Protocol):
         """Keep something worth telling about a plan as a whole in its `summary`."""
         ...
 
-    async def approve_plan(self, plan: int, by: str, note: str, at: datetime) -> None:
-        """A human approves of an open plan as it stands. StopRun when it is not open (any more)."""
+    async def approve_plan(
+        self, plan: int, by: str, note: str, at: datetime, *, proof: Proof = Proof.CLAIMED
+    ) -> None:
+        """A human approves of an open plan as it stands; `proof`: how they are known. StopRun when it is not open (any
+        more)."""
         ...
 
     # what a plan is held against

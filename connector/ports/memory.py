@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from connector.core.approval import Agreed
+from connector.core.approval import Agreed, Proof
 from connector.core.facts import Hold
 from connector.core.handoff import Spell
 from connector.core.model import (
@@ -482,6 +482,7 @@ class PlanInfo:
     approved_by: str | None = None
     approved_at: datetime | None = None
     approval_note: str = ""
+    approval_proof: Proof = Proof.CLAIMED  # how whoever approved was known
     kinds: Mapping[str, int] = field(default_factory=dict)
     superseded_by: int | None = None  # the plan that came after it
 

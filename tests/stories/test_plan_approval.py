@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from connector.app.applying import approve
+from connector.core.approval import Proof
 from connector.core.limits import PlanLimits
 from connector.core.mapping import SECOND_PERSON
 from connector.errors import FixConfig
@@ -129,3 +131,25 @@ async def test_a_discard_keeps_the_name_of_who_did_it(sqlite_url: str) -> None:
         with pytest.raises(FixConfig, match="is discarded, not open"):
             await made.plan_approve(plan, by="Sam")
         assert ("discard plan", "Grace") in await acts(made, plan)
+
+
+async def test_neither_a_token_of_the_environment_nor_a_program_is_the_second_person(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=12) as made:
+        plan = await waiting(made, "hubspot")
+        for by, proof in (("bootstrap", Proof.BOOTSTRAP), ("nightly", Proof.SERVICE), ("ada", Proof.PROVEN)):
+            with pytest.raises(FixConfig, match="not approved"):
+                await approve(
+                    made.ledger, plan, by=by, note="", holder="here", at=made.clock.now(), proof=proof
+                )
+        await made.ledger.approve_plan(plan, "x", "", made.clock.now(), proof=Proof.BOOTSTRAP)
+        with pytest.raises(FixConfig, match="a second person has to approve"):
+            await made.plan_apply(plan, by="Ada")
+
+        told = await approve(
+            made.ledger, plan, by="Grace", note="", holder="here", at=made.clock.now(),
+            approval=SECOND_PERSON, proof=Proof.PROVEN,
+        )  # fmt: skip
+
+        assert told.approval_proof is Proof.PROVEN
+        assert (await made.ledger.acts(f"plan:{plan}"))[-1].detail["proof"] == "proven"
+        assert (await made.plan_apply(plan, by="Ada"))["written"] > 0

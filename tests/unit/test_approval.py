@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connector.core.approval import Agreed, missing, owners, refuse, review
+from connector.core.approval import Agreed, Proof, missing, owners, refuse, review, why_not_second
 from connector.core.criteria import Criteria
 from connector.core.criteria_file import parse_criteria
 from connector.errors import FixConfig, StopRun
@@ -56,6 +56,36 @@ def test_whose_word_is_missing(author: str, given: tuple[Agreed, ...], sides: li
 def test_who_may_not_approve(author: str, side: str, by: str, said: str) -> None:
     with pytest.raises(StopRun, match=said):
         refuse(owners(None, criteria(**BOTH)), author, (), side, by)
+
+
+@pytest.mark.parametrize(
+    ("by", "proof", "required", "said"),
+    [
+        ("Grace", Proof.PROVEN, True, ""),
+        ("Grace", Proof.CLAIMED, True, ""),
+        (" aDA", Proof.PROVEN, True, "nobody approves their own plan"),
+        (" aDA", Proof.PROVEN, False, "nobody approves their own plan"),
+        ("Ada", Proof.CLAIMED, True, "nobody approves their own plan"),
+        (
+            "Ada",
+            Proof.CLAIMED,
+            False,
+            "",
+        ),  # a note of the command line, where nobody asks for a second person
+        ("Grace", Proof.SERVICE, False, "a plan is approved by a person"),
+        ("Grace", Proof.BOOTSTRAP, True, "cannot approve a plan"),
+        ("Grace", Proof.BOOTSTRAP, False, "cannot approve a plan"),
+    ],
+)
+def test_who_can_be_the_second_person(by: str, proof: Proof, required: bool, said: str) -> None:
+    why = why_not_second("Ada", by, proof, "plan", required=required)
+    assert (said in why) if said else not why
+
+
+@pytest.mark.parametrize("proof", [Proof.BOOTSTRAP, Proof.SERVICE])
+def test_an_owner_agrees_in_person(proof: Proof) -> None:
+    with pytest.raises(StopRun, match="draft"):
+        refuse(owners(None, criteria(**BOTH)), "Edith", (), "sales", "Grace", proof)
 
 
 def test_approve_both_needs_two_people() -> None:

@@ -433,6 +433,7 @@ def info_document(plan: PlanInfo) -> dict[str, object]:
         "status": plan.status, "superseded_by": plan.superseded_by, "asked_by": plan.asked_by,
         "created_at": plan.created_at, "expires_at": plan.expires_at, "held": plan.held,
         "approved_by": plan.approved_by, "approved_at": plan.approved_at, "approval_note": plan.approval_note,
+        "approval_proof": plan.approval_proof if plan.approved_by else None,
         "definition": plan.definition, "counts": dict(plan.counts), "summary": dict(plan.summary),
     }  # fmt: skip
 

@@ -318,4 +318,7 @@ def _draft_document(draft: Draft) -> dict[str, Any]:
 
 
 def _agreed(words: Iterable[Agreed]) -> list[dict[str, Any]]:
-    return [{"side": word.side, "by": word.by, "note": word.note, "at": word.at} for word in words]
+    return [
+        {"side": word.side, "by": word.by, "note": word.note, "at": word.at, "proof": word.proof}
+        for word in words
+    ]
