@@ -7,7 +7,7 @@ To make a new migration, run `alembic -c` with a file whose `script_location` is
 from alembic import context
 from sqlalchemy import Connection, engine_from_config, pool
 
-from connector.ledger import tables_access, tables_telling  # noqa: F401  (their tables are in METADATA, too)
+from connector.ledger import tables_access, tables_erased, tables_telling  # noqa: F401  (their tables are in METADATA, too)
 from connector.ledger.tables import METADATA
 
 
