@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
 from typing import Any
 
 import typer
 
-from connector import errors
-from connector.errors import ConnectorError, FixConfig, Problem
+from connector.app.error_document import error_document
+from connector.errors import ConnectorError, FixConfig
 
 OK, FAILED, WRONG_CONFIG, LOOK = 0, 1, 2, 3
 
@@ -63,31 +62,3 @@ def _tell(json: bool, error: ConnectorError, code: int) -> None:
 
         print_json({"error": error_document(error), "exit": code})
     sys.stderr.write(redact(f"{error}") + "\n")
-
-
-def error_document(error: ConnectorError) -> dict[str, Any]:
-    """An error as `--json` prints it; `error_of` is its inverse."""
-    from connector.transport.redact import redact
-
-    document: dict[str, Any] = {
-        "kind": type(error).__name__,
-        "message": redact(error.message),
-        "next_step": error.next_step,
-        "where": error.where,
-    }
-    if isinstance(error, FixConfig):
-        document["problems"] = [asdict(problem) for problem in error.problems]
-    return document
-
-
-def error_of(document: Mapping[str, Any]) -> ConnectorError:
-    """The error that another process has met, to be raised here as if it were ours."""
-    kind = getattr(errors, str(document.get("kind")), None)
-    told = {"next_step": document.get("next_step", ""), "where": document.get("where", "")}
-    message = str(document.get("message", ""))
-    if kind is FixConfig:
-        problems = [Problem(**{**each, "path": tuple(each["path"])}) for each in document.get("problems", ())]
-        return FixConfig(message, **told, problems=problems)
-    if isinstance(kind, type) and issubclass(kind, ConnectorError):
-        return kind(message, **told)
-    return ConnectorError(message, **told)

@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from connector.app.exits import error_of
+from connector.app.error_document import error_of
 from connector.app.observed import CORRELATION, correlation_id
 from connector.app.wiring import Wired
 from connector.core.definition import Definition

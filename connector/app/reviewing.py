@@ -73,6 +73,20 @@ async def against(ledger: SqlLedger, a: Ref, b: Ref, said: str) -> tuple[str, ..
     return said_against(hood.records, a, b, said)
 
 
+def review_document(review: Review) -> dict[str, object]:
+    """A pair as JSON."""
+    return {
+        "number": review.number, "a": str(review.a), "b": str(review.b), "why": review.why, "since": review.found_at,
+        "answer": review.answer or None, "answered_at": review.answered_at,
+        "answered_by": review.answered_by or None, "note": review.note,
+    }  # fmt: skip
+
+
+def answered_document(done: Answered) -> dict[str, object]:
+    """What came of an answer, as JSON: the pair, whether that is new, and what the records say against it."""
+    return {**review_document(done.review), "changed": done.changed, "told": list(done.told)}
+
+
 # ------------------------------------------------------------------------------------------------------------- CSV
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from connector.app.exits import error_document
+from connector.app.error_document import error_document
 from connector.app.leases import held
 from connector.app.observed import CORRELATION, observed, work
 from connector.app.progress import said_to

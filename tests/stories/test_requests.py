@@ -13,7 +13,8 @@ import typer
 
 from connector.app.commands.init import shipped
 from connector.app.definition import load_definition, read_texts
-from connector.app.exits import FAILED, error_of, guarded
+from connector.app.error_document import error_of
+from connector.app.exits import FAILED, guarded
 from connector.app.in_force import InForce, in_force
 from connector.app.requests import carried_out
 from connector.app.serving import Current, Requests, Served, Work

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from connector.app.commands.brake import document
+from connector.app.braking import document
 from connector.app.sidecar import Sidecar
 from connector.app.sidecar.meters import PATIENCE
 from connector.ports import Brake

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
 
 from connector.app.asking import ask_ledger
+from connector.app.braking import set_brakes
 from connector.app.exits import OK
 from connector.app.output import out, print_json
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, chosen, plugins
-from connector.ledger import SqlLedger
 from connector.phases.standstill import told
 from connector.ports import Brake
 
@@ -30,22 +27,9 @@ def start(crms: Sequence[str], *, who: str | None, json: bool) -> int:
 
 def _set(crms: Sequence[str], on: bool, *, why: str, who: str | None, json: bool) -> int:
     names = _named(crms)
-
-    async def question(ledger: SqlLedger) -> dict[str, dict[str, Any]]:
-        before = await ledger.brakes()
-        for crm in names:
-            await ledger.set_brake(crm, on, actor(who), why, SystemClock().now())
-        brakes = await ledger.brakes()
-        return {
-            crm: {
-                **document(brakes.get(crm)),
-                "changed": (crm in before) != on,
-                "jobs": dict(Counter(row.job for row in await ledger.sending(crm) if row.job)) if on else {},
-            }
-            for crm in names
-        }
-
-    found = ask_ledger(question)
+    found = ask_ledger(
+        lambda ledger: set_brakes(ledger, names, on, by=actor(who), why=why, at=SystemClock().now())
+    )
     if json:
         print_json({"crms": found})
         return OK
@@ -65,17 +49,6 @@ def _set(crms: Sequence[str], on: bool, *, why: str, who: str | None, json: bool
                 f"{crm}: a job of the vendor's with {rows:,} writes is under way and goes on.", markup=False
             )
     return OK
-
-
-def document(brake: Brake | None) -> dict[str, Any]:
-    """A brake as it is printed, and told by the sidecar."""
-    at: datetime | None = brake.at if brake else None
-    return {
-        "stopped": brake is not None,
-        "by": brake.by if brake else None,
-        "why": brake.why if brake else None,
-        "at": at,
-    }
 
 
 def _named(crms: Sequence[str]) -> list[str]:

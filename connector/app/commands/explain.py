@@ -7,7 +7,7 @@ from datetime import datetime
 
 from connector.app.asking import ask_ledger, one_person
 from connector.app.commands.holds import hold_document
-from connector.app.commands.override import override_document, override_line
+from connector.app.commands.override import override_line
 from connector.app.commands.score import instant
 from connector.app.exits import OK
 from connector.app.explaining import (
@@ -20,6 +20,7 @@ from connector.app.explaining import (
     persona_by_rule,
 )
 from connector.app.output import notice_in_words, out, print_json, when
+from connector.app.overriding import override_document
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.audience import PERSONA

@@ -6,15 +6,15 @@ import csv
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from connector.app.asking import ask_ledger, asked_audience, one_person
+from connector.app.asking import ask_ledger, asked_audience
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
+from connector.app.overriding import add, moment, override_document, remove
 from connector.app.who import actor
 from connector.app.wiring import SystemClock
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
-from connector.core.override_file import moment_of, names_in, read_overrides, record_name, target_of
+from connector.core.override_file import names_in, read_overrides
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 
@@ -36,20 +36,14 @@ def override_add(
     """Keep one word. Whom it concerns is decided anew by the next run; who is not known yet, when they appear."""
     if mql_now + never + (hold_until is not None) != 1:
         raise FixConfig("Which override?", next_step="Give one of --mql-now, --never, --hold-until DATE.")
-    if not reason.strip():
-        raise FixConfig("An override needs a reason: others read it.", next_step="Give --reason TEXT.")
     at = SystemClock().now()
-    until = _moment(hold_until, "--hold-until", at)
     kind = MQL_NOW if mql_now else NEVER if never else HOLD_UNTIL
-    ends = _moment(expires, "--expires", at)
-
-    async def question(ledger: SqlLedger) -> tuple[Override, int]:
-        scope, target = await _target(ledger, who)
-        word = Override(0, kind, scope, target, actor(given), reason.strip(), at, until, ends)
-        (added,) = await ledger.add_overrides([word], at)
-        return added, await ledger.concerned([added])
-
-    word, records = ask_ledger(question)
+    until, ends = moment(hold_until, "--hold-until", at), moment(expires, "--expires", at)
+    word, records = ask_ledger(
+        lambda ledger: add(
+            ledger, who, kind, reason=reason, until=until, expires=ends, by=actor(given), at=at
+        )
+    )
     if json:
         print_json({"override": override_document(word, at), "records": records, "waits": records == 0})
         return OK
@@ -95,23 +89,7 @@ def override_remove(which: str, *, given: str | None, json: bool) -> int:
     """End one word by its number, or what was said of a person, company or domain."""
     at = SystemClock().now()
 
-    async def question(ledger: SqlLedger) -> list[Override]:
-        known = [word for word in await ledger.overrides() if word.in_force(at)]
-        chosen = [word for word in known if which.strip().isdecimal() and word.id == int(which)]
-        if not chosen:
-            place = await _target(ledger, which)
-            chosen = [word for word in known if (word.scope, word.target) == place]
-        if not chosen:
-            raise FixConfig("No override is in force there.", next_step="See `connector override list`.")
-        told = [word for word in chosen if not word.source]
-        if not told:
-            raise FixConfig(
-                f"This override is said by {chosen[0].source}.",
-                next_step="Clear it in that CRM; we only read it.",
-            )
-        return await ledger.end_overrides([word.id for word in told], actor(given), at)
-
-    ended = ask_ledger(question)
+    ended = ask_ledger(lambda ledger: remove(ledger, which, by=actor(given), at=at))
     if json:
         print_json({"removed": [override_document(word, at) for word in ended]})
     else:
@@ -160,24 +138,6 @@ def override_import(file: Path, *, given: str | None, json: bool) -> int:
     return OK
 
 
-def override_document(word: Override, at: datetime) -> dict[str, Any]:
-    """One word as JSON."""
-    return {
-        "id": word.id,
-        "kind": word.kind,
-        "scope": word.scope,
-        "target": word.target,
-        "until": word.until,
-        "expires": word.expires_at,
-        "author": word.author,
-        "reason": word.reason,
-        "made": word.made_at,
-        "ended": word.ends_at if not word.in_force(at) else None,
-        "source": word.source,
-        "in_force": word.in_force(at),
-    }
-
-
 def override_line(word: Override, at: datetime) -> str:
     """One word for people."""
     until = f" until {when(word.until)}" if word.until else ""
@@ -187,29 +147,6 @@ def override_line(word: Override, at: datetime) -> str:
         f"override {word.id}: {WORDS[word.kind]}{until} for {word.scope} {word.target}, "
         f"by {word.author} on {when(word.made_at)}{expires}: {word.reason}{over}"
     )
-
-
-async def _target(ledger: SqlLedger, who: str) -> tuple[str, str]:
-    if who.startswith(
-        "person:"
-    ):  # as `people` and `explain` print them; their address follows them, a number does not
-        person = await one_person(ledger, who)
-        who = str(person.fields.get("email") or person.refs[0])
-    name = record_name(who)
-    try:
-        return target_of(who, await ledger.named([name]) if name else {})
-    except ValueError as error:
-        raise FixConfig(
-            f"Whom is `{who}` about? {error}.",
-            next_step="Write an e-mail address, a domain, or a record as crm:object:id.",
-        ) from error
-
-
-def _moment(text: str | None, option: str, at: datetime) -> datetime | None:
-    try:
-        return None if text is None else moment_of(text, at)
-    except ValueError as error:
-        raise FixConfig(f"{option}: {error}.", next_step="Write it as 2026-12-31.") from error
 
 
 def _plain(value: object) -> str:

@@ -10,7 +10,16 @@ from pathlib import Path
 from connector.app.asking import ask_ledger, asked_audience
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
-from connector.app.reviewing import COLUMNS, addresses, answer, csv_row, import_answers, pair_of
+from connector.app.reviewing import (
+    COLUMNS,
+    addresses,
+    answer,
+    answered_document,
+    csv_row,
+    import_answers,
+    pair_of,
+    review_document,
+)
 from connector.app.who import actor
 from connector.app.wiring import SystemClock
 from connector.errors import FixConfig
@@ -124,10 +133,7 @@ def review_import(path: Path, *, given: str | None, json: bool) -> int:
 def _told(done: Sequence[Answered], *, json: bool) -> int:
     changed = sum(each.changed for each in done)
     if json:
-        pairs = [
-            {**review_document(each.review), "changed": each.changed, "told": list(each.told)}
-            for each in done
-        ]
+        pairs = [answered_document(each) for each in done]
         print_json({"changed": changed, "pairs": pairs})
         return OK
     for each in done:
@@ -141,15 +147,6 @@ def _told(done: Sequence[Answered], *, json: bool) -> int:
     if changed:
         out.print(f"{changed:,} changed; the next sync decides these people anew.")
     return OK
-
-
-def review_document(review: Review) -> dict[str, object]:
-    """A pair as JSON."""
-    return {
-        "number": review.number, "a": str(review.a), "b": str(review.b), "why": review.why, "since": review.found_at,
-        "answer": review.answer or None, "answered_at": review.answered_at,
-        "answered_by": review.answered_by or None, "note": review.note,
-    }  # fmt: skip
 
 
 def pair_document(pair: ReviewPair, *, email: bool) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.app.asking import ask_ledger
-from connector.app.commands.brake import document
+from connector.app.braking import document
 from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.output import notice_in_words, out, print_json, to_json, when
