@@ -26,6 +26,7 @@ from adapters.hubspot.lower import BACKWARD, CLEAR_FIRST
 from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
 from adapters.hubspot.stage_dates import Answers
+from adapters.hubspot.webhooks import hook
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig, Problem, RetryLater
@@ -350,7 +351,11 @@ def admin(variables: Mapping[str, str], clock: Clock) -> CrmAdmin:
 VARIABLES = (
     Variable("HUBSPOT_ACCESS_TOKEN", "a private app's token or a service key", secret=True),
     Variable("HUBSPOT_CLIENT_ID", "OAuth instead of a token: the app's client id"),
-    Variable("HUBSPOT_CLIENT_SECRET", "OAuth: the app's client secret", secret=True),
+    Variable(
+        "HUBSPOT_CLIENT_SECRET",
+        "the app's client secret: for OAuth, and to know that a webhook is HubSpot's",
+        secret=True,
+    ),
     Variable("HUBSPOT_REFRESH_TOKEN", "OAuth: the refresh token of this account", secret=True),
     Variable("HUBSPOT_BASE_URL", "where HubSpot's API is", "https://api.hubapi.com"),
     Variable("HUBSPOT_API_VERSION", "a dated version of the API, or v3", "2026-03"),
@@ -383,4 +388,5 @@ PLUGIN = Plugin(
     reject_reason="mql_reject_reason",
     access=access.access,
     switches=SWITCHES,
+    hook=hook,
 )

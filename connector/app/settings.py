@@ -22,6 +22,7 @@ from connector.core.durations import parse_duration
 from connector.core.names import nearest
 from connector.errors import FixConfig, Problem
 from connector.ports import Variable
+from connector.transport.urls import checked_url
 
 SECRET_SUFFIX = "_FILE"  # noqa: S105 (a suffix, not a secret)
 SHORTEST_KEY = 16  # characters of CONNECTOR_SECRET_KEY; shorter ones can be guessed
@@ -41,6 +42,13 @@ class Settings(BaseSettings):
         None, description="Seals a rotated refresh token, the only secret that the ledger may hold"
     )
     bind: str = Field("127.0.0.1:8080", description="Address and port of the HTTP server")
+    ingest_token: SecretStr | None = Field(
+        None,
+        description="The write key of first-party engagement; unset: taken only from this machine, while bound to it",
+    )
+    public_url: str | None = Field(
+        None, description="Under which https address others reach the connector, as HubSpot's webhooks do"
+    )
     sync_interval: str = Field(
         "15m", description="Time between two scheduled syncs: a number and s, m, h, d or w"
     )
@@ -94,6 +102,16 @@ class Settings(BaseSettings):
                 f"is shorter than {SHORTEST_KEY} characters; make one with `openssl rand -base64 32`"
             )
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else checked_url("It", value)
+        except FixConfig as error:
+            raise ValueError(
+                f"{error.message.removeprefix('It ').rstrip('.')}; it is as in https://mql.example.com"
+            ) from error
 
     @field_validator("bind")
     @classmethod

@@ -72,6 +72,8 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
             yield Difference(what, DECIDE)
     for path, was, now in _leaves("stages", old.stages, new.stages):
         yield Difference(f"{path}: {_shown(was)} -> {_shown(now)}", DECIDE)
+    if old.tracking != new.tracking:
+        yield Difference("tracking: for events that come after this", NOTHING)
     # Two rules that give the same points in another order give the same score; only their ids matter.
     for name in ("version", "name", "preset", "agreed_by", "approve_both", "review_by", "examples"):
         if getattr(old, name) != getattr(new, name):

@@ -18,6 +18,7 @@ from connector.core.handoff import Handoff
 from connector.core.model import Engagement, MqlStatus, Value
 from connector.core.notify import Notify
 from connector.core.suspect_rules import SuspectRule
+from connector.core.tracking_types import TrackingRule
 from connector.errors import Problem
 
 TOLERANCE = 1e-9
@@ -320,6 +321,7 @@ class Criteria:
     stages: Stages = DEFAULT_STAGES
     handoff: Handoff | None = None
     notify: Notify = field(default_factory=Notify)
+    tracking: tuple[TrackingRule, ...] = ()
     examples: tuple[Example, ...] = ()
     personas: tuple[Persona, ...] = ()
     audiences: tuple[Audience, ...] = ()

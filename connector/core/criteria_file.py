@@ -32,6 +32,7 @@ from connector.core.handoff_file import read_handoff
 from connector.core.names import nearest
 from connector.core.notify_file import read_notify
 from connector.core.suspect_rules import SecondSign, SuspectRule
+from connector.core.tracking_file import read_tracking
 from connector.errors import FixConfig, Problem
 
 T = TypeVar("T")
@@ -59,11 +60,22 @@ _TOP = (
     "stages",
     "handoff",
     "notify",
+    "tracking",
     "examples",
     "personas",
     "audiences",
 )
-_OF_THE_FILE = ("version", "agreed_by", "approve", "review_by", "currency", "notify", "personas", "audiences")
+_OF_THE_FILE = (
+    "version",
+    "agreed_by",
+    "approve",
+    "review_by",
+    "currency",
+    "notify",
+    "tracking",
+    "personas",
+    "audiences",
+)
 """Keys that no audience has of its own."""
 _OF_AUDIENCES = ("id", "when", *(key for key in _TOP if key not in _OF_THE_FILE))
 _EVENT_NAMES = ("type", "occurred_at", *EVENT_FIELDS, "attributes.")
@@ -158,6 +170,7 @@ class _Reader(Reading):
             stages=read_stages(self, top),
             handoff=read_handoff(self, top),
             notify=read_notify(self, top),
+            tracking=read_tracking(self, top),
             examples=self.rules(top, "examples", lambda doc, path: read_example(self, doc, path)),
             personas=self.personas(top),
             audiences=self.audiences(top),

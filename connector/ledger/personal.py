@@ -83,6 +83,13 @@ DECLARED: Mapping[str, Declared] = {
         personal="key type occurred_at name url campaign channel status value attributes counted why_not deleted",
         neither="id crm stream known_at observed_at",
     ),
+    "visitor": _table(
+        "ids of the application", Erase.DELETE, key="key email leads", neither="email_at leads_at"
+    ),
+    "awaited": _table("events of ids that are nobody's yet", Erase.DELETE, key="visitor", personal="event"),
+    "hint": _table(
+        "records to be read again", Erase.DELETE, record_id="record", neither="crm object at"
+    ),
     "reading": _table("counters", Erase.DELETE, key="ref", personal="value", neither="counter read_at"),
     "quarantine": _table(
         "rows that could not be read", Erase.DELETE,

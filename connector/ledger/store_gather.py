@@ -65,7 +65,7 @@ _RECORD_COLUMNS = (
     "observed_at",
     "known_at",
 )
-_ENGAGEMENT_COLUMNS = (
+ENGAGEMENT_COLUMNS = (
     "crm",
     "stream",
     "key",
@@ -86,7 +86,7 @@ _ENGAGEMENT_COLUMNS = (
     "known_at",
     "observed_at",
 )
-_ENGAGEMENT_KEY = ("crm", "stream", "key", "about")
+ENGAGEMENT_KEY = ("crm", "stream", "key", "about")
 
 
 @dataclass(slots=True)
@@ -447,7 +447,7 @@ def _keep_engagement(db: Connection, page: NormalizedPage, at: datetime, tally: 
     emails: set[str] = set()
     for event in page.engagement:
         key = (event.crm, event.stream, clean(event.key), str(event.about) if event.about else "")
-        said = _said(event, dialect)
+        said = said_of(event, dialect)
         before = fresh.get(key) or stored.get(key)
         news = before is None or before[: len(said)] != said
         if event.stream == page.stream:
@@ -472,19 +472,19 @@ def _keep_engagement(db: Connection, page: NormalizedPage, at: datetime, tally: 
     upsert(
         db,
         ENGAGEMENT,
-        _ENGAGEMENT_COLUMNS,
+        ENGAGEMENT_COLUMNS,
         [(*key, *row) for key, row in sorted(fresh.items())],
-        _ENGAGEMENT_KEY,
+        ENGAGEMENT_KEY,
     )
     _touch_by_engagement(db, abouts - {""}, emails, tally)
 
 
-_SAID = _ENGAGEMENT_COLUMNS[4:-2]
+_SAID = ENGAGEMENT_COLUMNS[4:-2]
 _DELETED = _SAID.index("deleted")
 _OCCURRED = _SAID.index("occurred_at")
 
 
-def _said(event: Engagement, dialect: str) -> tuple[Any, ...]:
+def said_of(event: Engagement, dialect: str) -> tuple[Any, ...]:
     """What a row says of an event, as the driver takes it, in the order of `_SAID`."""
     return (
         clean(event.email) if event.email else None,
@@ -515,7 +515,7 @@ def _stored_engagement(
     db: Connection, events: Sequence[Engagement]
 ) -> dict[tuple[str, str, str, str], tuple[Any, ...]]:
     """What is stored under the keys of these events, whichever record it is about."""
-    query = select(*(ENGAGEMENT.c[name] for name in (*_ENGAGEMENT_KEY, *_SAID)))
+    query = select(*(ENGAGEMENT.c[name] for name in (*ENGAGEMENT_KEY, *_SAID)))
     dialect = db.dialect.name
     keys: dict[tuple[str, str], set[str]] = {}
     for event in events:

@@ -17,6 +17,7 @@ from connector.core.model import (
 from connector.errors import ConnectorError, LeaseBusy, RetryLater
 from connector.phases.claim import YOUNG, Claim
 from connector.phases.conserve import conserve
+from connector.phases.hints import heeded
 from connector.phases.intake import Gathered, Intake, Progress
 from connector.phases.lease import acquired
 from connector.ports import Clock, CrmSource, Fetched, Lease, Ledger, Stream
@@ -67,6 +68,8 @@ async def gather(
                     break
                 if stream.kind == "person":
                     lease = await _conserved(intake, stream, end, lease)
+                if stream.kind != "engagement":
+                    lease = await heeded(intake, stream, end, lease)
             except LeaseBusy:
                 raise
             except ConnectorError as error:

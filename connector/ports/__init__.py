@@ -40,6 +40,7 @@ from connector.ports.ledger import (
     Ledger,
 )
 from connector.ports.memory import (
+    EARLY,
     OPEN_REQUEST,
     PLAN_LIFE,
     STOPPED,
@@ -77,6 +78,7 @@ from connector.ports.memory import (
     RunInfo,
     StageStep,
     StoryLine,
+    Tracked,
     VersionInfo,
     backfill_lease,
     job_lease,
@@ -88,6 +90,8 @@ from connector.ports.plugin import (
     Access,
     Clock,
     CrmAdmin,
+    Heard,
+    HookCall,
     Plugin,
     Step,
     Switch,
@@ -96,6 +100,7 @@ from connector.ports.plugin import (
 )
 
 __all__ = [
+    "EARLY",
     "EXPIRED",
     "LIVE",
     "OPEN_REQUEST",
@@ -137,8 +142,10 @@ __all__ = [
     "Fields",
     "Finding",
     "Folded",
+    "Heard",
     "Held",
     "Hold",
+    "HookCall",
     "JobRun",
     "Judge",
     "Kept",
@@ -175,6 +182,7 @@ __all__ = [
     "Switch",
     "Token",
     "TokenStore",
+    "Tracked",
     "ValueInUse",
     "Variable",
     "VersionInfo",

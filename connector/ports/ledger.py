@@ -244,6 +244,14 @@ class Ledger(Protocol):
         was changed when it was last met."""
         ...
 
+    async def hints(self, crm: str, object: str, limit: int) -> list[tuple[Ref, datetime]]:
+        """Records of an object that the CRM itself says have changed, and when it last said so; the oldest first."""
+        ...
+
+    async def heed(self, read: Sequence[tuple[Ref, datetime]], lease: Lease | None = None) -> None:
+        """They were read again; one that was named once more meanwhile stays."""
+        ...
+
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
         """Rows, watermark and due marks in one commit. Only news makes people due (core/echo.py).
 

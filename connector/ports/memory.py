@@ -28,6 +28,7 @@ from connector.core.model import (
     VendorRecord,
 )
 from connector.core.routing import Way
+from connector.core.tracking import APP
 from connector.ports.crm import Estimate, Range
 
 
@@ -134,6 +135,22 @@ class Kept:
     quarantined: int
     touched: frozenset[Ref] = frozenset()
     wish: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What keeping first-party calls did, in events: new, known already, malformed. `touched` are the person records
+    that became due by it; `urgent`: one of them by an event of a type that was asked about."""
+
+    stored: int = 0
+    duplicate: int = 0
+    aside: int = 0
+    touched: frozenset[Ref] = frozenset()
+    urgent: bool = False
+
+
+EARLY = Ref(APP, "sync", "early")
+"""What is marked, like a record to be read again, where somebody should be decided before the next scheduled sync."""
 
 
 UNFINISHED = ("queued", "running", "paused", "waiting", "failed")

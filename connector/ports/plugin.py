@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from connector.core.hints import Hint
 from connector.core.mapping import CrmMapping
 from connector.core.model import (
     JsonValue,
@@ -101,6 +102,26 @@ class Switch:
 
 
 @dataclass(frozen=True, slots=True)
+class HookCall:
+    """A call of a CRM's webhook, as it came. `uri`: the whole address as the CRM called it; header names are small."""
+
+    method: str
+    uri: str
+    headers: Mapping[str, str]
+    body: bytes
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a call says, by the account that it is about; `refused`: why it is not believed at all."""
+
+    hints: tuple[tuple[str, Hint], ...] = ()
+    unreadable: int = 0
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """What a folder under `adapters/` exports as `PLUGIN`; found by scanning, never named by the core.
 
@@ -108,6 +129,7 @@ class Plugin:
     do not make sense. `build_sandbox` imports its own server lazily (see connector/sandbox). `admin` connects set-up,
     by `admin_variables` where they are set (used once, never stored), else by `variables`. `as_source` gives the
     fields as files for orgs that forbid set-up by API: relative path -> text. `access` says what a mapping needs.
+    `hook` reads a call of the CRM's webhook by the resolved variables; None: the CRM calls nobody.
     """
 
     crm: str
@@ -122,3 +144,4 @@ class Plugin:
     access: Callable[[CrmMapping], Sequence[Access]]
     switches: tuple[Switch, ...] = ()
     reject_reason: str = ""  # the field that set-up makes for sales' reasons, where the mapping names none
+    hook: Callable[[Mapping[str, str], HookCall], Heard] | None = None

@@ -27,6 +27,7 @@ from adapters.hubspot.sandbox.schema import (
 )
 from adapters.hubspot.sandbox.sources import source_of
 from adapters.hubspot.sandbox.table import Row, Table, Version
+from adapters.hubspot.sandbox.webhooks import Webhooks
 from adapters.hubspot.sandbox.wire import from_ms, iso, made_uuid, to_ms
 from adapters.hubspot.sandbox.workflows import Workflows
 from connector.sandbox import words
@@ -163,6 +164,7 @@ class Store:
         self._visited = 0
         self.marketing_events: dict[int, MarketingEvent] = {}
         self.workflows = Workflows(self)
+        self.webhooks = Webhooks(self.now)
         self.owners: list[dict[str, Any]] = []
         self.blocked: set[str] = set()  # addresses erased for good
         self._made = 0
@@ -209,9 +211,10 @@ class Store:
             self._move_company(row, company)
         fields = {name: (before[name] or None, row.values.get(name) or None) for name in changes}
         self.log.add_write(table.singular, str(row.id), fields, by=by.partition(" ")[0], at=from_ms(now))
-        self.workflows.changed(
-            table, row, [name for name in changes if before[name] != row.values.get(name)], by
-        )
+        moved = [name for name in changes if before[name] != row.values.get(name)]
+        self.workflows.changed(table, row, moved, by)
+        told = {name: row.values.get(name) for name in moved}
+        self.webhooks.changed(table.singular, row.id, told, by.partition(" ")[0])
         stage, workflow = before.get("lifecyclestage"), self.habits.stage_workflow
         if by == "api" and stage and workflow and not row.values.get("lifecyclestage"):
             self.update(
@@ -239,6 +242,7 @@ class Store:
         fields = {name: (None, value) for name, value in values.items()}
         self.log.add_write(table.singular, str(row.id), fields, by=by, at=self.clock.now())
         self.workflows.changed(table, row, list(values), by)
+        self.webhooks.happened(table.singular, "creation", row.id)
         return row
 
     def merge(self, table: Table, primary: Row, other: Row, by: str) -> Row:
@@ -286,6 +290,10 @@ class Store:
             self._move_links(table.name, row.id, survivor.id)
         fields = {"hs_merged_object_ids": (None, values["hs_merged_object_ids"])}
         self.log.add_write(table.singular, str(survivor.id), fields, by=by, at=self.clock.now())
+        self.webhooks.happened(
+            table.singular, "merge", primary.id, primaryObjectId=primary.id, mergedObjectIds=[other.id],
+            newObjectId=survivor.id,
+        )  # fmt: skip
         return survivor
 
     def erase(self, table: Table, row: Row) -> None:
@@ -534,10 +542,14 @@ class Store:
             return {"id": str(self.merge(table, row, other, "user").id)}
         if action == "archive":
             table.archive(row, self.now())
+            self.webhooks.happened(table.singular, "deletion", row.id)
         elif action == "restore":
             table.restore(row, self.now())
+            self.webhooks.happened(table.singular, "restore", row.id)
         elif action == "gdpr_delete":
             self.erase(table, row)
+            for what in ("deletion", "privacyDeletion"):
+                self.webhooks.happened(table.singular, what, row.id)
             return {"id": id}
         elif action == "associate" and table.name in (*ACTIVITIES, deals.DEALS):
             for kind in arguments.keys() & {"contacts", "companies"}:

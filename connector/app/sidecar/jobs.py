@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from connector.app.incoming.early import sync_early
 from connector.app.leases import held
 from connector.app.reminding import remind_of_review
 from connector.app.tasks import Tasks
@@ -68,6 +69,7 @@ JOBS: tuple[Job | CrmJob, ...] = (
     Job("review-reminder", timedelta(hours=1), _remind),
     Job("telling", EVERY, tell),
     CrmJob("owners", DAY, refresh_owners),
+    Job("early-sync", timedelta(seconds=30), sync_early),
 )
 
 

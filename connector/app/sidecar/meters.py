@@ -63,6 +63,15 @@ class Meters:
             buckets=(1, 3, 10, 30, 60, 180, 600, 1_800, 3_600, 10_800), registry=registry,
         )  # fmt: skip
         self.calls = counter("crm_calls_total", "Requests to the CRM by what they were for", "crm", "feature")
+        self.tracked = counter(
+            "tracked_total",
+            "First-party events by outcome: stored, duplicate, set_aside, sent_away",
+            "outcome",
+        )
+        self.tracking = gauge("tracked_waiting", "First-party events that are not on the disk yet")
+        self.hints = counter(
+            "webhook_events_total", "What webhooks said by outcome: kept, ignored, refused", "crm", "outcome"
+        )
         self.job_failing = gauge("job_failing", "1 while the last try of a job by the clock failed", "job")
         self.job_done = gauge("job_last_success_timestamp_seconds", "When the job was last done", "job")
         self.stopped = gauge("stopped", "1 while nothing is pushed (connector stop)", "crm")

@@ -7,7 +7,12 @@ To make a new migration, run `alembic -c` with a file whose `script_location` is
 from alembic import context
 from sqlalchemy import Connection, engine_from_config, pool
 
-from connector.ledger import tables_access, tables_erased, tables_telling  # noqa: F401  (their tables are in METADATA, too)
+from connector.ledger import (  # noqa: F401  (their tables are in METADATA, too)
+    tables_access,
+    tables_erased,
+    tables_telling,
+    tables_tracking,
+)
 from connector.ledger.tables import METADATA
 
 
