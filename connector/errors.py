@@ -6,7 +6,8 @@
     ├── SkipRecord       sets this record aside, goes on with the others
     ├── OutcomeUnknown   the write may have arrived: read back before writing again
     └── StopRun          stops, the watermark stays (exit 1)
-        └── LeaseBusy    somebody else holds the work
+        ├── LeaseBusy    somebody else holds the work
+        └── LedgerFailed the database refused; nothing of the step was kept
 
 Each message is for the person on call: what happened, where, and what to do. None carries a token or personal data.
 """
@@ -100,3 +101,7 @@ class StopRun(ConnectorError):
 
 class LeaseBusy(StopRun):
     """Another process holds the lease for this work and is alive."""
+
+
+class LedgerFailed(StopRun):
+    """The database refused a step of the ledger, or is away. Nothing of that step was kept."""

@@ -25,7 +25,7 @@ from connector.ports import Variable
 from connector.transport.urls import checked_url
 
 SECRET_SUFFIX = "_FILE"  # noqa: S105 (a suffix, not a secret)
-SHORTEST_KEY = 16  # characters of CONNECTOR_SECRET_KEY; shorter ones can be guessed
+SHORTEST_KEY = 16  # characters of a key or a token; shorter ones can be guessed
 
 
 class Settings(BaseSettings):
@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None, description="Seals a rotated refresh token, the only secret that the ledger may hold"
     )
+    admin_token: SecretStr | None = Field(None, description="Opens the HTTP port beyond this host; admin")
+    operator_token: SecretStr | None = Field(None, description="A token of the role operator")
+    viewer_token: SecretStr | None = Field(None, description="A token of the role viewer")
     bind: str = Field("127.0.0.1:8080", description="Address and port of the HTTP server")
     ingest_token: SecretStr | None = Field(
         None,
@@ -94,7 +97,7 @@ class Settings(BaseSettings):
             raise ValueError("is not a time zone such as Europe/Berlin") from error
         return value
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "admin_token", "operator_token", "viewer_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < SHORTEST_KEY:
@@ -112,6 +115,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{error.message.removeprefix('It ').rstrip('.')}; it is as in https://mql.example.com"
             ) from error
+
+    @field_validator("admin_token", "operator_token", "viewer_token")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("has a blank or a character that no HTTP header takes")
+        return value
 
     @field_validator("bind")
     @classmethod

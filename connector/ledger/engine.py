@@ -16,7 +16,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from connector.errors import FixConfig, StopRun
+from connector.errors import FixConfig, LedgerFailed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -154,7 +154,7 @@ class Database:
     async def write(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `work(connection, ...)` as one writing transaction. Database errors become StopRun."""
+        """Run `work(connection, ...)` as one writing transaction. Database errors become LedgerFailed."""
 
         def once() -> T:
             with self._write_engine.begin() as connection:
@@ -188,7 +188,7 @@ class Database:
     async def read(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `work(connection, ...)` on one snapshot. Database errors become StopRun."""
+        """Run `work(connection, ...)` on one snapshot. Database errors become LedgerFailed."""
 
         def once() -> T:
             with self._read_engine.begin() as connection:
@@ -221,11 +221,11 @@ def _repeating(once: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _stopped(error: SQLAlchemyError) -> StopRun:
+def _stopped(error: SQLAlchemyError) -> LedgerFailed:
     # The text of a DBAPIError repeats the statement with its values, which are personal data.
     cause = getattr(error, "orig", None)
     state = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or ""
-    return StopRun(
+    return LedgerFailed(
         f"The database refused the work ({type(cause or error).__name__} {state})".rstrip() + ".",
         next_step="Nothing of this step was saved. See that the database is up and has room, then run again.",
         where="ledger",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from connector.app.api import health
+from connector.app.access import Access
+from connector.app.api import document, health, problems, v1
+from connector.app.api.guard import Guarded
 from connector.app.api.observing import Observing
 from connector.app.sidecar import Sidecar
 
@@ -14,15 +16,20 @@ def waiting_app() -> FastAPI:
     return _app(health.waiting())
 
 
-def build_app(side: Sidecar) -> FastAPI:
-    """Everything that is answered over HTTP."""
-    app = _app(health.router(side))
+def build_app(side: Sidecar, access: Access | None = None) -> FastAPI:
+    """Everything that is answered over HTTP. Without `access`: a port on loopback without tokens."""
+    access = access or Access()
+    app = _app(health.router(side), v1.router(side))
+    app.state.access = access
+    document.install(app)
+    problems.install(app)
+    app.add_middleware(Guarded, access=access)
     app.add_middleware(Observing)
     return app
 
 
 def _app(*routers: APIRouter) -> FastAPI:
-    app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="connector", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for each in routers:
         app.include_router(each)
     return app

@@ -15,6 +15,7 @@ import structlog
 import uvicorn
 
 from connector.app import tracing
+from connector.app.access import Access
 from connector.app.api import build_app, waiting_app
 from connector.app.exits import FAILED, OK
 from connector.app.log import configure
@@ -38,6 +39,7 @@ def serve() -> int:
     """Run until stopped. FixConfig where settings, files or credentials are wrong."""
     settings = load_settings()
     configure(settings)
+    access = Access.of(settings)
     targets = read_targets(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
     no_more_traces = tracing.begin()
 
@@ -52,8 +54,10 @@ def serve() -> int:
             side = Sidecar(parts, targets)
             watch_calls(calls_told(counted(side)))
             config = uvicorn.Config(
-                build_app(side), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS
-            )
+                build_app(side, access), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS,
+                proxy_headers=False,  # who asks is the peer, whatever it says
+                server_header=False,
+            )  # fmt: skip
             server = _Server(config)
 
             def stop() -> None:
