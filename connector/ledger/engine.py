@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -20,6 +21,9 @@ from connector.errors import FixConfig, LedgerFailed
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+FIRST: ContextVar[Callable[[Connection], None] | None] = ContextVar("first", default=None)
+"""What each writing transaction of the task in hand does before its own work, in the same commit."""
 
 BUSY_MS = 30_000  # how long SQLite waits for another process's writer
 PG_WRITERS = 4  # streams of both CRMs are kept side by side; leases keep them apart
@@ -156,8 +160,12 @@ class Database:
     ) -> T:
         """Run `work(connection, ...)` as one writing transaction. Database errors become LedgerFailed."""
 
+        first = FIRST.get()  # here: threads have a context of their own
+
         def once() -> T:
             with self._write_engine.begin() as connection:
+                if first is not None:
+                    first(connection)
                 return work(connection, *args, **kwargs)
 
         return await self._in(self._writers, once)

@@ -186,6 +186,10 @@ DECLARED: Mapping[str, Declared] = {
     "brake": _table("the brake", Erase.SCRUB, mentions="why", staff="by", neither="crm at"),
     "job": _table("work by the clock", Erase.SCRUB, mentions="failed", neither="name begun_at done_at"),
     "told": _table("what was told last", Erase.SCRUB, mentions="value", neither="name at"),
+    "idempotency_key": _table(
+        "answers to writes over the API", Erase.SCRUB, mentions="headers body", staff="caller",
+        neither="key fingerprint begun_at attempt acted status",
+    ),
     # nothing of a person
     "backfill_stream": _table(
         "streams of backfills", Erase.KEEP,

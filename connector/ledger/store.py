@@ -43,6 +43,7 @@ from connector.ledger import (
 from connector.ledger.access import Access
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.incoming import Incoming
+from connector.ledger.keyed import Keyed
 from connector.ledger.telling import Telling
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
@@ -102,7 +103,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger(Telling, Access, Incoming):
+class SqlLedger(Telling, Access, Incoming, Keyed):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:

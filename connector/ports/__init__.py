@@ -36,6 +36,7 @@ from connector.ports.crm import (
     Stream,
     ValueInUse,
 )
+from connector.ports.keyed import KEY_LIFE, KeptAnswer, KeptKey, key_lease
 from connector.ports.ledger import (
     Ledger,
 )
@@ -102,6 +103,7 @@ from connector.ports.plugin import (
 __all__ = [
     "EARLY",
     "EXPIRED",
+    "KEY_LIFE",
     "LIVE",
     "OPEN_REQUEST",
     "PLAN_LIFE",
@@ -149,6 +151,8 @@ __all__ = [
     "JobRun",
     "Judge",
     "Kept",
+    "KeptAnswer",
+    "KeptKey",
     "KeptSpell",
     "KnownEngagement",
     "LastChange",
@@ -188,6 +192,7 @@ __all__ = [
     "VersionInfo",
     "backfill_lease",
     "job_lease",
+    "key_lease",
     "request_lease",
     "serving",
     "wanted",

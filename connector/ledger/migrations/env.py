@@ -10,6 +10,7 @@ from sqlalchemy import Connection, engine_from_config, pool
 from connector.ledger import (  # noqa: F401  (their tables are in METADATA, too)
     tables_access,
     tables_erased,
+    tables_keyed,
     tables_telling,
     tables_tracking,
 )
