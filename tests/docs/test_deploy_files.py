@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from connector.app.definition import load_definition
-from connector.app.settings import SECRET_SUFFIX, documented_settings
+from connector.app.settings import SECRET_SUFFIX, Settings, documented_settings
 from connector.app.wiring import plugins
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,12 @@ def test_every_secret_is_a_file_that_is_mounted() -> None:
 
 def test_no_secret_stands_in_the_files_themselves() -> None:
     secret = {v.name for plugin in plugins().values() for v in plugin.variables if v.secret}
-    secret.add("CONNECTOR_SECRET_KEY")
+    secret |= {
+        f"CONNECTOR_{name.upper()}"
+        for name, field in Settings.model_fields.items()
+        if SecretStr in get_args(field.annotation)
+    }
+    assert {"CONNECTOR_SECRET_KEY", "CONNECTOR_ADMIN_TOKEN", "CONNECTOR_NOTIFY_URLS"} <= secret
     service = COMPOSE["services"]["connector"]["environment"]
     for variables in (service, *(environment(container) for _, container in connectors())):
         assert not secret & variables.keys()
