@@ -70,8 +70,8 @@ def people(
 
     Example: connector people --stage mql --sort score
     """
-    from connector.app.commands.people import Asked
     from connector.app.commands.people import people as body
+    from connector.app.ranking import Asked
 
     asked = Asked(stage, status, audience, owner, sort, limit, email)
     guarded(json, lambda: body(asked, csv_file=csv, json=json))

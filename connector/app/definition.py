@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import tzinfo
 from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -143,7 +144,11 @@ def with_one_master(mappings: Mapping[str, CrmMapping]) -> dict[str, CrmMapping]
 
 def in_zone(definition: Definition, settings: Settings) -> Definition:
     """The definition with the days of its freezes, its working hours and digests in the zone of the settings."""
-    zone = ZoneInfo(settings.timezone)
+    return by_the_clock_of(definition, ZoneInfo(settings.timezone))
+
+
+def by_the_clock_of(definition: Definition, zone: tzinfo) -> Definition:
+    """The same in this zone."""
     mappings = {crm: replace(each, zone=zone) for crm, each in definition.mappings.items()}
     return replace(definition, mappings=mappings, criteria=definition.criteria.in_zone(zone))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from connector.app.definition import in_zone, load_definition
 from connector.app.settings import Settings
-from connector.app.wiring import SystemClock, plugins, read_version
+from connector.app.wiring import plugins, read_version
 from connector.core.account import Around, around_at
 from connector.core.audience import other_persona
 from connector.core.consent import Consent, mail_consent
@@ -30,6 +30,9 @@ from connector.insight.explain.past import Past, Recomputed, past_of, recompute,
 from connector.insight.explain.why import NAMES_SOMEBODY, Why, why
 from connector.ledger import SqlLedger
 from connector.ports import Hold, Notice, PersonView, StageStep, StoryLine
+
+Definitions = Callable[[int | None], Awaitable[Definition | None]]
+"""A version of the definition. None where it cannot be read by today's rules: what was decided is told all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +98,14 @@ class Explained:
     kept: StageStep | None = None  # the step that was kept at `past_at`
 
 
-async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> Gathered:
+async def gather(ledger: SqlLedger, person: PersonView, definitions: Definitions, now: datetime) -> Gathered:
     """What is known of this person, without anything being written."""
     hood = await ledger.neighbourhood(person.refs)
     groups = resolve(hood.records, hood.person_of, hood.decided).groups
     own = [group for group in groups if set(group.refs) & set(person.refs)]
     group = max(own, key=lambda group: (group.person == person.id, len(group.refs)), default=None)
     targets = set(group.targets) if group else set()
-    definition = await definition_of(ledger, person.criteria_version, settings)
-    now = SystemClock().now()
+    definition = await definitions(person.criteria_version)
     around = around_at(definition, now) if definition else None
     # An earlier definition may read others.
     wider = Around(now, ACCOUNT_FIELDS, around.deals if around else frozenset())
@@ -134,16 +136,19 @@ async def gather(ledger: SqlLedger, person: PersonView, settings: Settings) -> G
     )
 
 
-async def definition_of(ledger: SqlLedger, version: int | None, settings: Settings) -> Definition | None:
-    """A version of the definition as it was kept; of the one in force else the files as they are. None where that
-    cannot be read by today's rules: what was decided is told all the same."""
-    definition = read_version(await ledger.files(version) if version else {}, settings)
-    if definition is not None or version != await ledger.version():
-        return definition
-    try:
-        return in_zone(load_definition(settings.mappings_dir, plugins()), settings)
-    except FixConfig:
-        return None
+def kept_definitions(ledger: SqlLedger, settings: Settings) -> Definitions:
+    """The versions as they were kept; the one in force else as the files are."""
+
+    async def definition_of(version: int | None) -> Definition | None:
+        definition = read_version(await ledger.files(version) if version else {}, settings)
+        if definition is not None or version != await ledger.version():
+            return definition
+        try:
+            return in_zone(load_definition(settings.mappings_dir, plugins()), settings)
+        except FixConfig:
+            return None
+
+    return definition_of
 
 
 def explain_now(gathered: Gathered, now: datetime) -> Explained:
@@ -172,12 +177,12 @@ def explain_now(gathered: Gathered, now: datetime) -> Explained:
 
 
 async def explain_change(
-    ledger: SqlLedger, explained: Explained, since: datetime, until: datetime, settings: Settings
+    ledger: SqlLedger, explained: Explained, since: datetime, until: datetime, definitions: Definitions
 ) -> Explained:
     """What came between the two moments. FixConfig where a definition of then cannot be read."""
     gathered = explained.gathered
-    first, before, _ = await _moment(ledger, gathered, since, settings)
-    last, after, definition = await _moment(ledger, gathered, until, settings)
+    first, before, _ = await _moment(ledger, gathered, since, definitions)
+    last, after, definition = await _moment(ledger, gathered, until, definitions)
     there = {record.ref for record in after.facts.records} - {record.ref for record in before.facts.records}
     told = judged((each.engagement for each in after.facts.engagement), last.known.fields, definition)
     gone = why(last.known, score_known(last.known, until), until, told)
@@ -186,11 +191,11 @@ async def explain_change(
 
 
 async def explain_past(
-    ledger: SqlLedger, explained: Explained, at: datetime, known_at: datetime, settings: Settings
+    ledger: SqlLedger, explained: Explained, at: datetime, known_at: datetime, definitions: Definitions
 ) -> Explained:
     """The decision at `at` once more, with what was known at `known_at`. FixConfig where that cannot be done."""
     gathered = explained.gathered
-    version, definition = await _definition_at(ledger, gathered, at, settings)
+    version, definition = await _definition_at(ledger, gathered, at, definitions)
     past = await _past_at(ledger, gathered, definition, at, known_at)
     if not past.facts.records:
         raise FixConfig("Nothing was known of this person then.", next_step="Choose a later moment.")
@@ -214,7 +219,7 @@ async def _past_at(
 
 
 async def _definition_at(
-    ledger: SqlLedger, gathered: Gathered, at: datetime, settings: Settings
+    ledger: SqlLedger, gathered: Gathered, at: datetime, definitions: Definitions
 ) -> tuple[int, Definition]:
     version = await ledger.version_at(at)
     if version is None:
@@ -222,7 +227,7 @@ async def _definition_at(
             f"No definition was in force at {at:%Y-%m-%d %H:%M}.", next_step="Choose a later moment."
         )
     own = version == gathered.person.criteria_version
-    definition = gathered.definition if own else await definition_of(ledger, version, settings)
+    definition = gathered.definition if own else await definitions(version)
     if definition is None:
         raise FixConfig(
             f"Version {version} of the definition cannot be read by today's rules.",
@@ -232,9 +237,9 @@ async def _definition_at(
 
 
 async def _moment(
-    ledger: SqlLedger, gathered: Gathered, at: datetime, settings: Settings
+    ledger: SqlLedger, gathered: Gathered, at: datetime, definitions: Definitions
 ) -> tuple[Moment, Past, Definition]:
-    version, definition = await _definition_at(ledger, gathered, at, settings)
+    version, definition = await _definition_at(ledger, gathered, at, definitions)
     past = await _past_at(ledger, gathered, definition, at, at)
     return Moment(known_now(past.facts, definition, past.live), at, version), past, definition
 

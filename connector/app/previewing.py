@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from connector.app.commands.plan import row_document
+from connector.app.plans import row_document
 from connector.core.changed import Difference, to_read
 from connector.core.definition import Definition
 from connector.core.model import FieldWrite

@@ -101,6 +101,23 @@ def addresses(side: ReviewSide, *, email: bool) -> str:
     return " ".join(each if email else masked(each) for each in side.emails)
 
 
+def pair_document(pair: ReviewPair, *, email: bool) -> dict[str, object]:
+    """A pair beside its evidence as JSON."""
+
+    def side(each: ReviewSide) -> dict[str, object]:
+        return {
+            "record": str(each.ref), "name": each.name, "emails": addresses(each, email=email).split(),
+            "company": each.company, "owner": each.owner, "stage": each.stage, "counts_as": each.ours,
+            "state": each.state.value,
+        }  # fmt: skip
+
+    return {
+        **review_document(pair.review),
+        "records": [side(pair.one), side(pair.other)],
+        "stale": pair.stale,
+    }
+
+
 def csv_row(pair: ReviewPair, *, email: bool) -> list[str]:
     """A pair as a line of the file, by `COLUMNS`."""
 

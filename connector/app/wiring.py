@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 import adapters as adapters_package
-from connector.app.definition import in_zone, load_definition, read_texts, refuse_red
+from connector.app.definition import by_the_clock_of, in_zone, load_definition, read_texts, refuse_red
 from connector.app.in_force import InForce, in_force
 from connector.app.settings import Settings, interval_of, variables_of
 from connector.app.tokens import SealedTokens
@@ -109,8 +109,13 @@ class Wired:
 
 def read_version(texts: Mapping[str, str], settings: Settings) -> Definition | None:
     """The definition in the files of a version; None where there are none, or not right by today's rules."""
+    return read_in(texts, ZoneInfo(settings.timezone))
+
+
+def read_in(texts: Mapping[str, str], zone: tzinfo) -> Definition | None:
+    """The same, with days, nights and working hours in this zone."""
     kept = read_texts(texts, plugins()) if texts else None
-    return in_zone(kept, settings) if kept is not None else None
+    return by_the_clock_of(kept, zone) if kept is not None else None
 
 
 @asynccontextmanager

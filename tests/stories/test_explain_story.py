@@ -13,7 +13,14 @@ import pytest
 
 from connector.app.commands.init import shipped
 from connector.app.definition import load_definition
-from connector.app.explaining import Gathered, explain_change, explain_now, explain_past, gather
+from connector.app.explaining import (
+    Gathered,
+    explain_change,
+    explain_now,
+    explain_past,
+    gather,
+    kept_definitions,
+)
 from connector.app.settings import load_settings
 from connector.app.wiring import plugins
 from connector.core.definition import Definition
@@ -105,7 +112,7 @@ async def test_every_past_decision_is_made_once_more_whatever_came_later(
     settings = load_settings(database_url=database_url, mappings_dir=shipped())
     async with world(database_url, people=20) as made:
         kept: list[dict[int, PersonView]] = []
-        definitions = {1: made.definition}
+        read, definitions = kept_definitions(made.ledger, settings), {1: made.definition}
         await made.sync()
         kept.append(await everybody(made))
         mql = await somebody(made, stage="mql")
@@ -131,7 +138,7 @@ async def test_every_past_decision_is_made_once_more_whatever_came_later(
         assert (await look(made, lead)).state.stage == "mql"
 
         gathered = {
-            number: await gather(made.ledger, view, settings)
+            number: await gather(made.ledger, view, read, made.clock.now())
             for number, view in (await everybody(made)).items()
         }
         steps = 0
@@ -157,17 +164,19 @@ async def test_every_past_decision_is_made_once_more_whatever_came_later(
         assert kept[1][mql.view.id].state.status.value in ("rejected", "recycled")
 
         # by the same way that the command goes, definitions of then read from the ledger
-        now = explain_now(await gather(made.ledger, await look(made, lead), settings), made.clock.now())
+        now = explain_now(
+            await gather(made.ledger, await look(made, lead), read, made.clock.now()), made.clock.now()
+        )
         moment = kept[0][lead.view.id].decided_at
-        past = (await explain_past(made.ledger, now, moment, moment, settings)).past
-        wise = (await explain_past(made.ledger, now, moment, made.clock.now(), settings)).past
+        past = (await explain_past(made.ledger, now, moment, moment, read)).past
+        wise = (await explain_past(made.ledger, now, moment, made.clock.now(), read)).past
         assert past is not None
         assert wise is not None
         assert past.decision.state.stage == "lead"
         assert (
             wise.decision.state.stage == "mql"
         )  # with what is known by now, they had asked for a demo already
-        moved = (await explain_change(made.ledger, now, moment, made.clock.now(), settings)).changed
+        moved = (await explain_change(made.ledger, now, moment, made.clock.now(), read)).changed
         assert moved is not None
         assert {"field", "definition"} <= {change.cause for change in moved.changes}
         assert sum(change.points for change in moved.changes) == pytest.approx(

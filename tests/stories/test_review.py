@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from connector.app.commands.init import shipped
-from connector.app.explaining import gather
+from connector.app.explaining import gather, kept_definitions
 from connector.app.settings import load_settings
 from connector.core.model import Ref
 from connector.errors import StopRun
@@ -89,7 +89,9 @@ async def test_a_join_lasts_moves_history_and_its_undo_gives_back_what_was_moved
         # a past decision is told with whom was one person then, by what humans had said by then
         settings = load_settings(database_url=database_url, mappings_dir=shipped())
         for ref, each in zip((one, other), again, strict=True):
-            gathered = await gather(made.ledger, each, settings)
+            gathered = await gather(
+                made.ledger, each, kept_definitions(made.ledger, settings), made.clock.now()
+            )
             told_of = [
                 {record.ref for record in gathered.past(at).facts.records} & {one, other}
                 for at in (apart[1].decided_at, while_joined, made.clock.now())

@@ -12,11 +12,11 @@ from typing import Any
 from connector import backfill as flow
 from connector.app import exits
 from connector.app.asking import ask_ledger
-from connector.app.commands.plan import row_document
 from connector.app.commands.score import instant
 from connector.app.commands.sync import ask_about, exit_code, report
 from connector.app.log import configure
 from connector.app.output import err, out, print_json
+from connector.app.plans import row_document
 from connector.app.progress import backfilling
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings

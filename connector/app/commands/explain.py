@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import datetime
 
 from connector.app.asking import ask_ledger, one_person
-from connector.app.commands.holds import hold_document
 from connector.app.commands.override import override_line
 from connector.app.commands.score import instant
 from connector.app.exits import OK
@@ -17,8 +16,10 @@ from connector.app.explaining import (
     explain_now,
     explain_past,
     gather,
+    kept_definitions,
     persona_by_rule,
 )
+from connector.app.hold_document import hold_document
 from connector.app.output import notice_in_words, out, print_json, when
 from connector.app.overriding import override_document
 from connector.app.settings import load_settings
@@ -55,12 +56,13 @@ def explain(
     moment, known = _moment(at, "--at"), _moment(known_at, "--known-at")
 
     async def question(ledger: SqlLedger) -> Explained:
+        definitions = kept_definitions(ledger, settings)
         person = await one_person(ledger, who)
-        found = explain_now(await gather(ledger, person, settings), now)
+        found = explain_now(await gather(ledger, person, definitions, now), now)
         if first:
-            found = await explain_change(ledger, found, first, last or now, settings)
+            found = await explain_change(ledger, found, first, last or now, definitions)
         if moment:
-            found = await explain_past(ledger, found, moment, known or moment, settings)
+            found = await explain_past(ledger, found, moment, known or moment, definitions)
         return found
 
     found = ask_ledger(question)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from connector.app.asking import ask_ledger, asked_audience
 from connector.app.exits import OK
+from connector.app.hold_document import hold_document
 from connector.app.output import out, print_json, when
 from connector.app.who import actor
 from connector.app.wiring import SystemClock
@@ -63,14 +64,6 @@ def holds_release(
     else:
         out.print(f"{len(released):,} fields are held back no longer; the next sync writes what is wanted.")
     return OK
-
-
-def hold_document(hold: Hold) -> dict[str, object]:
-    """A hold as JSON."""
-    return {
-        "record": str(hold.ref), "field": hold.field, "kind": hold.kind, "value": hold.value, "other": hold.other,
-        "times": hold.times, "holds": hold.holds, "run": hold.run, "at": hold.at, "why": hold.why,
-    }  # fmt: skip
 
 
 def _ref(text: str) -> Ref:

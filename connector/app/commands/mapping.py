@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from connector.app import exits
 from connector.app.commands.check import mapping_of
 from connector.app.commands.override import WORDS
+from connector.app.mapping_document import mapping_document
 from connector.app.output import out, print_json
 from connector.app.settings import load_settings
 from connector.app.wiring import chosen
-from connector.core.mapping import COUNTERS, OverrideMap
+from connector.core.mapping import COUNTERS
 
 
 def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
@@ -19,35 +19,7 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
     plugin = chosen([crm])[0]
     mapping = mapping_of(plugin, mappings or load_settings().mappings_dir)
     if json:
-        print_json(
-            {
-                "crm": mapping.crm,
-                "version": mapping.version,
-                "objects": {
-                    name: {
-                        "kind": each.kind,
-                        "emails": list(each.emails),
-                        "stage": each.stage.source if each.stage else None,
-                        "status": each.status.source if each.status else None,
-                        "override": _override(each.override),
-                        "reads": {field.field: list(field.sources) for field in each.fields},
-                        "writes": [
-                            {"result": w.result, "to": w.to, "rule": w.rule, "clear": w.clear}
-                            for w in each.write
-                        ],
-                    }
-                    for name, each in mapping.objects.items()
-                },
-                "engagement": {
-                    name: [rule.type for rule in each.types] for name, each in mapping.engagement.items()
-                },
-                "calls_per_person": {
-                    name: {"only_bands": list(each.only_bands), "at_most": each.at_most}
-                    for name, each in mapping.engagement.items()
-                    if each.only_bands
-                },
-            }
-        )
+        print_json(mapping_document(mapping))
         return exits.OK
     from rich.table import Table
 
@@ -82,15 +54,3 @@ def mapping_show(crm: str, *, mappings: Path | None, json: bool) -> int:
                 f"  costs a call or more per person: at most {stream.at_most:,} a sync, people of band {bands}"
             )
     return exits.OK
-
-
-def _override(said: OverrideMap | None) -> dict[str, Any] | None:
-    if said is None:
-        return None
-    return {
-        "from": said.source or None,
-        "values": {kind: list(theirs) for kind, theirs in said.values.items()},
-        "until": said.until,
-        "reason": said.reason,
-        "segments": {kind: list(lists) for kind, lists in said.segments.items()},
-    }

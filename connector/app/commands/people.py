@@ -4,46 +4,27 @@ from __future__ import annotations
 
 import csv
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connector.app.asking import ask_ledger, asked_audience, choice
+from connector.app.asking import ask_ledger, choice
 from connector.app.commands.override import WORDS
 from connector.app.definition import readable_criteria
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
-from connector.core.audience import PERSONA, other_persona
-from connector.core.criteria import Criteria, whole
+from connector.app.ranking import SORTS, Asked, ranked
 from connector.core.model import MqlStatus
-from connector.core.override import Override
 from connector.errors import FixConfig
-from connector.insight.planned import harmless, name_of
+from connector.insight.planned import harmless
 from connector.ledger import SqlLedger
-from connector.ports import PersonView
 
-SORTS = ("score", "fit", "engagement")
 SHOWN = 50
-PAGE = 1_000  # people in memory
 COLUMNS = (
     "rank", "person", "name", "email", "company", "owner", "stage", "mql_status", "mql_since", "audience", "persona",
     "persona_by_rule", "score", "fit", "engagement", "band", "grade", "why",
     "override", "override_reason", "records",
 )  # fmt: skip
 """Of a CSV and of each person in JSON, in order; `email` only on request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Whom somebody wants to see; all that is given must hold. `owner`: as the CRM names it."""
-
-    stage: str | None = None
-    status: str | None = None
-    audience: str | None = None
-    owner: str | None = None
-    sort: str = "score"
-    limit: int | None = None
-    email: bool = False
 
 
 def people(asked: Asked, *, csv_file: Path | None, json: bool) -> int:
@@ -57,8 +38,8 @@ def people(asked: Asked, *, csv_file: Path | None, json: bool) -> int:
 
     async def question(ledger: SqlLedger) -> list[dict[str, Any]] | int:
         if csv_file is None:
-            return [row async for row in _rows(ledger, asked, asked.limit or SHOWN, criteria)]
-        return await _written(csv_file, _rows(ledger, asked, asked.limit, criteria), email=asked.email)
+            return [row async for row in ranked(ledger, asked, asked.limit or SHOWN, criteria)]
+        return await _written(csv_file, ranked(ledger, asked, asked.limit, criteria), email=asked.email)
 
     found = ask_ledger(question)
     if isinstance(found, int):
@@ -71,59 +52,6 @@ def people(asked: Asked, *, csv_file: Path | None, json: bool) -> int:
     else:
         _print(found, email=asked.email)
     return OK
-
-
-async def _rows(
-    ledger: SqlLedger, asked: Asked, limit: int | None, criteria: Criteria | None
-) -> AsyncIterator[dict[str, Any]]:
-    audience = None if asked.audience is None else await asked_audience(ledger, asked.audience)
-    rank, after = 0, None
-    while limit is None or rank < limit:
-        few = PAGE if limit is None or asked.owner is not None else min(PAGE, limit - rank)
-        page = await ledger.people(
-            stage=asked.stage, status=asked.status, audience=audience, sort=asked.sort, after=after, limit=few
-        )
-        if not page:
-            return
-        after = (float(getattr(page[-1].score, asked.sort)), page[-1].id)
-        words = await ledger.overrides_by_id({view.override for view in page if view.override is not None})
-        for view in page:
-            if asked.owner is not None and str(view.fields.get("owner") or "") != asked.owner:
-                continue
-            rank += 1
-            yield _row(rank, view, words.get(view.override or 0), criteria, email=asked.email)
-            if rank == limit:
-                return
-
-
-def _row(
-    rank: int, view: PersonView, word: Override | None, criteria: Criteria | None, *, email: bool
-) -> dict[str, Any]:
-    state, score, fields = view.state, view.score, view.fields
-    told = {
-        "rank": rank,
-        "person": view.id,
-        "name": name_of(fields),
-        "email": fields.get("email"),
-        "company": fields.get("company_name"),
-        "owner": fields.get("owner"),
-        "stage": state.stage,
-        "mql_status": state.status.value,
-        "mql_since": state.mql_since,
-        "audience": view.audience or None,
-        "persona": fields.get(PERSONA),
-        "persona_by_rule": other_persona(criteria, fields) if criteria else None,
-        "score": whole(score.score),
-        "fit": whole(score.fit),
-        "engagement": whole(score.engagement),
-        "band": score.band,
-        "grade": score.grade,
-        "why": state.because,
-        "override": word.kind if word else None,
-        "override_reason": word.reason if word else None,
-        "records": [str(ref) for ref in view.refs],
-    }
-    return {name: value for name, value in told.items() if email or name != "email"}
 
 
 async def _written(file: Path, rows: AsyncIterator[dict[str, Any]], *, email: bool) -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import re
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,13 +15,14 @@ from connector.app.asking import ask_ledger, asked_audience, choice
 from connector.app.definition import load_definition
 from connector.app.log import configure
 from connector.app.output import out, print_json, to_json, when
+from connector.app.plans import Shown, asked_for, info_document, matching, show
 from connector.app.progress import watching
 from connector.app.requests import carried_out
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, holder, plugins, wired
-from connector.core.model import OUTCOMES, Outcome
+from connector.core.model import OUTCOMES
 from connector.errors import FixConfig
 from connector.insight.planned import (
     COLUMNS,
@@ -34,23 +33,19 @@ from connector.insight.planned import (
     as_csv,
     as_json,
     examples,
-    group_of,
     lines_of,
     name_of,
     sections,
 )
 from connector.ledger import SqlLedger
-from connector.ports import Act, PlanInfo, PlanRow
+from connector.ports import Act, PlanInfo
 
-PAGE = 1_000  # rows in memory
 LATEST = 20
-STATUSES = ("planned", "held_back", "sending", *(each.value for each in Outcome))
 TITLES = {
     "promotion": "promotions", "demotion": "demotions", "clearing": "clearing", "score": "score only",
     "held_back": "held back",
 }  # fmt: skip
 FORMATS = ("csv", "json")
-_VERSION = re.compile(r"^version:\s*(\d+)", re.MULTILINE)
 
 
 def plan_list(*, open_only: bool, audience: str | None, json: bool) -> int:
@@ -88,129 +83,77 @@ def plan_list(*, open_only: bool, audience: str | None, json: bool) -> int:
 def plan_show(number: int, *, wanted: Filter, person: str | None, rows: int, email: bool, json: bool) -> int:
     """A plan's head, what it means in numbers, then field by field what the filter lets through."""
 
-    async def question(ledger: SqlLedger) -> _Seen:
-        plan = await find_plan(ledger, number, SystemClock().now())
-        asked = await _asked(ledger, wanted, person)
-        seen = _Seen(plan, asked, await ledger.files(plan.definition), await ledger.acts(f"plan:{number}"))
-        async for page in _matching(ledger, number, asked):
-            wished = await ledger.overridden([row.person for row in page])
-            for row in page:
-                seen.tally.add(row, asked)
-            seen.by_override += sum(row.person in wished for row in page)
-            seen.wished |= wished.keys()
-            seen.rows += page[: rows - len(seen.rows)]
-        shown_as_examples = [int(str(each["person"])) for _, each in examples(plan.summary)]
-        seen.names = await ledger.names([*(row.person for row in seen.rows), *shown_as_examples])
-        return seen
-
-    seen = ask_ledger(question)
+    at = SystemClock().now()
+    seen = ask_ledger(lambda ledger: show(ledger, number, at, wanted=wanted, person=person, rows=rows))
     if json:
         print_json(seen.document(email=email))
     else:
-        seen.print(email=email)
+        _print(seen, email=email)
     return exits.OK
 
 
-class _Seen:
-    """What `plan show` tells."""
+def _print(seen: Shown, *, email: bool) -> None:
+    """The same for people."""
+    plan, tally = seen.plan, seen.tally
+    _print_head(plan, seen.versions, seen.acts)
+    every = "" if seen.wanted.everything else " that match"
+    out.print(f"{tally.rows:,} records{every}: {_counted(tally.statuses) or 'none'}", markup=False)
+    for kind in GROUPS:
+        if tally.groups[kind]:
+            out.print(f"  {TITLES[kind]}: {tally.groups[kind]:,}", markup=False)
+    if seen.by_override:
+        out.print(f"  under a human's override: {seen.by_override:,} of these", markup=False)
+    for title, told in sections(plan.summary):
+        out.print(f"\n{title}", markup=False)
+        for each in told:
+            out.print(f"  {each}", markup=False)
+    _print_examples(seen)
+    _print_rows(seen, email=email)
 
-    def __init__(self, plan: PlanInfo, wanted: Filter, files: Mapping[str, str], acts: list[Act]) -> None:
-        self.plan, self.wanted, self.acts = plan, wanted, acts
-        self.versions = {
-            name: int(found.group(1)) for name, text in files.items() if (found := _VERSION.search(text))
-        }
-        self.tally, self.rows = Tally(), list[PlanRow]()
-        self.names: Mapping[int, Mapping[str, Any]] = {}
-        self.wished: set[int] = set()  # people with an override in force at their last decision
-        self.by_override = 0  # rows about them
 
-    def lines(self, row: PlanRow, *, email: bool) -> list[Line]:
-        return list(lines_of(row, self.names.get(row.person, {}), self.wanted, email=email))
+def _print_examples(seen: Shown) -> None:
+    """By name, so that somebody can be asked about them."""
+    from rich.table import Table
+    from rich.text import Text
 
-    def document(self, *, email: bool) -> dict[str, object]:
-        """The same as JSON."""
-        tally = self.tally
-        return {
-            **info_document(self.plan),
-            "versions": self.versions,
-            "acts": self.acts,
-            "matching": {
-                "records": tally.rows,
-                "groups": {kind: tally.groups[kind] for kind in GROUPS},
-                "statuses": dict(tally.statuses),
-                "by_override": self.by_override,
-            },
-            "fields": dict(tally.fields),
-            "rows": [
-                {
-                    **row_document(row),
-                    "by_override": row.person in self.wished,
-                    "fields": [as_json(line) for line in self.lines(row, email=email)],
-                }
-                for row in self.rows
-            ],
-        }
-
-    def print(self, *, email: bool) -> None:
-        """The same for people."""
-        plan, tally = self.plan, self.tally
-        _print_head(plan, self.versions, self.acts)
-        every = "" if self.wanted.everything else " that match"
-        out.print(f"{tally.rows:,} records{every}: {_counted(tally.statuses) or 'none'}", markup=False)
-        for kind in GROUPS:
-            if tally.groups[kind]:
-                out.print(f"  {TITLES[kind]}: {tally.groups[kind]:,}", markup=False)
-        if self.by_override:
-            out.print(f"  under a human's override: {self.by_override:,} of these", markup=False)
-        for title, told in sections(plan.summary):
-            out.print(f"\n{title}", markup=False)
-            for each in told:
-                out.print(f"  {each}", markup=False)
-        self._print_examples()
-        self._print_rows(email=email)
-
-    def _print_examples(self) -> None:
-        """By name, so that somebody can be asked about them."""
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table("as what", "record", "person", "stage", "score", "band", "why", title="Examples")
-        for name, each in examples(self.plan.summary):
-            person = int(str(each["person"]))
-            cells = (
-                name, each["record"], f"{person} {name_of(self.names.get(person, {}))}", each["stage"], each["score"],
-                each["band"], each["why"],
-            )  # fmt: skip
-            table.add_row(*(Text(str(cell)) for cell in cells))
-        if table.row_count:
-            out.print(table)
-
-    def _print_rows(self, *, email: bool) -> None:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(title="Field by field")
-        for name in ("record", "person", "field"):
-            table.add_column(name, no_wrap=name != "person")  # what is copied from here stays in one piece
-        for name in ("stands now", "would stand", "write rule", "criteria rules", "because", "outcome"):
-            table.add_column(name)
-        for row in self.rows:
-            for line in self.lines(row, email=email):
-                person = " ".join(each for each in (str(line.person), line.name, line.email) if each)
-                rules = "override" if row.person in self.wished else " ".join(line.rules)
-                outcome = line.outcome.replace("_", " ") + (f": {line.reason}" if line.reason else "")
-                cells = (
-                    f"{line.object} {line.id}", person, line.field, shown(line.stands_now), shown(line.would_stand),
-                    line.write_rule if line.sent else "held back", rules, line.because,
-                    outcome if line.sent else line.held_because,
-                )  # fmt: skip
-                table.add_row(*(Text(cell) for cell in cells))  # what a CRM holds is no markup
+    table = Table("as what", "record", "person", "stage", "score", "band", "why", title="Examples")
+    for name, each in examples(seen.plan.summary):
+        person = int(str(each["person"]))
+        cells = (
+            name, each["record"], f"{person} {name_of(seen.names.get(person, {}))}", each["stage"], each["score"],
+            each["band"], each["why"],
+        )  # fmt: skip
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    if table.row_count:
         out.print(table)
-        if self.tally.rows > len(self.rows):
-            out.print(
-                f"{self.tally.rows - len(self.rows):,} more records; `--rows {self.tally.rows}` shows all, "
-                f"`connector plan export {self.plan.id} --out FILE` writes them into a file."
-            )
+
+
+def _print_rows(seen: Shown, *, email: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Field by field")
+    for name in ("record", "person", "field"):
+        table.add_column(name, no_wrap=name != "person")  # what is copied from here stays in one piece
+    for name in ("stands now", "would stand", "write rule", "criteria rules", "because", "outcome"):
+        table.add_column(name)
+    for row in seen.rows:
+        for line in seen.lines(row, email=email):
+            person = " ".join(each for each in (str(line.person), line.name, line.email) if each)
+            rules = "override" if row.person in seen.wished else " ".join(line.rules)
+            outcome = line.outcome.replace("_", " ") + (f": {line.reason}" if line.reason else "")
+            cells = (
+                f"{line.object} {line.id}", person, line.field, shown(line.stands_now), shown(line.would_stand),
+                line.write_rule if line.sent else "held back", rules, line.because,
+                outcome if line.sent else line.held_because,
+            )  # fmt: skip
+            table.add_row(*(Text(cell) for cell in cells))  # what a CRM holds is no markup
+    out.print(table)
+    if seen.tally.rows > len(seen.rows):
+        out.print(
+            f"{seen.tally.rows - len(seen.rows):,} more records; `--rows {seen.tally.rows}` shows all, "
+            f"`connector plan export {seen.plan.id} --out FILE` writes them into a file."
+        )
 
 
 def _print_head(plan: PlanInfo, versions: Mapping[str, int], acts: list[Act]) -> None:
@@ -249,11 +192,11 @@ def plan_export(
 
     async def question(ledger: SqlLedger) -> dict[str, object]:
         plan = await find_plan(ledger, number, SystemClock().now())
-        asked = await _asked(ledger, wanted, person)
+        asked = await asked_for(ledger, wanted, person)
         with _opened(target) as file:
             written = _Csv(file) if format == "csv" else _Json(file, plan)
             tally = Tally()
-            async for page in _matching(ledger, number, asked):
+            async for page in matching(ledger, number, asked):
                 names = await ledger.names([row.person for row in page])
                 for row in page:
                     tally.add(row, asked)
@@ -319,37 +262,6 @@ class _Json:
 
     def end(self) -> None:
         self._file.write("\n]}\n")
-
-
-async def _asked(ledger: SqlLedger, wanted: Filter, person: str | None) -> Filter:
-    """The filter with the person looked up. Raises FixConfig for names that lead nowhere."""
-    if wanted.kind is not None:
-        choice(wanted.kind, GROUPS, "--kind")
-    if wanted.status is not None:
-        choice(wanted.status, STATUSES, "--status")
-    if wanted.audience is not None:
-        wanted = replace(wanted, audience=await asked_audience(ledger, wanted.audience))
-    if person is None:
-        return wanted
-    found = await ledger.find(person)
-    if not found:
-        raise FixConfig(
-            "Nobody in the ledger has this address or record id.",
-            next_step="Check the spelling.",
-            where="--person",
-        )
-    return replace(wanted, people=frozenset(found))
-
-
-async def _matching(ledger: SqlLedger, number: int, wanted: Filter) -> AsyncIterator[list[PlanRow]]:
-    after = 0
-    while rows := await ledger.plan_rows(number, status=wanted.status, limit=PAGE, after=after):
-        after = rows[-1].id
-        if wanted.audience is not None:
-            of = await ledger.audiences([row.person for row in rows])
-            rows = [row for row in rows if of.get(row.person, "") == wanted.audience]
-        if found := [row for row in rows if wanted.holds(row)]:
-            yield found
 
 
 # ------------------------------------------------------------------------------------------ approve, apply, discard
@@ -424,28 +336,6 @@ def plan_discard(number: int, *, given: str | None, json: bool) -> int:
 
 
 # --------------------------------------------------------------------------------------------------------- in words
-
-
-def info_document(plan: PlanInfo) -> dict[str, object]:
-    """A plan's head as JSON."""
-    return {
-        "plan": plan.id, "run": plan.run, "crm": plan.crm, "kind": plan.kind, "undoes": plan.undoes,
-        "status": plan.status, "superseded_by": plan.superseded_by, "asked_by": plan.asked_by,
-        "created_at": plan.created_at, "expires_at": plan.expires_at, "held": plan.held,
-        "approved_by": plan.approved_by, "approved_at": plan.approved_at, "approval_note": plan.approval_note,
-        "approval_proof": plan.approval_proof if plan.approved_by else None,
-        "definition": plan.definition, "counts": dict(plan.counts), "summary": dict(plan.summary),
-    }  # fmt: skip
-
-
-def row_document(row: PlanRow) -> dict[str, object]:
-    """A planned write as `plan show --json` prints it."""
-    return {
-        "record": str(row.ref), "person": row.person, "kind": group_of(row), "rules": list(row.rules),
-        "status": row.status, "reason": row.reason, "because": row.because, "settled_at": row.settled_at,
-        "writes": [{"field": w.field, "before": w.before, "after": w.after, "rule": w.rule} for w in row.writes],
-        "held_back": [{"field": h.field, "before": h.before, "wanted": h.wanted, "why": h.why} for h in row.held_back],
-    }  # fmt: skip
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -6,7 +6,8 @@ A version is the criteria, the mappings and their lists together: none of them m
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from connector.app.output import out, print_json, when
 from connector.app.previewing import preview, to_be_read
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings
+from connector.app.versions import draft_document, edits_in_words, version_document
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, holder, plugins, read_version
 from connector.core.approval import Agreed, missing, owners, refuse
@@ -191,20 +193,16 @@ def history(*, limit: int, words: bool, json: bool) -> int:
 
     async def question(ledger: SqlLedger) -> tuple[list[VersionInfo], list[Draft], dict[int, list[str]]]:
         versions = await ledger.history(limit)
-        told: dict[int, list[str]] = {}
-        for each in versions if words else ():
-            one = read_version(await ledger.files(each.version - 1), settings)
-            other = read_version(await ledger.files(each.version), settings)
-            if one and other:
-                told[each.version] = changes_in_words(one.criteria, other.criteria)
+        read = partial(read_version, settings=settings)
+        told = await edits_in_words(ledger, versions if words else (), read)
         return versions, await ledger.drafts(status=OPEN), told
 
     versions, drafts, told = ask_ledger(question)
     if json:
         print_json(
             {
-                "versions": [_version(each) | {"words": told.get(each.version)} for each in versions],
-                "drafts": [_draft_document(each) for each in drafts],
+                "versions": [version_document(each) | {"words": told.get(each.version)} for each in versions],
+                "drafts": [draft_document(each) for each in drafts],
             }
         )
         return exits.OK
@@ -292,33 +290,3 @@ def _say(document: Mapping[str, Any]) -> None:
 def _words(sentences: Any) -> None:
     for sentence in sentences:
         out.print(f"  {sentence}", markup=False)
-
-
-def _version(each: VersionInfo) -> dict[str, Any]:
-    return {
-        "version": each.version,
-        "at": each.adopted_at,
-        "author": each.author,
-        "note": each.note,
-        "brings_back": each.brings_back,
-        "agreed": _agreed(each.agreed),
-    }
-
-
-def _draft_document(draft: Draft) -> dict[str, Any]:
-    return {
-        "draft": draft.id,
-        "base": draft.base,
-        "author": draft.author,
-        "note": draft.note,
-        "made_at": draft.made_at,
-        "brings_back": draft.brings_back,
-        "agreed": _agreed(draft.agreed),
-    }
-
-
-def _agreed(words: Iterable[Agreed]) -> list[dict[str, Any]]:
-    return [
-        {"side": word.side, "by": word.by, "note": word.note, "at": word.at, "proof": word.proof}
-        for word in words
-    ]

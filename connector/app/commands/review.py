@@ -17,8 +17,8 @@ from connector.app.reviewing import (
     answered_document,
     csv_row,
     import_answers,
+    pair_document,
     pair_of,
-    review_document,
 )
 from connector.app.who import actor
 from connector.app.wiring import SystemClock
@@ -147,20 +147,3 @@ def _told(done: Sequence[Answered], *, json: bool) -> int:
     if changed:
         out.print(f"{changed:,} changed; the next sync decides these people anew.")
     return OK
-
-
-def pair_document(pair: ReviewPair, *, email: bool) -> dict[str, object]:
-    """A pair beside its evidence as JSON."""
-
-    def side(each: ReviewSide) -> dict[str, object]:
-        return {
-            "record": str(each.ref), "name": each.name, "emails": addresses(each, email=email).split(),
-            "company": each.company, "owner": each.owner, "stage": each.stage, "counts_as": each.ours,
-            "state": each.state.value,
-        }  # fmt: skip
-
-    return {
-        **review_document(pair.review),
-        "records": [side(pair.one), side(pair.other)],
-        "stale": pair.stale,
-    }

@@ -11,6 +11,7 @@ from connector.app.braking import document
 from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.output import notice_in_words, out, print_json, to_json, when
+from connector.app.run_document import run_document
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, wired
@@ -33,7 +34,7 @@ def runs_list(*, limit: int, json: bool) -> int:
     found, brakes = ask_ledger(question)
     if json:
         stopped = {crm: document(brake) for crm, brake in brakes.items()}
-        print_json({"runs": [_line(each) for each in found], "stopped": stopped})
+        print_json({"runs": [run_document(each) for each in found], "stopped": stopped})
         return OK
     from rich.table import Table
 
@@ -64,7 +65,9 @@ def runs_show(number: int, *, json: bool) -> int:
     if found is None:
         raise FixConfig(f"There is no run {number}.", next_step="`connector runs list` shows them.")
     if json:
-        print_json({**_line(found), **found.document, "notices": [asdict(notice) for notice in notices]})
+        print_json(
+            {**run_document(found), **found.document, "notices": [asdict(notice) for notice in notices]}
+        )
     else:
         out.print(
             f"Run {found.id} ({found.kind}): {found.status}, {when(found.started_at)} to {when(found.finished_at)} UTC"
@@ -120,14 +123,3 @@ async def backfill_of(ledger: SqlLedger, number: int) -> Backfill:
             next_step="Only backfills are paused, resumed and cancelled; `connector runs list` shows the runs.",
         )
     return found
-
-
-def _line(run: RunInfo) -> dict[str, object]:
-    return {
-        "run": run.id,
-        "kind": run.kind,
-        "status": run.status,
-        "crms_asked": list(run.crms),
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
-    }
