@@ -33,6 +33,7 @@ from sqlalchemy.exc import DBAPIError
 
 from connector.core.model import Ref
 from connector.ledger.tables import DUE, RECORD
+from connector.ledger.tables_daily import DAILY
 from connector.ledger.tables_telling import SPELL
 from connector.ledger.types import time_to_db
 
@@ -207,6 +208,8 @@ def _merged(dialect: str, table: Table, fresh: Mapping[str, Any]) -> dict[str, A
             "first_load": and_(RECORD.c.first_load, fresh["first_load"]),
             "known_at": RECORD.c.known_at,
         }
+    if table is DAILY:
+        return {"value": DAILY.c.value + fresh["value"]}
     if table is SPELL:
         return {"run": SPELL.c.run, "summed": SPELL.c.summed}
     return {}

@@ -170,7 +170,7 @@ DECLARED: Mapping[str, Declared] = {
     ),
     "plan": _table(
         "plans", Erase.SCRUB, mentions="held summary approval_note", staff="asked_by approved_by",
-        neither="id run crm status created_at kind definition undoes approved_at approval_proof",
+        neither="id run crm status created_at kind definition undoes approved_at approval_proof let_go_at",
     ),
     "file_version": _table(
         "versions of the definition", Erase.SCRUB, mentions="files note", staff="author agreed",
@@ -196,6 +196,7 @@ DECLARED: Mapping[str, Declared] = {
         neither="backfill stream place cursor rows expected done saved_at",
     ),
     "lease": _table("leases", Erase.KEEP, neither="name holder epoch expires_at"),
+    "daily": _table("numbers of each day", Erase.KEEP, neither="day kind name value"),
     "account": _table("accounts of the CRMs", Erase.KEEP, neither="crm account bound_at"),
     "bar": _table(
         "bars of audiences", Erase.KEEP, neither="id audience at run score places taken waiting loosened"

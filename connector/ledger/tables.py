@@ -568,6 +568,7 @@ class Plan(Row, table=True):
     approved_at: datetime | None = _col(UtcTime, null=True)
     approval_note: str | None = _col(Text, null=True)
     approval_proof: str | None = _col(Text, null=True)  # `connector.core.approval.Proof`; null: claimed
+    let_go_at: datetime | None = _col(UtcTime, null=True)  # since then its before-images are gone
 
 
 class PlanRowRow(Row, table=True):

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, engine_from_config, pool
 
 from connector.ledger import (  # noqa: F401  (their tables are in METADATA, too)
     tables_access,
+    tables_daily,
     tables_erased,
     tables_keyed,
     tables_telling,
