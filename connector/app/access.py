@@ -11,10 +11,13 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from urllib.parse import urlsplit
 
 from connector.app.settings import Settings
+from connector.app.token_lookup import NamedTokens, RefusedError
+from connector.core.approval import Proof
 from connector.errors import FixConfig
 from connector.transport import is_loopback, remember_secrets
 
@@ -46,21 +49,30 @@ class Role(IntEnum):
         return self.name.lower()
 
 
+SERVICE = "service:"  # before the name of a program: no person's name has a colon
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `bootstrap`: a shared token of the environment, or this host where there is none; nobody in person, so
-    never the second person of an approval."""
+    """Who asks. `name`: as plans and the audit trail keep it, a program's behind `service:`. `bootstrap`: a shared
+    token of the environment, or this host where there is none; nobody in person, so never the second person of an
+    approval. `expires_at`: of their token, where it does."""
 
     name: str
     role: Role
     bootstrap: bool
+    service: bool = False
+    expires_at: datetime | None = None
+
+    @property
+    def proof(self) -> Proof:
+        """How their name is known."""
+        if self.bootstrap:
+            return Proof.BOOTSTRAP
+        return Proof.SERVICE if self.service else Proof.PROVEN
 
 
 LOCAL = Caller("this host", Role.ADMIN, bootstrap=True)  # without an admin token
-
-
-class RefusedError(Exception):
-    """A token that opens nothing, with the reason for whoever holds it."""
 
 
 class Access:
@@ -68,19 +80,15 @@ class Access:
 
     def __init__(self, bind: str = "127.0.0.1:8080", bootstrap: Mapping[Role, str] | None = None) -> None:
         self.bound_to_loopback = is_loopback(_host(bind))
+        self.named: NamedTokens | None = None  # once there is a ledger
         self._bootstrap = dict(bootstrap or {})
 
     @classmethod
     def of(cls, settings: Settings) -> Access:
         """By the environment. FixConfig where two roles have one token: nobody could tell them apart."""
-        named = {
-            Role.ADMIN: settings.admin_token,
-            Role.OPERATOR: settings.operator_token,
-            Role.VIEWER: settings.viewer_token,
-        }
-        tokens = {role: token.get_secret_value() for role, token in named.items() if token is not None}
+        tokens = of_environment(settings)
         if len(set(tokens.values())) < len(tokens):
-            names = ", ".join(f"CONNECTOR_{role.name}_TOKEN" for role in tokens)
+            names = ", ".join(map(variable, tokens))
             raise FixConfig(
                 "Two roles have the same token.", next_step=f"Give each of {names} its own.", where=names
             )
@@ -88,8 +96,11 @@ class Access:
         return cls(settings.bind, tokens)
 
     async def has_admin(self) -> bool:
-        """Whether there is a token of an admin: then every caller but those of health and metrics needs one."""
-        return Role.ADMIN in self._bootstrap
+        """Whether there is a token of an admin, or ever was one in the ledger: then every caller but those of health
+        and metrics needs one."""
+        if Role.ADMIN in self._bootstrap:
+            return True
+        return self.named is not None and await self.named.ever_had(Role.ADMIN.word)
 
     async def caller(self, token: str) -> Caller:
         """Whose token this is. Raises RefusedError."""
@@ -97,9 +108,13 @@ class Access:
         for role, known in self._bootstrap.items():  # all of them, so that the time tells nothing
             if hmac.compare_digest(known.encode(), token.encode()):
                 found = Caller(f"bootstrap {role.word}", role, bootstrap=True)
-        if found is None:
+        if found is not None:
+            return found
+        if self.named is None:
             raise RefusedError("This token is not known here.")
-        return found
+        kept = await self.named.token(token)
+        name = f"{SERVICE}{kept.name}" if kept.service else kept.name
+        return Caller(name, Role[kept.role.upper()], False, service=kept.service, expires_at=kept.expires_at)
 
     def refused_from(
         self,
@@ -125,6 +140,21 @@ class Access:
         if method not in SAFE and fetch_site not in (None, "same-origin", "none"):
             return "it comes from a page of another origin"
         return None
+
+
+def of_environment(settings: Settings) -> dict[Role, str]:
+    """The bootstrap tokens that are set, by role."""
+    named = {
+        Role.ADMIN: settings.admin_token,
+        Role.OPERATOR: settings.operator_token,
+        Role.VIEWER: settings.viewer_token,
+    }
+    return {role: token.get_secret_value() for role, token in named.items() if token is not None}
+
+
+def variable(role: Role) -> str:
+    """In which the bootstrap token of a role stands."""
+    return f"CONNECTOR_{role.name}_TOKEN"
 
 
 def _forwards(header: str) -> bool:

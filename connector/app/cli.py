@@ -17,6 +17,7 @@ from connector.app.cli_override import override_app
 from connector.app.cli_people import people_app
 from connector.app.cli_report import report_app
 from connector.app.cli_review import review_app
+from connector.app.cli_token import token_app
 from connector.app.exits import LOOK, OK, guarded, tell_usage
 from connector.app.options import (
     As,
@@ -49,7 +50,6 @@ app = typer.Typer(
 plan_app = typer.Typer(help="Look at a write plan, apply exactly it, or drop it.", no_args_is_help=True)
 runs_app = typer.Typer(help="History of runs, with counts that add up.", no_args_is_help=True)
 db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
-token_app = typer.Typer(help="Refresh tokens that the ledger keeps, sealed.", no_args_is_help=True)
 config_app = typer.Typer(
     help="The definition from one pair of accounts to another, names instead of ids.", no_args_is_help=True
 )
@@ -647,19 +647,6 @@ def config_check(
     from connector.app.commands.config import config_check as body
 
     guarded(json, lambda: body(against, mappings=mappings, json=json))
-
-
-@token_app.command("forget")
-def token_forget(
-    crm: Annotated[str, typer.Argument(help="hubspot or salesforce.")], json: Json = False
-) -> None:
-    """Let go of a kept refresh token, so that the one in the settings is used.
-
-    Example: connector token forget salesforce
-    """
-    from connector.app.commands.token import token_forget as body
-
-    guarded(json, lambda: body(crm, json=json))
 
 
 @db_app.command("upgrade")

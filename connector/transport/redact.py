@@ -23,6 +23,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", HIDDEN),
         (r"\bpat-[a-z]{2,3}\d*-[0-9A-Za-z-]{8,}", HIDDEN),
         (r"\b00D[0-9A-Za-z]{9,15}(?:!|%21)[0-9A-Za-z._/%=+-]+", HIDDEN),  # Salesforce session id
+        (r"mqlc_[0-9A-Za-z_-]{20,}", HIDDEN),  # our own (`connector token create`)
         (r"\b5Aep[0-9A-Za-z._-]{12,}", HIDDEN),  # Salesforce refresh token
         (r"\beyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]*)?", HIDDEN),  # JSON Web Token
         (r"(?i)\b(Bearer|Basic|OAuth)\s+[0-9A-Za-z._~+/!=-]{6,}", rf"\1 {HIDDEN}"),

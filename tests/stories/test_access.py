@@ -90,7 +90,9 @@ async def test_without_an_admin_token_this_host_may_ask_and_nothing_that_only_lo
         ]
 
     assert [status for status, _ in mine] == [200] * 5
-    assert mine[0][1] == {"name": "this host", "role": "admin", "bootstrap": True}
+    assert mine[0][1] == {
+        "name": "this host", "role": "admin", "bootstrap": True, "service": False, "expires_at": None,
+    }  # fmt: skip
     assert {name: status for name, (status, _) in refused.items()} == dict.fromkeys(refused, 403)
     assert "evil" not in json.dumps(list(refused.values()))
     assert refused["via"][1]["detail"].endswith("it was passed on by a proxy (via).")

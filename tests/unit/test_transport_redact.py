@@ -10,11 +10,12 @@ from connector.transport import redact, redact_processor, remember_secrets, scru
 PAT = "pat-" + "na1-11111111-2222-3333-4444-555555555555"
 SESSION = "00D" + "000000000062EAA!" + "AQEAQNotARealSessionIdAtAll_x.y"
 JWT = "eyJ" + "hbGciOiJSUzI1NiJ9.eyJpc3MiOiJtYWRlLXVwIn0.c2lnbmF0dXJl"
+OURS = "mqlc_" + "made_up-made_up-made_up-made_up-made_up-made_up-x"
 REFRESH = "5Aep" + "861made.up.refresh_token-value"
 KEY = "-----BEGIN " + "PRIVATE KEY-----\nTUFERSBVUA==\n-----END " + "PRIVATE KEY-----"
 
 
-@pytest.mark.parametrize("secret", [PAT, SESSION, SESSION.replace("!", "%21"), JWT, REFRESH, KEY])
+@pytest.mark.parametrize("secret", [PAT, OURS, SESSION, SESSION.replace("!", "%21"), JWT, REFRESH, KEY])
 @pytest.mark.parametrize("text", ["{}", "Authorization: Bearer {}", "x={}&y=1", "failed for '{}', next"])
 def test_a_token_is_known_by_its_shape(secret, text):
     shown = redact(text.format(secret))

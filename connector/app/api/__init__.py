@@ -9,6 +9,7 @@ from connector.app.api import document, health, problems, v1
 from connector.app.api.guard import Guarded
 from connector.app.api.observing import Observing
 from connector.app.sidecar import Sidecar
+from connector.app.token_lookup import NamedTokens
 
 
 def waiting_app() -> FastAPI:
@@ -19,6 +20,7 @@ def waiting_app() -> FastAPI:
 def build_app(side: Sidecar, access: Access | None = None) -> FastAPI:
     """Everything that is answered over HTTP. Without `access`: a port on loopback without tokens."""
     access = access or Access()
+    access.named = NamedTokens(side.parts.ledger, side.parts.clock)
     app = _app(health.router(side), v1.router(side))
     app.state.access = access
     document.install(app)

@@ -18,8 +18,9 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from connector.app.access import LOCAL, Access, Caller, RefusedError, Role
+from connector.app.access import LOCAL, Access, Caller, Role
 from connector.app.api.problems import problem
+from connector.app.token_lookup import RefusedError
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})  # to everybody, from everywhere
 BEARER = "Bearer"
