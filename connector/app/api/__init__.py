@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from connector.app.access import Access
 from connector.app.api import document, health, problems, v1
 from connector.app.api.guard import Guarded
+from connector.app.api.keyed import Keyed
 from connector.app.api.observing import Observing
 from connector.app.sidecar import Sidecar
 from connector.app.token_lookup import NamedTokens
@@ -24,6 +25,7 @@ def build_app(side: Sidecar, access: Access | None = None) -> FastAPI:
     app = _app(health.router(side), v1.router(side))
     app.state.access = access
     document.install(app)
+    app.add_middleware(Keyed, parts=side.parts, access=access)
     problems.install(app)
     app.add_middleware(Guarded, access=access)
     app.add_middleware(Observing)

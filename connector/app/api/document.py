@@ -38,6 +38,13 @@ PROBLEMS = {
     502: "A CRM did not say what became of it",
     503: "Not now: send it again later",
 }
+IDEMPOTENCY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A new one for each thing that you want, the same one when you send it again: it is done once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+}
 DESCRIPTION = """One definition of a Marketing Qualified Lead, kept true in HubSpot and in Salesforce.
 
 Times are UTC (ISO 8601). Errors are problem+json (RFC 9457) with the next step."""
@@ -82,9 +89,11 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas = found.setdefault("components", {}).setdefault("schemas", {})
         described = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas |= described.pop("$defs", {}) | {"Problem": described}
-        for methods in found["paths"].values():
+        for path, methods in found["paths"].items():
             for method in METHODS & methods.keys():
                 _tell_problems(methods[method])
+                if method != "get" and path.startswith("/api/"):
+                    methods[method].setdefault("parameters", []).append(IDEMPOTENCY)
         for left in ("HTTPValidationError", "ValidationError"):
             schemas.pop(left, None)
         app.openapi_schema = found

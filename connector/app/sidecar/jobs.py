@@ -21,7 +21,7 @@ from connector.app.reminding import remind_of_review
 from connector.app.tasks import Tasks
 from connector.app.telling import EVERY, refresh_owners, tell
 from connector.errors import ConnectorError, LeaseBusy
-from connector.ports import STOPPED, JobRun, job_lease
+from connector.ports import KEY_LIFE, STOPPED, JobRun, job_lease
 
 if TYPE_CHECKING:
     from connector.app.sidecar import Sidecar
@@ -65,10 +65,15 @@ async def _remind(side: Sidecar) -> None:
     await remind_of_review(side.parts.ledger, side.current.definition.criteria, side.parts.clock.now())
 
 
+async def _forget_keys(side: Sidecar) -> None:
+    await side.parts.ledger.prune_keys(side.parts.clock.now() - KEY_LIFE)
+
+
 JOBS: tuple[Job | CrmJob, ...] = (
     Job("review-reminder", timedelta(hours=1), _remind),
     Job("telling", EVERY, tell),
     CrmJob("owners", DAY, refresh_owners),
+    Job("forget-keys", timedelta(hours=1), _forget_keys),
     Job("early-sync", timedelta(seconds=30), sync_early),
 )
 

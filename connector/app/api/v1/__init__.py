@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from connector.app.api.v1 import whoami
+from connector.app.api.v1 import braking, whoami
 from connector.app.sidecar import Sidecar
 
-ROUTERS: tuple[Callable[[Sidecar], APIRouter], ...] = (whoami.router,)
+ROUTERS: tuple[Callable[[Sidecar], APIRouter], ...] = (
+    whoami.router,
+    braking.router,
+)
 
 
 def router(side: Sidecar) -> APIRouter:

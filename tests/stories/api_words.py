@@ -1,0 +1,67 @@
+"""Words for stories about the API: a sidecar on a made-up world, asked over ASGI by whoever has a token."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from connector.app.access import Access, Role
+from connector.app.api import build_app
+from connector.app.sidecar import Sidecar
+from tests.stories.sidecar_words import sidecar
+from tests.stories.world import World
+
+TOKENS = {role: f"{role.word}-token-of-twenty-letters" for role in Role}
+
+
+@dataclass
+class Api:
+    """The API of one sidecar. Answers are told as (status, document)."""
+
+    world: World
+    side: Sidecar
+    app: FastAPI
+    client: httpx.AsyncClient
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        by: str = TOKENS[Role.OPERATOR],
+        key: str | None = None,
+    ) -> httpx.Response:
+        """The whole answer. `by`: a token."""
+        headers = {"authorization": f"Bearer {by}"} | ({"idempotency-key": key} if key is not None else {})
+        return await self.client.request(method, f"/api/v1{path}", json=body, headers=headers)
+
+    async def post(self, path: str, body: Any = None, **more: Any) -> tuple[int, Any]:
+        """A write."""
+        answer = await self.send("POST", path, {} if body is None else body, **more)
+        return answer.status_code, answer.json()
+
+    async def get(self, path: str, **more: Any) -> tuple[int, Any]:
+        """A question."""
+        answer = await self.send("GET", path, **more)
+        return answer.status_code, answer.json()
+
+
+@asynccontextmanager
+async def api(world: World, holder: str = "sidecar") -> AsyncIterator[Api]:
+    """The API of a sidecar of this name, with a token of the environment for each role."""
+    side = await sidecar(world, holder)
+    app = build_app(side, Access("127.0.0.1:8080", TOKENS))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+        yield Api(world, side, app, client)
+
+
+def new_key() -> str:
+    """As a client makes one."""
+    return str(uuid.uuid4())
