@@ -49,7 +49,7 @@ async def carried_out(
     these CRMs, RetryLater where the sidecar has gone, none came for a minute, and the work is not a sync. Interrupted,
     it stops following; the request stays with the sidecar.
     """
-    if await _sidecar(parts) is None:
+    if await in_one_hand(parts) is None:
         return await here()
     asked = await ask(parts, kind, arguments, asked_by)
     _say(f"The sidecar has been asked to do it (request {asked.id}).")
@@ -76,7 +76,7 @@ async def ask(parts: Wired, kind: str, arguments: Mapping[str, JsonValue], asked
     )
 
 
-async def _sidecar(parts: Wired) -> str | None:
+async def in_one_hand(parts: Wired) -> str | None:
     """Who serves all of these CRMs; None where nobody serves any. Raises FixConfig where they are not in one hand."""
     now = parts.clock.now()
     holders = {crm: await parts.ledger.holder(serving(crm), now) for crm in parts.adapters}

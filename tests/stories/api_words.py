@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ from fastapi import FastAPI
 from connector.app.access import Access, Role
 from connector.app.api import build_app
 from connector.app.sidecar import Sidecar
+from connector.app.token_text import hash_of, new_token
+from connector.ports import Request
 from tests.stories.sidecar_words import sidecar
 from tests.stories.world import World
 
@@ -46,6 +49,31 @@ class Api:
         """A write."""
         answer = await self.send("POST", path, {} if body is None else body, **more)
         return answer.status_code, answer.json()
+
+    async def token(self, name: str, role: Role = Role.OPERATOR, *, service: bool = False) -> str:
+        """A new token of this person (or program)."""
+        token, now = new_token(), self.world.clock.now()
+        await self.world.ledger.make_token(
+            name,
+            role.word,
+            hash_of(token),
+            "story",
+            now,
+            expires_at=now + timedelta(days=90),
+            service=service,
+        )
+        return token
+
+    async def done(self, asked: tuple[int, Any]) -> Request:
+        """What became of the work that this answer (202) has left to the sidecar, once it has done it."""
+        status, told = asked
+        assert status == 202, told
+        task = await self.side._requests.look(self.side.served.crms)
+        assert task is not None
+        await task
+        found = await self.world.ledger.request(told["request"])
+        assert found is not None
+        return found
 
     async def get(self, path: str, **more: Any) -> tuple[int, Any]:
         """A question."""

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from connector.app.api.v1 import braking, whoami
+from connector.app.api.v1 import applying, asking, braking, whoami
 from connector.app.sidecar import Sidecar
 
 ROUTERS: tuple[Callable[[Sidecar], APIRouter], ...] = (
     whoami.router,
     braking.router,
+    asking.router,
+    applying.router,
 )
 
 

@@ -5,26 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from connector.app.api.guard import Operator
+from connector.app.api.v1.inputs import Body, Note, Word
 from connector.app.braking import set_brakes
 from connector.app.sidecar import Sidecar
 from connector.app.wiring import chosen
 
 
-class Go(BaseModel):
+class Go(Body):
     """Of which CRMs; none named: of all that have a mapping."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    crms: list[str] = Field(default_factory=list, max_length=20)
+    crms: list[Word] = Field(default_factory=list, max_length=20)
 
 
 class Stop(Go):
     """The same, and why: others read it."""
 
-    why: str = Field("", max_length=1000)
+    why: Note = ""
 
 
 class Braked(BaseModel):
