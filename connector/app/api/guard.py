@@ -40,19 +40,7 @@ class Guarded:
             return await self._app(scope, receive, send)
         if await self._access.has_admin():
             return await self._app(scope, receive, send)
-        headers = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
-        ]
-        by_name = dict(headers)
-        client = scope.get("client")
-        why = self._access.refused_from(
-            peer=client[0] if client else None,
-            hosts=[value for name, value in headers if name == "host"],
-            headers=by_name,
-            origin=by_name.get("origin"),
-            fetch_site=by_name.get("sec-fetch-site"),
-            method=scope.get("method", "CONNECT"),
-        )
+        why = from_elsewhere(self._access, scope)
         if why is None:
             return await self._app(scope, receive, send)
         if scope["type"] == "websocket":
@@ -63,6 +51,21 @@ class Guarded:
             next_step="Set CONNECTOR_ADMIN_TOKEN, or ask http://127.0.0.1 on the host itself.",
         )
         await answer(scope, receive, send)
+
+
+def from_elsewhere(access: Access, scope: Scope) -> str | None:
+    """Why a request is not this host's own; None: it is."""
+    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+    by_name = dict(headers)
+    client = scope.get("client")
+    return access.refused_from(
+        peer=client[0] if client else None,
+        hosts=[value for name, value in headers if name == "host"],
+        headers=by_name,
+        origin=by_name.get("origin"),
+        fetch_site=by_name.get("sec-fetch-site"),
+        method=scope.get("method", "CONNECT"),
+    )
 
 
 async def _caller(request: Request, told: str | None, ask_with: str) -> Caller:
