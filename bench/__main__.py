@@ -17,7 +17,6 @@ MODULES = {
     "P7": "memory",
     "P8": "scoring",
     "P9": "due",
-    "I1": "ingest",
 }
 
 

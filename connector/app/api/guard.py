@@ -13,14 +13,16 @@ import binascii
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connector.app.access import LOCAL, Access, Caller, Role
-from connector.app.api.problems import problem
+from connector.app.api.problems import of_error, problem
 from connector.app.token_lookup import RefusedError
+from connector.errors import ConnectorError
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})  # to everybody, from everywhere
 BEARER = "Bearer"
@@ -29,7 +31,8 @@ bearer = HTTPBearer(auto_error=False, description="`connector token create`, or 
 
 
 class Guarded:
-    """ASGI middleware: without an admin token only this host may ask for anything but health and metrics."""
+    """ASGI middleware: without an admin token only this host may ask for anything but health and metrics. With one,
+    nothing that is sent to `/api/` is read before its token is known; what it opens is for the route to say."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
@@ -38,9 +41,24 @@ class Guarded:
         """See the class."""
         if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN:
             return await self._app(scope, receive, send)
+        headers = [
+            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
+        ]
+        by_name = dict(headers)
         if await self._access.has_admin():
-            return await self._app(scope, receive, send)
-        why = from_elsewhere(self._access, scope)
+            unknown = None
+            if scope["path"].startswith("/api/"):
+                unknown = await self._unknown(by_name.get("authorization", ""))
+            return await (self._app if unknown is None else unknown)(scope, receive, send)
+        client = scope.get("client")
+        why = self._access.refused_from(
+            peer=client[0] if client else None,
+            hosts=[value for name, value in headers if name == "host"],
+            headers=by_name,
+            origin=by_name.get("origin"),
+            fetch_site=by_name.get("sec-fetch-site"),
+            method=scope.get("method", "CONNECT"),
+        )
         if why is None:
             return await self._app(scope, receive, send)
         if scope["type"] == "websocket":
@@ -52,24 +70,19 @@ class Guarded:
         )
         await answer(scope, receive, send)
 
-
-def from_elsewhere(access: Access, scope: Scope) -> str | None:
-    """Why a request is not this host's own; None: it is."""
-    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
-    by_name = dict(headers)
-    client = scope.get("client")
-    return access.refused_from(
-        peer=client[0] if client else None,
-        hosts=[value for name, value in headers if name == "host"],
-        headers=by_name,
-        origin=by_name.get("origin"),
-        fetch_site=by_name.get("sec-fetch-site"),
-        method=scope.get("method", "CONNECT"),
-    )
+    async def _unknown(self, authorization: str) -> Response | None:
+        """What is answered to whoever shows no good token."""
+        scheme, told = get_authorization_scheme_param(authorization)
+        try:
+            await _caller(self._access, told if scheme.lower() == "bearer" and told else None, BEARER)
+        except HTTPException as error:
+            return problem(error.status_code, str(error.detail), error.headers)
+        except ConnectorError as error:
+            return of_error(error)
+        return None
 
 
-async def _caller(request: Request, told: str | None, ask_with: str) -> Caller:
-    access: Access = request.app.state.access
+async def _caller(access: Access, told: str | None, ask_with: str) -> Caller:
     if told is None:
         if not await access.has_admin():
             return LOCAL  # `Guarded` has seen where it comes from
@@ -87,7 +100,9 @@ def at_least(role: Role) -> Callable[..., Coroutine[Any, Any, Caller]]:
     """The dependency that lets in callers of this role or a greater one."""
 
     async def caller(request: Request, credentials: Annotated[Any, Depends(bearer)]) -> Caller:
-        found = await _caller(request, credentials.credentials if credentials else None, BEARER)
+        found = await _caller(
+            request.app.state.access, credentials.credentials if credentials else None, BEARER
+        )
         if found.role < role:
             raise HTTPException(403, f"This takes the role {role.word}; this token has {found.role.word}.")
         return found
@@ -109,7 +124,7 @@ async def _reader(request: Request) -> Caller:
             told = base64.b64decode(told, validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
             told = ""
-    return await _caller(request, told, 'Basic realm="connector", charset="UTF-8"')
+    return await _caller(request.app.state.access, told, 'Basic realm="connector", charset="UTF-8"')
 
 
 _reader.role = Role.VIEWER  # type: ignore[attr-defined]

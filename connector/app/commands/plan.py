@@ -171,7 +171,9 @@ def _print_head(plan: PlanInfo, versions: Mapping[str, int], acts: list[Act]) ->
         head.append(f"  waits for a human: {plan.held}")
     if plan.approved_by:
         note = f": {plan.approval_note}" if plan.approval_note else ""
-        head.append(f"  approved by {plan.approved_by}, {when(plan.approved_at)} UTC{note}")
+        head.append(
+            f"  approved by {plan.approved_by} ({plan.approval_proof}), {when(plan.approved_at)} UTC{note}"
+        )
     head += [f"  {when(each.at)} UTC  {each.act}, {each.by}" for each in acts]
     for line in head:
         out.print(line, markup=False)

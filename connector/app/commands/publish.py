@@ -207,7 +207,7 @@ def history(*, limit: int, words: bool, json: bool) -> int:
         )
         return exits.OK
     for draft in drafts:
-        agreed = ", ".join(f"{each.by} ({each.side})" for each in draft.agreed) or "nobody yet"
+        agreed = ", ".join(f"{each.by} ({each.side}, {each.proof})" for each in draft.agreed) or "nobody yet"
         note = draft.note or "no note"
         back = _back(draft.brings_back)
         line = (
@@ -217,7 +217,7 @@ def history(*, limit: int, words: bool, json: bool) -> int:
     for each in versions:
         who = each.author or "the files of the folder"
         back = _back(each.brings_back)
-        agreed = "".join(f"; {word.by} agreed for {word.side}" for word in each.agreed)
+        agreed = "".join(f"; {word.by} agreed for {word.side} ({word.proof})" for word in each.agreed)
         note = f": {each.note}" if each.note else ""
         out.print(
             f"version {each.version}  {when(each.adopted_at)}  by {who}{back}{note}{agreed}", markup=False
