@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from connector.app.definition import in_zone, load_definition
+from connector.app.hold_document import hold_document
+from connector.app.overriding import override_document
 from connector.app.settings import Settings
 from connector.app.wiring import plugins, read_version
 from connector.core.account import Around, around_at
@@ -274,6 +276,17 @@ def document(explained: Explained, *, email: bool = False) -> dict[str, Any]:
     if explained.past:
         found["past"] = _past(explained, explained.past)
     return found
+
+
+def whole_document(explained: Explained, now: datetime, *, email: bool = False) -> dict[str, Any]:
+    """The same beside what humans and other systems have to do with it. As `explain --json` prints it."""
+    gathered = explained.gathered
+    return {
+        **document(explained, email=email),
+        "holds": [hold_document(hold) for hold in gathered.holds if hold.holds],
+        "overrides": [override_document(word, now) for word in gathered.facts.overrides],
+        "notices": [asdict(notice) for notice in gathered.notices],
+    }
 
 
 def as_decided(person: PersonView) -> dict[str, Any]:

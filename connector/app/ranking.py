@@ -16,6 +16,7 @@ from connector.ports import PersonView
 
 SORTS = ("score", "fit", "engagement")
 PAGE = 1_000  # people in memory
+LOOKED_AT = 10_000  # people, for one piece of the list, where most of them are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +32,57 @@ class Asked:
     email: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list: behind this person, who has this number and this rank."""
+
+    value: float
+    person: int
+    rank: int
+
+
 async def ranked(
     ledger: SqlLedger, asked: Asked, limit: int | None, criteria: Criteria | None
 ) -> AsyncIterator[dict[str, Any]]:
     """So many of them, the highest first."""
-    audience = None if asked.audience is None else await asked_audience(ledger, asked.audience)
-    rank, after = 0, None
-    while limit is None or rank < limit:
-        few = PAGE if limit is None or asked.owner is not None else min(PAGE, limit - rank)
-        page = await ledger.people(
-            stage=asked.stage, status=asked.status, audience=audience, sort=asked.sort, after=after, limit=few
-        )
-        if not page:
+    rows, place = await ranked_piece(ledger, asked, min(PAGE, limit or PAGE), criteria)
+    while True:
+        for row in rows:
+            yield row
+        left = None if limit is None or place is None else limit - place.rank
+        if place is None or left == 0:
             return
-        after = (float(getattr(page[-1].score, asked.sort)), page[-1].id)
+        rows, place = await ranked_piece(ledger, asked, min(PAGE, left or PAGE), criteria, place)
+
+
+async def ranked_piece(
+    ledger: SqlLedger, asked: Asked, limit: int, criteria: Criteria | None, place: Place | None = None
+) -> tuple[list[dict[str, Any]], Place | None]:
+    """The next so many after this place, and the place after them (None: that was all). Fewer than asked for, with a
+    place, are what was found among so many people as may be looked at in one go."""
+    audience = None if asked.audience is None else await asked_audience(ledger, asked.audience)
+    rows: list[dict[str, Any]] = []
+    looked_at = 0
+    while True:
+        few = PAGE if asked.owner is not None else limit - len(rows) + 1
+        page = await ledger.people(
+            stage=asked.stage, status=asked.status, audience=audience, sort=asked.sort,
+            after=(place.value, place.person) if place else None, limit=few,
+        )  # fmt: skip
         words = await ledger.overrides_by_id({view.override for view in page if view.override is not None})
         for view in page:
-            if asked.owner is not None and str(view.fields.get("owner") or "") != asked.owner:
-                continue
-            rank += 1
-            yield row_of(rank, view, words.get(view.override or 0), criteria, email=asked.email)
-            if rank == limit:
-                return
+            if len(rows) == limit:
+                return rows, place
+            rank = place.rank if place else 0
+            if asked.owner is None or str(view.fields.get("owner") or "") == asked.owner:
+                rank += 1
+                rows.append(row_of(rank, view, words.get(view.override or 0), criteria, email=asked.email))
+            place = Place(float(getattr(view.score, asked.sort)), view.id, rank)
+        looked_at += len(page)
+        if len(page) < few:
+            return rows, None
+        if looked_at >= LOOKED_AT:
+            return rows, place
 
 
 def row_of(

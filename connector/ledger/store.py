@@ -44,6 +44,7 @@ from connector.ledger.access import Access
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.incoming import Incoming
 from connector.ledger.keyed import Keyed
+from connector.ledger.paging import Paging
 from connector.ledger.telling import Telling
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
@@ -103,7 +104,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger(Telling, Access, Incoming, Keyed):
+class SqlLedger(Telling, Access, Incoming, Keyed, Paging):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:

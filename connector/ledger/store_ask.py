@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from connector.core.model import Engagement, MqlStatus, Ref, Value
 from connector.core.reconcile import Standing
@@ -25,6 +25,7 @@ from connector.ledger.tables import (
 )
 from connector.ports import Judge, PersonView, StoryLine
 
+_DIGITS = 19  # of a number that both databases hold
 _SENT = ("sending", "written", "rejected", "unknown", "set_aside")
 
 # ---------------------------------------------------------------------------------------------------------- people
@@ -32,21 +33,22 @@ _SENT = ("sending", "written", "rejected", "unknown", "set_aside")
 
 def find(db: Connection, who: str) -> list[int]:
     """Person ids by e-mail address, record id, `crm:object:id` or `person:ID`."""
+    return sorted(row.person for row in db.execute(ids_of(who)))
+
+
+def ids_of(who: str) -> Select[tuple[int]]:
+    """The question for the ids (`person`) of whom this address, record or number names."""
     who = who.strip()
     if who.startswith("person:"):
         digits = who.removeprefix("person:")
-        known = select(PERSON.c.id).where(PERSON.c.id == int(digits)) if digits.isdecimal() else None
-        return [row.id for row in db.execute(known)] if known is not None else []
-    belong = select(RECORD.c.person_id).where(RECORD.c.person_id.is_not(None)).distinct()
+        number = int(digits) if digits.isdecimal() and len(digits) < _DIGITS else 0
+        return select(PERSON.c.id.label("person")).where(PERSON.c.id == number)
+    belong = select(RECORD.c.person_id.label("person")).where(RECORD.c.person_id.is_not(None)).distinct()
     if "@" in who:
-        query = belong.join(ADDRESS, ADDRESS.c.ref == RECORD.c.ref).where(
-            ADDRESS.c.email.in_(_spellings(who))
-        )
-    elif who.count(":") >= 2:
-        query = belong.where(RECORD.c.ref == who)
-    else:
-        query = belong.where(RECORD.c.vendor_id == who)
-    return sorted(row.person_id for row in db.execute(query))
+        return belong.join(ADDRESS, ADDRESS.c.ref == RECORD.c.ref).where(ADDRESS.c.email.in_(_spellings(who)))
+    if who.count(":") >= 2:
+        return belong.where(RECORD.c.ref == who)
+    return belong.where(RECORD.c.vendor_id == who)
 
 
 def _spellings(address: str) -> list[str]:

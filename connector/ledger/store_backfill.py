@@ -39,7 +39,7 @@ def backfill(db: Connection, run: int) -> Backfill | None:
     """The backfill that this run worked on."""
     query = select(BACKFILL).join(RUN, RUN.c.backfill == BACKFILL.c.id).where(RUN.c.id == run)
     found = db.execute(query).first()
-    return _backfill(db, found) if found is not None else None
+    return load(db, found) if found is not None else None
 
 
 def unfinished(db: Connection, crm: str | None = None) -> list[Backfill]:
@@ -47,10 +47,11 @@ def unfinished(db: Connection, crm: str | None = None) -> list[Backfill]:
     query = select(BACKFILL).where(BACKFILL.c.status.in_(UNFINISHED)).order_by(BACKFILL.c.id)
     if crm is not None:
         query = query.where(BACKFILL.c.crm == crm)
-    return [_backfill(db, row) for row in db.execute(query).all()]
+    return [load(db, row) for row in db.execute(query).all()]
 
 
-def _backfill(db: Connection, row: Row[Any]) -> Backfill:
+def load(db: Connection, row: Row[Any]) -> Backfill:
+    """A backfill from its row, with its streams."""
     streams = db.execute(
         select(BACKFILL_STREAM).where(BACKFILL_STREAM.c.backfill == row.id).order_by(BACKFILL_STREAM.c.place)
     )
@@ -156,7 +157,7 @@ def _new_run(db: Connection, crm: str, status: str, at: datetime, backfill: int 
 
 
 def _known(db: Connection, number: int) -> Backfill:
-    return _backfill(db, db.execute(select(BACKFILL).where(BACKFILL.c.id == number)).one())
+    return load(db, db.execute(select(BACKFILL).where(BACKFILL.c.id == number)).one())
 
 
 def begin(db: Connection, number: int, lease: Lease, at: datetime) -> Backfill:

@@ -102,7 +102,13 @@ def overtake(db: Connection, files: Mapping[str, str], base: int, by: str, at: d
 
 def history(db: Connection, limit: int) -> list[VersionInfo]:
     """The newest first."""
-    query = select(FILE_VERSION).order_by(FILE_VERSION.c.version.desc()).limit(limit)
+    return load_versions(
+        db.execute(select(FILE_VERSION).order_by(FILE_VERSION.c.version.desc()).limit(limit))
+    )
+
+
+def load_versions(rows: Iterable[Row[Any]]) -> list[VersionInfo]:
+    """Versions of the definition from their rows."""
     return [
         VersionInfo(
             row.version,
@@ -112,7 +118,7 @@ def history(db: Connection, limit: int) -> list[VersionInfo]:
             row.brings_back,
             _agreed(codec.loads(row.agreed or "[]")),
         )
-        for row in db.execute(query)
+        for row in rows
     ]
 
 

@@ -91,7 +91,11 @@ def knows(db: Connection, ref: Ref) -> bool:
 
 def pairs(db: Connection, *, answered: bool = False) -> list[ReviewPair]:
     """The pairs beside their evidence, by number."""
-    found = sorted(reviews(db, answered=answered), key=lambda each: each.number)
+    return evidence(db, sorted(reviews(db, answered=answered), key=lambda each: each.number))
+
+
+def evidence(db: Connection, found: Sequence[Review]) -> list[ReviewPair]:
+    """These pairs beside their evidence."""
     wanted = {str(ref) for each in found for ref in (each.a, each.b)}
     query = select(RECORD.c.ref, RECORD.c.body, RECORD.c.person_id)
     rows = {row.ref: row for row in where_in(db, query, RECORD.c.ref, wanted)}

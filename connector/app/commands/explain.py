@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 
 from connector.app.asking import ask_ledger, one_person
@@ -11,17 +10,15 @@ from connector.app.commands.score import instant
 from connector.app.exits import OK
 from connector.app.explaining import (
     Explained,
-    document,
     explain_change,
     explain_now,
     explain_past,
     gather,
     kept_definitions,
     persona_by_rule,
+    whole_document,
 )
-from connector.app.hold_document import hold_document
 from connector.app.output import notice_in_words, out, print_json, when
-from connector.app.overriding import override_document
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.audience import PERSONA
@@ -68,12 +65,7 @@ def explain(
     found = ask_ledger(question)
     holds = [hold for hold in found.gathered.holds if hold.holds]
     if json:
-        beside = {
-            "holds": [hold_document(hold) for hold in holds],
-            "overrides": [override_document(word, now) for word in found.gathered.facts.overrides],
-            "notices": [asdict(notice) for notice in found.gathered.notices],
-        }
-        print_json({**document(found, email=email), **beside})
+        print_json(whole_document(found, now, email=email))
         return OK
     if moment:
         _tell_past(found)

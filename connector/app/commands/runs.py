@@ -11,18 +11,18 @@ from connector.app.braking import document
 from connector.app.exits import OK
 from connector.app.log import configure
 from connector.app.output import notice_in_words, out, print_json, to_json, when
-from connector.app.run_document import run_document
+from connector.app.run_document import NOTICES, run_document
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, wired
 from connector.backfill import document as backfill_document
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
+from connector.ledger.store_pages import Trouble
 from connector.phases.standstill import told
 from connector.ports import Backfill, Brake, Notice, RunInfo
 
 TOLD = 20  # notices of a run that are printed
-NOTICES = 10_000  # of a run: a first load may find many whom a guard keeps
 
 
 def runs_list(*, limit: int, json: bool) -> int:
@@ -58,10 +58,11 @@ def runs_list(*, limit: int, json: bool) -> int:
 def runs_show(number: int, *, json: bool) -> int:
     """One run, whole, and what somebody is to be told of it."""
 
-    async def question(ledger: SqlLedger) -> tuple[RunInfo | None, list[Notice]]:
-        return await ledger.run(number), await ledger.notices(limit=NOTICES, run=number)
+    async def question(ledger: SqlLedger) -> tuple[RunInfo | None, list[Notice], list[Trouble]]:
+        notices = await ledger.notices(limit=NOTICES, run=number)
+        return await ledger.run(number), notices, await ledger.troubles(number)
 
-    found, notices = ask_ledger(question)
+    found, notices, troubles = ask_ledger(question)
     if found is None:
         raise FixConfig(f"There is no run {number}.", next_step="`connector runs list` shows them.")
     if json:
@@ -72,6 +73,10 @@ def runs_show(number: int, *, json: bool) -> int:
         out.print(
             f"Run {found.id} ({found.kind}): {found.status}, {when(found.started_at)} to {when(found.finished_at)} UTC"
         )
+        for each in troubles:
+            out.print(
+                f"{each.crm}: {each.records:,} {each.outcome.replace('_', ' ')}: {each.kind}", markup=False
+            )
         for notice in notices[:TOLD]:
             out.print(notice_in_words(notice), markup=False)
         if len(notices) > TOLD:

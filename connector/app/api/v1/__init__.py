@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from connector.app.api.v1 import applying, asking, braking, whoami
+from connector.app.api.v1 import applying, asking, braking, people, whoami
 from connector.app.sidecar import Sidecar
 
 ROUTERS: tuple[Callable[[Sidecar], APIRouter], ...] = (
     whoami.router,
+    people.router,
     braking.router,
     asking.router,
     applying.router,
