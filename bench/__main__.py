@@ -17,6 +17,7 @@ MODULES = {
     "P7": "memory",
     "P8": "scoring",
     "P9": "due",
+    "I1": "ingest",
 }
 
 

@@ -123,6 +123,13 @@ class Settings(BaseSettings):
             raise ValueError("has a blank or a character that no HTTP header takes")
         return value
 
+    @field_validator("ingest_token")
+    @classmethod
+    def _user_name(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not re.fullmatch(r"[!-9;-~]+", value.get_secret_value()):
+            raise ValueError("has a blank, a colon or a character that no user name takes")
+        return value
+
     @field_validator("bind")
     @classmethod
     def _bind(cls, value: str) -> str:

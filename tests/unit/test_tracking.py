@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connector.core.criteria_file import parse_criteria
 from connector.core.tracking import read_call
@@ -162,6 +165,11 @@ def test_what_says_who_somebody_is_is_not_kept_with_what_they_did_and_nothing_gr
         ({"type": "track", "userId": "1", "event": "X", "properties": []}, "`properties`"),
         ({"type": "track", "userId": "1", "event": "X", "timestamp": "yesterday"}, "`timestamp`"),
         ({"type": "track", "userId": "1", "event": "X", "timestamp": "2026-13-45T00:00:00Z"}, "`timestamp`"),
+        (
+            {"type": "track", "userId": "1", "event": "X", "timestamp": "0001-01-01T00:00:00+14:00"},
+            "`timestamp`",
+        ),
+        ({"type": "track", "userId": "1", "event": "X", "timestamp": "9" * 30}, "`timestamp`"),
         ({"type": "alias", "userId": "1"}, "`previousId`"),
     ],
 )
@@ -182,3 +190,44 @@ def test_without_a_message_id_the_same_event_at_the_same_time_is_the_same_and_wi
     ids = [read_call(each, NOW).id for each in (timed, again, other, untimed, untimed)]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 4
+
+
+TEXTS = st.sampled_from(
+    ["", "\x00", "a@b.example", "<a@b>", "a@xn--.com", "x" * 5_000, "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z",
+     "2026-02-30", "9" * 30, "1e999", "\u00b2\u00bd", "//[", "\u202e"]
+)  # fmt: skip
+PLAIN = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.floats(allow_nan=False) | TEXTS | st.text()
+)
+NAMES = st.sampled_from(["email", "url", "page", "name", "campaign", "traits", "value", "revenue", "a", ""])
+SOME = st.recursive(
+    PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+)
+MEMBERS = st.sampled_from(
+    [
+        "event", "userId", "anonymousId", "previousId", "messageId", "timestamp", "originalTimestamp", "sentAt",
+        "properties", "traits", "context", "name", "type", "groupId",
+    ]
+)  # fmt: skip
+ODD_RULES = parse_criteria(
+    {
+        "tracking": [
+            {"event": "X*", "type": "other", "name": "properties.a", "value": "properties.value",
+             "email": "properties.email", "where": {"any": [
+                 {"field": "properties.a", "gt": 3}, {"field": "context.a", "contains": "x"},
+                 {"field": "properties.value", "between": [1, 2]}, {"not": {"field": "url", "matches": "*a?"}}]}}
+        ]
+    }
+).tracking  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(MEMBERS, SOME, max_size=6), st.dictionaries(NAMES, SOME, max_size=4), SOME)
+def test_whatever_is_sent_is_a_call_or_is_set_aside(
+    raw: dict[str, Any], inner: dict[str, Any], sent: Any
+) -> None:
+    for event in (raw, {**call(event="X1", userId="7", properties=inner, context=inner), **raw}, inner, sent):
+        with contextlib.suppress(SkipRecord):
+            found = read_call(event, NOW, sent=sent, rules=ODD_RULES)
+            assert found.keys
+            assert found.at <= NOW

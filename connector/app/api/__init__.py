@@ -5,24 +5,27 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from connector.app.access import Access
-from connector.app.api import document, health, problems, v1
+from connector.app.api import document, health, problems, tracking, v1, webhooks
 from connector.app.api.guard import Guarded
 from connector.app.api.keyed import Keyed
 from connector.app.api.observing import Observing
+from connector.app.incoming import Doors
 from connector.app.sidecar import Sidecar
 from connector.app.token_lookup import NamedTokens
 
 
 def waiting_app() -> FastAPI:
     """What is answered before the ledger is there."""
-    return _app(health.waiting())
+    return _app(health.waiting(), tracking.waiting())
 
 
-def build_app(side: Sidecar, access: Access | None = None) -> FastAPI:
+def build_app(side: Sidecar, access: Access | None = None, doors: Doors | None = None) -> FastAPI:
     """Everything that is answered over HTTP. Without `access`: a port on loopback without tokens."""
-    access = access or Access()
+    access, doors = access or Access(), doors or Doors()
     access.named = NamedTokens(side.parts.ledger, side.parts.clock)
-    app = _app(health.router(side), v1.router(side))
+    app = _app(
+        health.router(side), v1.router(side), tracking.router(side, doors), webhooks.router(side, doors)
+    )
     app.state.access = access
     document.install(app)
     app.add_middleware(Keyed, parts=side.parts, access=access)

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.security import HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -41,24 +42,12 @@ class Guarded:
         """See the class."""
         if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN:
             return await self._app(scope, receive, send)
-        headers = [
-            (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]
-        ]
-        by_name = dict(headers)
         if await self._access.has_admin():
             unknown = None
             if scope["path"].startswith("/api/"):
-                unknown = await self._unknown(by_name.get("authorization", ""))
+                unknown = await self._unknown(Headers(scope=scope).get("authorization", ""))
             return await (self._app if unknown is None else unknown)(scope, receive, send)
-        client = scope.get("client")
-        why = self._access.refused_from(
-            peer=client[0] if client else None,
-            hosts=[value for name, value in headers if name == "host"],
-            headers=by_name,
-            origin=by_name.get("origin"),
-            fetch_site=by_name.get("sec-fetch-site"),
-            method=scope.get("method", "CONNECT"),
-        )
+        why = from_elsewhere(self._access, scope)
         if why is None:
             return await self._app(scope, receive, send)
         if scope["type"] == "websocket":
@@ -80,6 +69,21 @@ class Guarded:
         except ConnectorError as error:
             return of_error(error)
         return None
+
+
+def from_elsewhere(access: Access, scope: Scope) -> str | None:
+    """Why a request is not this host's own; None: it is."""
+    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+    by_name = dict(headers)
+    client = scope.get("client")
+    return access.refused_from(
+        peer=client[0] if client else None,
+        hosts=[value for name, value in headers if name == "host"],
+        headers=by_name,
+        origin=by_name.get("origin"),
+        fetch_site=by_name.get("sec-fetch-site"),
+        method=scope.get("method", "CONNECT"),
+    )
 
 
 async def _caller(access: Access, told: str | None, ask_with: str) -> Caller:

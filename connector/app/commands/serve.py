@@ -18,6 +18,7 @@ from connector.app import tracing
 from connector.app.access import Access
 from connector.app.api import build_app, waiting_app
 from connector.app.exits import FAILED, OK
+from connector.app.incoming import doors_of
 from connector.app.log import configure
 from connector.app.observed import calls_told
 from connector.app.settings import load_settings
@@ -41,6 +42,7 @@ def serve() -> int:
     configure(settings)
     access = Access.of(settings)
     targets = read_targets(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
+    doors = doors_of(settings, plugins())
     no_more_traces = tracing.begin()
 
     async def go() -> None:
@@ -54,7 +56,7 @@ def serve() -> int:
             side = Sidecar(parts, targets)
             watch_calls(calls_told(counted(side)))
             config = uvicorn.Config(
-                build_app(side, access), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS,
+                build_app(side, access, doors), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS,
                 proxy_headers=False,  # who asks is the peer, whatever it says
                 server_header=False,
             )  # fmt: skip

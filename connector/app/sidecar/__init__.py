@@ -18,7 +18,6 @@ from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.commands.undo import undo_here
-from connector.app.incoming import CLOSED, Doors
 from connector.app.observed import observed, work
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.sidecar.health import LOOKING, SCHEDULER, Health
@@ -61,8 +60,8 @@ class Sidecar:
     """What one sidecar does, in turn: the syncs of the CRMs that it serves, as scheduled and as asked for; and beside
     them their backfills and its jobs."""
 
-    def __init__(self, parts: Wired, targets: Sequence[Target] = (), doors: Doors = CLOSED) -> None:
-        self.parts, self.doors = parts, doors
+    def __init__(self, parts: Wired, targets: Sequence[Target] = ()) -> None:
+        self.parts = parts
         self.registry = CollectorRegistry()
         self.outbox = Outbox(targets, self.registry)
         self.health, self.meters = Health(), Meters(self.registry)
