@@ -21,6 +21,7 @@ from connector.core.limits import crossed
 from connector.core.mapping import CrmMapping
 from connector.core.model import OUTCOMES, JsonValue
 from connector.core.places import told
+from connector.core.privacy_rules import PRIVACY
 from connector.errors import ConnectorError, FixConfig, RetryLater
 from connector.phases.adopt import Adopted, adopt
 from connector.phases.arrivals import IMPORTS, tell_of_imports
@@ -358,6 +359,8 @@ def _sum_up(result: RunResult, gathered: Mapping[str, Gathered], decided: Decide
     """The sums: every target record once, in the first class that fits."""
     result.people, result.entered, result.left = decided.people, decided.entered, decided.left
     result.by_override = decided.by_override
+    if decided.privacy:
+        result.more[PRIVACY] = dict(decided.privacy)
     if decided.bars:
         result.more[PLACES] = [asdict(bar) | {"told": told(bar)} for bar in decided.bars]
     for crm, found in gathered.items():

@@ -22,6 +22,7 @@ from connector.core.fields import ACCOUNT_FIELDS
 from connector.core.known import judged, known_now, known_then, score_known
 from connector.core.model import Engagement, PersonRecord, StageState
 from connector.core.override import strongest
+from connector.core.privacy_rules import DO_NOT_SCORE
 from connector.core.resolve import resolve
 from connector.core.reviewing import PairAct
 from connector.errors import FixConfig
@@ -300,11 +301,12 @@ def as_decided(person: PersonView) -> dict[str, Any]:
         "mql_since": state.mql_since,
         "first_mql_at": state.first_mql_at,
         "because": state.because,
-        "fit": score.fit,
-        "engagement": score.engagement,
-        "score": score.score,
-        "band": score.band,
-        "grade": score.grade,
+        "privacy": state.privacy or None,
+        "fit": score.fit if person.scored else None,
+        "engagement": score.engagement if person.scored else None,
+        "score": score.score if person.scored else None,
+        "band": score.band if person.scored else None,
+        "grade": score.grade if person.scored else None,
         "disqualified": score.disqualified,
         "hand_raised": score.hand_raised,
         "contributions": [asdict(contribution) for contribution in score.contributions],
@@ -367,6 +369,7 @@ def _step(step: Any) -> dict[str, Any]:
 
 def _past(explained: Explained, past: Recomputed) -> dict[str, Any]:
     state: StageState = past.decision.state
+    scored = state.privacy != DO_NOT_SCORE
     return {
         "at": explained.past_at,
         "known_at": explained.known_at,
@@ -374,11 +377,12 @@ def _past(explained: Explained, past: Recomputed) -> dict[str, Any]:
         "stage": state.stage,
         "mql_status": state.status.value,
         "because": past.decision.because,
-        "fit": past.score.fit,
-        "engagement": past.score.engagement,
-        "score": past.score.score,
-        "band": past.score.band,
-        "grade": past.score.grade,
+        "privacy": state.privacy or None,
+        "fit": past.score.fit if scored else None,
+        "engagement": past.score.engagement if scored else None,
+        "score": past.score.score if scored else None,
+        "band": past.score.band if scored else None,
+        "grade": past.score.grade if scored else None,
         "guarded": past.decision.guarded,
         "why": asdict(why(past.known, past.score, _at(explained))),
         "kept": asdict(explained.kept) if explained.kept else None,

@@ -16,6 +16,7 @@ from connector.app.plans import row_document
 from connector.core.changed import Difference, to_read
 from connector.core.definition import Definition
 from connector.core.model import FieldWrite
+from connector.core.privacy_rules import PRIVACY
 from connector.core.values import as_number
 from connector.errors import ConnectorError
 from connector.ledger import SqlLedger, open_ledger
@@ -125,6 +126,7 @@ async def _concerned(
                 if len(some) < EXAMPLES:
                     some.append(row_document(row))
         by_audience = await mqls_by_audience(new, ledger, done)
+        private = {PRIVACY: dict(done.privacy)} if done.privacy else {}
     for ref in today:  # what would be written today, and is not wanted any more
         crm = ref.partition(":")[0]
         counts[crm].records += 1
@@ -149,6 +151,7 @@ async def _concerned(
             for crm, each in counts.items()
         },
         "examples": [each for some in examples.values() for each in some],
+        **private,
     }
 
 

@@ -89,7 +89,7 @@ def row_of(
     rank: int, view: PersonView, word: Override | None, criteria: Criteria | None, *, email: bool
 ) -> dict[str, Any]:
     """One of them as JSON. The address is left out unless it is asked for."""
-    state, score, fields = view.state, view.score, view.fields
+    state, score, fields, scored = view.state, view.score, view.fields, view.scored
     told = {
         "rank": rank,
         "person": view.id,
@@ -101,13 +101,14 @@ def row_of(
         "mql_status": state.status.value,
         "mql_since": state.mql_since,
         "audience": view.audience or None,
+        "privacy": state.privacy or None,
         "persona": fields.get(PERSONA),
         "persona_by_rule": other_persona(criteria, fields) if criteria else None,
-        "score": whole(score.score),
-        "fit": whole(score.fit),
-        "engagement": whole(score.engagement),
-        "band": score.band,
-        "grade": score.grade,
+        "score": whole(score.score) if scored else None,
+        "fit": whole(score.fit) if scored else None,
+        "engagement": whole(score.engagement) if scored else None,
+        "band": score.band if scored else None,
+        "grade": score.grade if scored else None,
         "why": state.because,
         "override": word.kind if word else None,
         "override_reason": word.reason if word else None,

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from connector.core.criteria import Audience, Criteria, Disqualifier, EventRule, FitRule, Guard, Persona
 from connector.core.mapping import COUNTERS, CrmMapping, ObjectMapping, StreamMapping, object_wants
+from connector.core.privacy_rules import PrivacyRule
 from connector.core.suspect_rules import SuspectRule
+from connector.core.wording import condition_in_words
 
 NOTHING, DECIDE, READ = "nothing", "decide", "read"
 
@@ -67,6 +70,9 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
     for kind, were, are in (*kinds, ("persona", old.personas, new.personas)):
         for what in _by_id(kind, were, are):
             yield Difference(what, DECIDE)
+    for was, is_ in zip_longest(old.privacy, new.privacy):
+        if was != is_:
+            yield Difference(f"privacy: {_treated(was)} -> {_treated(is_)}", DECIDE)
     for name in ("weights", "bands", "grades", "min_change", "currency", "decay", "groups"):
         for what in _value(name, getattr(old, name), getattr(new, name)):
             yield Difference(what, DECIDE)
@@ -79,6 +85,10 @@ def _criteria(old: Criteria, new: Criteria) -> Iterator[Difference]:
         if getattr(old, name) != getattr(new, name):
             yield Difference(f"{name}: only told, decides nothing", NOTHING)
     yield from _order("personas", old.personas, new.personas)
+
+
+def _treated(rule: PrivacyRule | None) -> str:
+    return "no rule" if rule is None else f"{rule.do} where {condition_in_words(rule.when)} ({rule.because})"
 
 
 def _audiences(old: Criteria, new: Criteria, told: Sequence[Difference]) -> Iterator[Difference]:

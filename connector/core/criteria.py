@@ -17,6 +17,7 @@ from connector.core.conditions import Condition, fields_of
 from connector.core.handoff import Handoff
 from connector.core.model import Engagement, MqlStatus, Value
 from connector.core.notify import Notify
+from connector.core.privacy_rules import PrivacyRule
 from connector.core.suspect_rules import SuspectRule
 from connector.core.tracking_types import TrackingRule
 from connector.errors import Problem
@@ -325,6 +326,8 @@ class Criteria:
     examples: tuple[Example, ...] = ()
     personas: tuple[Persona, ...] = ()
     audiences: tuple[Audience, ...] = ()
+    privacy: tuple[PrivacyRule, ...] = ()
+    under: PrivacyRule | None = None  # these are what it leaves of the criteria (`connector.core.privacy`)
     warnings: tuple[Problem, ...] = ()
 
     def of(self, audience: str) -> Criteria:
@@ -398,6 +401,7 @@ def fields_of_criteria(criteria: Criteria) -> frozenset[str]:
     """The fields of a person that the rules of any audience read. One that no person has deserves a warning."""
     dates: set[str] = set()
     conditions = [each.when for each in criteria.personas] + [each.when for each in criteria.audiences]
+    conditions += [each.when for each in criteria.privacy]
     for each in criteria.variants():
         conditions += [rule.when for rule in each.fit] + [rule.when for rule in each.disqualify]
         conditions += [guard.when for guard in each.guards if guard.when is not None]

@@ -18,6 +18,7 @@ _EXPECT = (
     "stage",
     "audience",
     "persona",
+    "privacy",
     "score",
     "fit",
     "engagement",
@@ -100,7 +101,7 @@ def _expectation(read: Reading, key: str, value: object, path: Path) -> Expectat
         if value is None or isinstance(value, bool | str):
             return Expectation(key, wanted=value)
         read.wrong(path, f"`{key}` expects the id of a rule, true or false, not {shown(value)}.")
-    elif key in ("audience", "persona") and value is None:
+    elif key in ("audience", "persona", "privacy") and value is None:
         return Expectation(key)
     elif not isinstance(value, str) or not value:
         read.wrong(path, f"`{key}` expects a text, not {shown(value)}.")

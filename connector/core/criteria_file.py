@@ -31,6 +31,7 @@ from connector.core.fields import ENGAGEMENT_TYPES, EVENT_FIELDS, PERSON_FIELDS
 from connector.core.handoff_file import read_handoff
 from connector.core.names import nearest
 from connector.core.notify_file import read_notify
+from connector.core.privacy_rules import read_privacy
 from connector.core.suspect_rules import SecondSign, SuspectRule
 from connector.core.tracking_file import read_tracking
 from connector.errors import FixConfig, Problem
@@ -64,6 +65,7 @@ _TOP = (
     "examples",
     "personas",
     "audiences",
+    "privacy",
 )
 _OF_THE_FILE = (
     "version",
@@ -75,6 +77,7 @@ _OF_THE_FILE = (
     "tracking",
     "personas",
     "audiences",
+    "privacy",
 )
 """Keys that no audience has of its own."""
 _OF_AUDIENCES = ("id", "when", *(key for key in _TOP if key not in _OF_THE_FILE))
@@ -173,6 +176,7 @@ class _Reader(Reading):
             tracking=read_tracking(self, top),
             examples=self.rules(top, "examples", lambda doc, path: read_example(self, doc, path)),
             personas=self.personas(top),
+            privacy=read_privacy(self, top),
             audiences=self.audiences(top),
             warnings=tuple(self.warnings),
         )

@@ -58,7 +58,12 @@ def run_example(criteria: Criteria, example: Example, *, audience: str = "") -> 
     known = told_as(example.person, example.engagement, criteria)
     score, decision = _as_new(known, example.as_of)
     stage = decision.state.stage
-    words = {"stage": stage, "audience": known.audience or None, "persona": known.fields.get(PERSONA)}
+    words = {
+        "stage": stage,
+        "audience": known.audience or None,
+        "persona": known.fields.get(PERSONA),
+        "privacy": decision.state.privacy or None,
+    }
     found = [_difference(expectation, score, words) for expectation in example.expect]
     if audience and known.audience != audience:
         found.insert(0, f"falls into {_called(known.audience)}, not into `{audience}`, where it stands")

@@ -22,6 +22,7 @@ from connector.core.normalize import (
     set_aside_scanners,
     set_aside_suspects,
 )
+from connector.core.privacy import held_to, is_unscored, rule_for, set_aside_behaviour
 from connector.core.score import score_people, score_person
 from connector.core.stage_rules import Measured
 from connector.core.then import facts_then
@@ -31,7 +32,8 @@ from connector.core.then import facts_then
 class Known:
     """One person at a moment. `engagement` is what counts; `judged` tells of the rest, with the reason.
 
-    `criteria` are those of the person's audience, or the file's where `audience` is empty.
+    `criteria` are those of the person's audience, or the file's where `audience` is empty; of them what `privacy`
+    leaves.
     """
 
     fields: Mapping[str, Value]
@@ -68,23 +70,25 @@ def known_then(
 def known_as(fields: Mapping[str, Value], engagement: Sequence[Engagement], criteria: Criteria) -> Known:
     """Somebody with these fields and this engagement, with their persona, judged by the criteria of their audience."""
     told, audience = settled(criteria, fields)
-    if audience is None:
-        return Known(told, engagement, criteria)
-    return Known(told, engagement, audience.criteria, audience.id)
+    own = held_to(audience.criteria if audience else criteria, rule_for(criteria, fields))
+    if is_unscored(own):
+        told = dict(fields)  # a persona by rule would be made of them all the same
+    return Known(told, () if own.under else engagement, own, audience.id if audience else "")
 
 
 def told_as(fields: Mapping[str, Value], told: Sequence[Engagement], criteria: Criteria) -> Known:
     """Like `known_as`, of events as somebody wrote them down: what a rule of `suspect` names counts none."""
     person = known_as(fields, (), criteria)
-    told = set_aside_suspects(told, person.criteria.suspect)
+    told = set_aside_behaviour(set_aside_suspects(told, person.criteria.suspect), person.criteria)
     return replace(person, engagement=tuple(each for each in told if each.counted))
 
 
 def judged(
     engagement: Iterable[Engagement], fields: Mapping[str, Value], definition: Definition
 ) -> tuple[Engagement, ...]:
-    """All engagement of somebody with these fields, in order, by the definition of now: what a machine did, or a
-    rule of `suspect` names, is not counted, and `why_not` says which. Whether two CRMs tell the same is not asked."""
+    """All engagement of somebody with these fields, in order, by the definition of now: what a machine did, what a rule
+    of `suspect` names or one of `privacy` excludes, is not counted, and `why_not` says which. Whether two CRMs tell the
+    same is not asked."""
     return _judged(engagement, known_as(fields, (), definition.criteria).criteria, definition)
 
 
@@ -92,7 +96,7 @@ def _judged(
     engagement: Iterable[Engagement], criteria: Criteria, definition: Definition
 ) -> tuple[Engagement, ...]:
     scanned = set_aside_scanners(list(engagement), scanner_rules(definition.mappings.values()))
-    return set_aside_suspects(scanned, criteria.suspect)
+    return set_aside_behaviour(set_aside_suspects(scanned, criteria.suspect), criteria)
 
 
 def score_known(known: Known, at: datetime) -> Score:

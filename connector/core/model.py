@@ -302,6 +302,9 @@ class StageState:
         None  # taken back by a human; reached again by the same facts it is nothing new
     )
     by_override: int | None = None  # the human's word that made this MQL, or keeps it from being one
+    privacy: str = (
+        ""  # how the criteria's `privacy` has this person treated: do_not_score, no_behaviour; else empty
+    )
     taken_back_at: datetime | None = None  # when an MQL was last taken back because sales had not touched it
 
     @property

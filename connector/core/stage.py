@@ -27,6 +27,7 @@ from connector.core.override import (
     not_disqualified,
     without,
 )
+from connector.core.privacy import is_unscored, under_in_words
 from connector.core.reasons import reason
 from connector.core.stage_case import DEFAULT_LADDER, Case
 from connector.core.stage_heard import StageEvidence, follow, hear, seen_of, used_up
@@ -72,8 +73,11 @@ def decide_stage(
     `ladder` are the stages in order; one that is not in it (`other`) is mirrored and never decided by us.
     `take_back_at`: when the present spell as MQL ends because sales has not touched the person; None: it does not.
     `override` is a human's word in force at `at`. It stands above the rules (1, 4 and 5), beside what sales does (2 and
-    3): see `_overruled`.
+    3): see `_overruled`. Above them all stands that somebody is not scored, a word included: the stage is what CRMs and
+    sales say, and who was MQL by our rules is not any more.
     """
+    if is_unscored(criteria):
+        override = None
     case = Case(
         before, at, now, then, newer, criteria, tuple(ladder), may_leave, has_place, override, take_back_at
     )
@@ -83,6 +87,7 @@ def decide_stage(
     adopted = adopt and before is None
     found = state.stage
     state = _reached_again(case, used_up(case, _overruled(case, state), state, answers))
+    state = replace(state, privacy=criteria.under.do if criteria.under else "")
     adopted = adopted and state.stage == found
     return _decision(case, replace(state, seen=seen_of(evidence)), adopted=adopted)
 
@@ -193,11 +198,19 @@ def _decision(case: Case, state: StageState, *, adopted: bool) -> StageDecision:
 
 
 def _same_words(case: Case, told: StageState, state: StageState) -> bool:
-    now = case.now.score.band, state.guarded, state.waits, state.by_override
-    return bool(told.because) and (told.band, told.guarded, told.waits, told.by_override) == now
+    now = case.now.score.band, state.guarded, state.waits, state.by_override, state.privacy
+    then = told.band, told.guarded, told.waits, told.by_override, told.privacy
+    return bool(told.because) and then == now
 
 
 def _head(case: Case, state: StageState) -> str:
+    kept = under_in_words(case.criteria)
+    if is_unscored(case.criteria):
+        return f"{title(state.stage)}: {kept}"
+    return f"{_of_rules(case, state)}; {kept}" if kept else _of_rules(case, state)
+
+
+def _of_rules(case: Case, state: StageState) -> str:
     word = case.override
     told = word is not None and (word.kind == NEVER or not state.raised_from)
     if word is not None and told and word.id == state.by_override:

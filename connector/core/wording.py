@@ -26,6 +26,7 @@ from connector.core.criteria import (
     StageEntry,
     StageRule,
 )
+from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR, SCORE, PrivacyRule
 from connector.core.suspect_rules import SecondSign, SuspectRule
 
 _OPS: Mapping[str, str] = {
@@ -124,9 +125,35 @@ def changes_in_words(old: Criteria, new: Criteria) -> list[str]:
     found += _rules("rule of engagement", old.engagement, new.engagement, old, new)
     found += _rules("suspect rule", old.suspect, new.suspect, old, new)
     found += _groups(old.groups, new.groups)
+    found += _privacy(old, new)
     found += _who(old, new)
     found += _head(old, new)
     return found + _audiences(old, new, found)
+
+
+_TREATED = {
+    SCORE: "is scored as anybody",
+    DO_NOT_SCORE: "is not scored",
+    NO_BEHAVIOUR: "is judged without what they did",
+}
+
+
+def _privacy(old: Criteria, new: Criteria) -> Iterator[str]:
+    """Rules have no ids: one that stands in another place, or says anything else, is told as gone and as new."""
+    if old.privacy == new.privacy:
+        return
+    for each in new.privacy:
+        if each not in old.privacy:
+            yield f"New rule of privacy: {_privacy_rule(each)}."
+    for each in old.privacy:
+        if each not in new.privacy:
+            yield f"A rule of privacy is gone: {_privacy_rule(each)}."
+    if {*old.privacy} == {*new.privacy}:
+        yield "The rules of privacy are asked in another order."
+
+
+def _privacy_rule(rule: PrivacyRule) -> str:
+    return f"somebody with {condition_in_words(rule.when)} {_TREATED[rule.do]}, because: {rule.because}"
 
 
 def _who(old: Criteria, new: Criteria) -> Iterator[str]:
@@ -344,6 +371,7 @@ def _head(old: Criteria, new: Criteria) -> Iterator[str]:
         "version",
         "personas",
         "audiences",
+        "privacy",
     }
     for each in fields(new):
         before, after = getattr(old, each.name), getattr(new, each.name)

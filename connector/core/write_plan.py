@@ -318,15 +318,19 @@ def _worth(writes: Sequence[FieldWrite], min_change: float) -> list[FieldWrite]:
     if not any(_speaks(write, min_change) for write in writes):
         return []
     told = any(write.result in _TELLING for write in writes)
-    return [write for write in writes if write.result != "reason" or told or is_blank(write.before)]
+    return [
+        write
+        for write in writes
+        if write.result != "reason" or told or is_blank(write.before) or is_blank(write.after)
+    ]
 
 
 def _speaks(write: FieldWrite, min_change: float) -> bool:
     if write.result in _NUMBERS:
         return _moved(write.before, write.after, min_change)
     if write.result == "reason":
-        return is_blank(write.before)
-    return write.result not in _FOLLOWERS
+        return is_blank(write.before) or is_blank(write.after)
+    return write.result not in _FOLLOWERS or is_blank(write.after)
 
 
 def _moved(before: JsonValue, after: JsonValue, min_change: float) -> bool:

@@ -16,6 +16,7 @@ from connector.core.examples import as_new
 from connector.core.facts import Facts
 from connector.core.known import known_now
 from connector.core.model import RecordState, Ref, Score
+from connector.core.privacy import is_unscored
 
 EXAMPLES = 5  # named on each side
 QUALIFIED = ("mql", "sql")  # what a definition alone may say of somebody new
@@ -28,6 +29,7 @@ class Verdict:
     stage: str
     score: Score
     because: str
+    scored: bool = True  # else `score` says nothing
 
     @property
     def qualifies(self) -> bool:
@@ -52,6 +54,8 @@ class Compared:
     before: int = 0  # who qualify
     after: int = 0
     both: int = 0
+    unscored_before: int = 0  # whom `privacy` forbids to score; they are in no band
+    unscored_after: int = 0
     bands_before: Counter[int] = field(default_factory=Counter)
     bands_after: Counter[int] = field(default_factory=Counter)
     scores: list[int] = field(
@@ -66,10 +70,13 @@ class Compared:
         self.before += before.qualifies
         self.after += after.qualifies
         self.both += before.qualifies and after.qualifies
-        self.bands_before[before.score.band] += 1
-        self.bands_after[after.score.band] += 1
-        one, other = whole(before.score.score), whole(after.score.score)
-        self.scores[1 + (other > one) - (other < one)] += 1
+        self.bands_before[before.score.band] += before.scored
+        self.bands_after[after.score.band] += after.scored
+        self.unscored_before += not before.scored
+        self.unscored_after += not after.scored
+        if before.scored and after.scored:
+            one, other = whole(before.score.score), whole(after.score.score)
+            self.scores[1 + (other > one) - (other < one)] += 1
         if before.qualifies != after.qualifies:
             named = self.lost if before.qualifies else self.gained
             if len(named) < EXAMPLES:
@@ -83,5 +90,6 @@ def verdicts(definition: Definition, people: Sequence[Facts], at: datetime) -> l
         live = [record for record in facts.records if record.state is RecordState.LIVE]
         known = known_now(facts, definition, live)
         score, decision = as_new(known.criteria, known.fields, known.engagement, at)
-        found.append(Verdict(decision.state.stage, score, decision.because))
+        scored = not is_unscored(known.criteria)
+        found.append(Verdict(decision.state.stage, score, decision.because, scored))
     return found

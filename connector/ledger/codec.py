@@ -279,6 +279,7 @@ def _state(state: StageState) -> dict[str, JsonValue]:
         "raised_from": state.raised_from,
         "handed_at": _time(state.handed_at),
         "guarded": state.guarded,
+        "privacy": state.privacy,
         "waits": state.waits,
         "loosened": state.loosened,
         "seen": None if state.seen is None else list(state.seen),
@@ -320,6 +321,7 @@ def _load_state(raw: Mapping[str, Any]) -> StageState:
         seen=None if raw["seen"] is None else tuple(raw["seen"]),
         undone=_load_state(raw["undone"]) if raw.get("undone") else None,
         by_override=raw.get("by_override"),
+        privacy=raw.get("privacy", ""),
         taken_back_at=_at(raw.get("taken_back_at")),
     )
 

@@ -162,14 +162,16 @@ def telling(db: Connection, objects: Iterable[str], known_at: datetime | None = 
 def _count(
     db: Connection, companies: Sequence[str], around: Around, whose: Mapping[str, str]
 ) -> tuple[int, set[int]]:
-    """How many people of these companies did something that counts lately, and those who are MQL."""
+    """How many people of these companies did something that counts lately, and those who are MQL. Whose behaviour
+    counts nowhere is not among the first."""
     mine = (RECORD.c.company.in_(companies), RECORD.c.kind == "person")
     engaged = 0
     if ENGAGED in around.fields:
         query = (
             select(RECORD.c.ref, RECORD.c.person_id)
             .join(ENGAGEMENT, ENGAGEMENT.c.about == RECORD.c.ref)
-            .where(*mine, *_lately(around.at))
+            .outerjoin(PERSON, PERSON.c.id == RECORD.c.person_id)
+            .where(*mine, *_lately(around.at), PERSON.c.privacy.is_(None))
             .distinct()
         )
         engaged = len({whose.get(row.ref) or str(row.person_id or row.ref) for row in db.execute(query)})

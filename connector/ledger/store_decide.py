@@ -514,6 +514,7 @@ def _person_values(decided: Decided, run: int, at: datetime, version: int) -> di
         "override": decided.override,
         "waits": decided.waits or None,
         "guarded": decided.stage.guarded or None,
+        "privacy": state.privacy or None,
     }
 
 

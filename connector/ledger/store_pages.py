@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from connector.core.override import Override
+from connector.core.privacy_rules import DO_NOT_SCORE
 from connector.ledger import codec, store_ask, store_backfill, store_draft, store_override, store_plan
 from connector.ledger.store_admin import load_run
 from connector.ledger.store_notice import load as load_notice
@@ -37,7 +38,7 @@ WENT_WRONG = ("rejected", "unknown", "set_aside")
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """Where a person stands, in short."""
+    """Where a person stands, in short. Of who is not scored (`scored`) the numbers are zeros that say nothing."""
 
     person: int
     stage: str
@@ -50,7 +51,13 @@ class Glance:
     grade: str
     why: str
     audience: str
+    privacy: str
     decided_at: datetime
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a score."""
+        return self.privacy != DO_NOT_SCORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Trouble:
 
 _GLANCE = (
     PERSON.c.id, PERSON.c.stage, PERSON.c.status, PERSON.c.state, PERSON.c.score, PERSON.c.fit, PERSON.c.engagement,
-    PERSON.c.band, PERSON.c.grade, PERSON.c.audience, PERSON.c.decided_at,
+    PERSON.c.band, PERSON.c.grade, PERSON.c.audience, PERSON.c.privacy, PERSON.c.decided_at,
 )  # fmt: skip
 
 
@@ -79,7 +86,7 @@ def _glance(row: Row[Any]) -> Glance:
     state = codec.load_state(row.state)
     return Glance(
         row.id, row.stage, row.status, state.mql_since, row.score, row.fit, row.engagement, row.band, row.grade,
-        state.because, row.audience or "", row.decided_at,
+        state.because, row.audience or "", row.privacy or "", row.decided_at,
     )  # fmt: skip
 
 

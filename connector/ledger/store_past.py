@@ -25,6 +25,7 @@ from connector.ledger.tables import (
     ENGAGEMENT,
     FORMER,
     PAST_RECORD,
+    PERSON,
     RECORD,
     ROLE,
     RUN,
@@ -225,9 +226,16 @@ def account_then(
     others = {who for who in people.values() if isinstance(who, int)} - {person}
     return replace(
         account,
-        engaged=len(_engaged(db, people, at, known_at)) if ENGAGED in fields else None,
+        engaged=len(_engaged(db, people, at, known_at) - _private(db, people)) if ENGAGED in fields else None,
         mqls=_mqls(db, others, min(at, known_at)) if MQLS in fields else None,
     )
+
+
+def _private(db: Connection, people: Mapping[str, int | str]) -> set[int | str]:
+    """Those whose behaviour counts nowhere today, which holds for the past as well."""
+    query = select(PERSON.c.id).where(PERSON.c.privacy.is_not(None))
+    known = {who for who in people.values() if isinstance(who, int)}
+    return {row.id for row in where_in(db, query, PERSON.c.id, known)}
 
 
 def _people_then(db: Connection, companies: Sequence[str], known_at: datetime) -> dict[str, int | str]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from connector.core.places import Bar
+from connector.core.privacy_rules import DO_NOT_SCORE
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import mark_due, where_in
 from connector.ledger.tables import BAR, PERSON, RECORD, STAGE_HISTORY
@@ -33,7 +34,7 @@ def waiting(db: Connection, contest: str) -> list[tuple[int, float]]:
 
 
 def in_the_running(db: Connection, audiences: Collection[str]) -> int:
-    """How many people of these audiences are not disqualified."""
+    """How many people of these audiences are scored and not disqualified."""
     return db.execute(select(func.count()).select_from(PERSON).where(*_running(audiences))).scalar() or 0
 
 
@@ -76,4 +77,5 @@ def _of(audiences: Collection[str]) -> ColumnElement[bool]:
 
 
 def _running(audiences: Collection[str]) -> tuple[ColumnElement[bool], ...]:
-    return PERSON.c.ended_at.is_(None), PERSON.c.disqualified.is_(None), _of(audiences)
+    scored = func.coalesce(PERSON.c.privacy, "") != DO_NOT_SCORE
+    return PERSON.c.ended_at.is_(None), PERSON.c.disqualified.is_(None), scored, _of(audiences)

@@ -501,6 +501,7 @@ class PersonRow(Row, table=True):
     override: int | None = _col(_NUMBER, null=True)  # the one in force at the last decision
     waits: str | None = _col(KEY, null=True)  # for a place among the best: the audience whose place it is
     guarded: str | None = _col(Text, null=True)  # the guard that kept the person from becoming MQL
+    privacy: str | None = _col(KEY, null=True)  # do_not_score or no_behaviour, by the criteria's `privacy`
     alone: str | None = _col(Text, null=True)  # the state before others were joined, and when that was
 
 

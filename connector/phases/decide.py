@@ -23,6 +23,7 @@ from connector.core.known import Known, known_now, known_then, measure, score_al
 from connector.core.model import PersonRecord, PlannedWrite, Ref, Score, StageDecision
 from connector.core.override import strongest
 from connector.core.places import Bar, contest_of, contests
+from connector.core.privacy import is_unscored
 from connector.core.resolve import Group, resolve
 from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
@@ -55,6 +56,7 @@ class DecidedAll:
     last: Ref | None = None  # up to whom a backfill has decided
     more: bool = False  # it gave way to another run, or had enough for one plan
     loosened: Counter[str] = field(default_factory=Counter)  # who entered below the fixed bar, by contest
+    privacy: Counter[str] = field(default_factory=Counter)  # people treated so by `privacy`, by treatment
     bars: tuple[Bar, ...] = ()  # where places among the best are contested
     waited: dict[Ref, Counted] = field(default_factory=dict)  # records whose person waited for such a place
 
@@ -302,6 +304,9 @@ def _decide_one(
         persona=None if is_missing(persona) else str(persona),
         audience=known.audience or None,
     )
+    unscored = is_unscored(criteria)
+    if unscored:
+        wanted = dict.fromkeys(wanted)  # of what we wrote nothing may stay
     master = master_here(candidate.records, definition.mappings)
     planned: list[PlannedWrite] = []
     pending: set[str] = set()
@@ -316,12 +321,14 @@ def _decide_one(
         write = plan_for(
             record, mapping, wanted, facts, schemas, criteria.min_change, as_of, known.fields,
             follows="" if record.ref.crm == master else master,
+            only_ours=unscored,
         )  # fmt: skip
         pulled = tugs_of(write, facts)
         tugged += [hold for hold in pulled if hold not in facts.holds.values()]
         if record.ref.crm in crms:
             done.tallies[record.ref.crm].tugs += pulled
-        ended += outlived_of(record, mapping, wanted, facts, schemas, criteria.min_change)
+        if not unscored:
+            ended += outlived_of(record, mapping, wanted, facts, schemas, criteria.min_change)
         if record.ref.crm in crms:
             counted = count(
                 done.tallies[record.ref.crm], record, write, mapping, waited=done.waited.pop(record.ref, None)
@@ -338,6 +345,8 @@ def _decide_one(
         done.tallies, kinds, known.audience, by_override=decision.by_override and _told_us(facts, decision)
     )
     done.people += not anew
+    if criteria.under is not None and not anew:
+        done.privacy[criteria.under.do] += 1
     contest = contest_of(definition.criteria, known.audience)
     done.loosened[contest] += decision.loosened
     done.entered_in[known.audience] += decision.entered_mql

@@ -12,9 +12,10 @@ from connector.core.mapping import CrmMapping, ObjectMapping, master_of
 from connector.core.model import JsonValue, PersonRecord, PlannedWrite, Ref, Value
 from connector.core.stage_case import DEFAULT_LADDER
 from connector.core.tug import why_tugged
+from connector.core.values import is_blank, same_value
 from connector.core.write_only import outside
 from connector.core.write_plan import Lowering, outlived, plan_record
-from connector.ports import TUGGED, Facts, FieldInfo, Hold
+from connector.ports import TUGGED, Facts, FieldInfo, Held, Hold
 
 Schemas = Mapping[str, Mapping[str, Mapping[str, FieldInfo]]]
 """The live fields of the objects we write to: crm -> object -> field -> info."""
@@ -31,10 +32,14 @@ def plan_for(
     person: Mapping[str, Value],
     *,
     follows: str = "",
+    only_ours: bool = False,
 ) -> PlannedWrite:
     """The write plan of one target record, by its mapping's lines and what the live schema knows. `person`: the fields
-    of whom it is a record, as settled; `follows`: the CRM from which something else copies the stage to this record."""
+    of whom it is a record, as settled; `follows`: the CRM from which something else copies the stage to this record;
+    `only_ours`: nothing is said of fields that hold anything but what we wrote there last."""
     target = mapping.objects[record.ref.object]
+    written = {field: held for (ref, field), held in facts.written.items() if ref == record.ref}
+    lines = [line for line in target.write if not only_ours or _holds_ours(record, line.to, written)]
     schema = schemas.get(record.ref.crm, {}).get(record.ref.object)
     closed = (
         {line.to: why for line in target.write if (why := why_no_target(schema.get(line.to)))}
@@ -47,9 +52,9 @@ def plan_for(
     order, values = stage_order(target, schema), target.stage.theirs() if target.stage else {}
     planned = plan_record(
         record,
-        target.write,
+        lines,
         wanted,
-        written={field: held for (ref, field), held in facts.written.items() if ref == record.ref},
+        written=written,
         refused=facts.refused.get(record.ref),
         stage_order=order,
         stage_values=values,
@@ -60,6 +65,11 @@ def plan_for(
         holds={field: hold for (ref, field), hold in facts.holds.items() if ref == record.ref},
     )
     return replace(planned, kind=kind_of(planned.writes, order, values))
+
+
+def _holds_ours(record: PersonRecord, field: str, written: Mapping[str, Held]) -> bool:
+    last, now = written.get(field), record.held.get(field)
+    return last is not None and not last.theirs and not is_blank(now) and same_value(last.value, now)
 
 
 def outlived_of(

@@ -27,6 +27,7 @@ from connector.core.model import (
     Value,
     VendorRecord,
 )
+from connector.core.privacy_rules import DO_NOT_SCORE
 from connector.core.routing import Way
 from connector.core.tracking import APP
 from connector.ports.crm import Estimate, Range
@@ -580,6 +581,11 @@ class PersonView:
     override: int | None = None  # the one in force at the last decision
     guarded: str = ""  # what kept somebody who qualifies from becoming MQL, in words
     waits: bool = False  # qualifies, and waits for a place among the best
+
+    @property
+    def scored(self) -> bool:
+        """Whether `score` says anything; of whom the criteria's `privacy` forbids to score, zeros stand for none."""
+        return self.state.privacy != DO_NOT_SCORE
 
 
 @dataclass(frozen=True, slots=True)

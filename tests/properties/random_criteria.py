@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import strategies as st
 
 from connector.core.model import Engagement
+from connector.core.privacy_rules import TREATMENTS
 
 AS_OF = datetime(2026, 11, 1, 12, 0, 0, 250, tzinfo=UTC)
 FIELDS = ["title", "size", "since", "active"]
@@ -178,7 +179,7 @@ OF_PERSONA = st.one_of(
 
 @st.composite
 def shared_docs(draw):
-    """Criteria with personas, and with audiences that have keys of their own."""
+    """Criteria with personas, with audiences that have keys of their own, and with rules of privacy."""
     doc = draw(criteria_docs())
     every = [*FIELDS, "persona"]
     doc["personas"] = [
@@ -187,6 +188,10 @@ def shared_docs(draw):
     ]
     if doc["personas"]:
         doc["fit"].append({"id": "of-persona", "when": draw(OF_PERSONA), "points": draw(POINTS)})
+    doc["privacy"] = [
+        {"when": draw(conditions(every)), "do": draw(st.sampled_from(TREATMENTS)), "because": "law"}
+        for _ in range(draw(st.integers(0, 2)))
+    ]
     doc["audiences"] = []
     for i in range(draw(st.integers(0, 2))):
         own = draw(criteria_docs())

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from connector.core.criteria_file import parse_criteria
 from connector.core.known import known_as, score_known
+from connector.core.privacy import is_unscored
 from connector.core.score import score_frames, score_person
 from connector.core.score.tables import score_many
 from tests.properties.random_criteria import (
@@ -61,7 +62,16 @@ def test_a_table_scores_as_the_people_in_it(doc, people):
     alone = [score_known(each, AS_OF) for each in known]
     if criteria.audiences:
         assert [row["audience"] or "" for row in rows] == [each.audience for each in known]
-    for row, theirs in zip(rows, alone, strict=True):
+    if criteria.privacy:
+        assert [row["privacy"] for row in rows] == [
+            each.criteria.under.do if each.criteria.under else None for each in known
+        ]
+    for row, theirs, person in zip(rows, alone, known, strict=True):
+        if is_unscored(person.criteria):
+            nothing = ("fit", "engagement", "score", "band", "grade", "disqualified", "hand_raised")
+            assert ([row[name] for name in nothing], row["contributions"]) == ([None] * 7, [])
+            assert theirs.contributions == ()
+            continue
         assert row["score"] == pytest.approx(theirs.score, abs=1e-9)
         assert (row["band"], row["grade"]) == (theirs.band, theirs.grade)
         assert (row["disqualified"], row["hand_raised"]) == (theirs.disqualified, theirs.hand_raised)

@@ -15,6 +15,7 @@ from connector.app.files import load_criteria
 from connector.core.conditions import Leaf
 from connector.core.criteria import Audience, Criteria, FitRule, Persona
 from connector.core.criteria_file import parse_criteria
+from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR, PrivacyRule
 from connector.core.score import score_frames, score_parquet, tables
 from connector.core.score.pack import OUT
 from connector.errors import FixConfig
@@ -174,24 +175,39 @@ def test_spark_scores_parquet_files_with_nanoseconds(spark, tmp_path):
         few,
         personas=(Persona("buyer", "Buyer", Leaf("seniority", "is_blank")),),
         audiences=(Audience("buyers", "Buyers", buyers.when, Criteria(fit=(buyers,))),),
+        privacy=(
+            PrivacyRule(Leaf("country", "is", "fr"), NO_BEHAVIOUR, "no consent"),
+            PrivacyRule(Leaf("country", "is_set"), DO_NOT_SCORE, "objected"),
+        ),
     )
     people = pl.DataFrame({
-        "person_id": [1, 2], "seniority": ["vp", None], "company_size": ["850", "n/a"],
-        "account.is_customer": [True, None],
+        "person_id": [1, 2, 3, 4], "seniority": ["vp", None, "vp", None], "company_size": ["850", "n/a", None, None],
+        "account.is_customer": [True, None, True, True], "country": [None, None, "FR", "DE"],
     })  # fmt: skip
     events = pl.DataFrame(
-        {"person_id": ["1", "1"], "type": ["page_view", "demo_request"], "url": ["/pricing", None]}
+        {
+            "person_id": ["1", "1", "3", "3", "4"],
+            "type": ["page_view", "demo_request"] * 2 + ["demo_request"],
+            "url": ["/pricing", None] * 2 + [None],
+        }
     ).with_columns(occurred_at=pl.lit(AS_OF - timedelta(days=3)).cast(pl.Datetime("ns")))
     people.write_parquet(tmp_path / "p.parquet")
     events.write_parquet(tmp_path / "e.parquet")
     for engine in ("polars", "spark"):
         paths = (tmp_path / "p.parquet", tmp_path / "e.parquet", AS_OF, tmp_path / f"{engine}.parquet")
-        assert score_parquet(few, *paths, engine) == 2
+        assert score_parquet(few, *paths, engine) == 4
     one, other = (pl.read_parquet(tmp_path / f"{engine}.parquet") for engine in ("polars", "spark"))
     assert one.schema == other.schema
     assert by_person(one.to_dicts()) == by_person(other.to_dicts())
-    assert one.sort("person_id")["hand_raised"].to_list() == ["demo", None]
-    assert one.sort("person_id").select("audience", "fit").rows() == [(None, 7.0), ("buyers", 30.0)]
+    assert one.sort("person_id")["hand_raised"].to_list() == ["demo", None, None, None]
+    assert one.sort("person_id").select("audience", "fit").rows() == [
+        (None, 7.0), ("buyers", 30.0), (None, 7.0), ("buyers", None),
+    ]  # fmt: skip
+    assert one.sort("person_id").select("engagement", "privacy").rows()[1:] == [
+        (0.0, None), (0.0, NO_BEHAVIOUR), (None, DO_NOT_SCORE),
+    ]  # fmt: skip
+    assert one["privacy"].null_count() == 2
+    assert one.sort("person_id")["score"][0] > one.sort("person_id")["score"][2] == 3.5
     assert one.sort("person_id")["audience"].to_list() == other.sort("person_id")["audience"].to_list()
 
 

@@ -18,6 +18,7 @@ from connector.app.running import run
 from connector.app.settings import Settings, load_settings, variables_of
 from connector.app.wiring import SystemClock, holder, plugins, read_version, wired
 from connector.core.definition import Definition
+from connector.core.privacy_rules import PRIVACY, in_words
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
 from connector.ports import Adapter
@@ -126,6 +127,8 @@ def show(document: Mapping[str, Any]) -> None:
         say(
             f"    {whom}: {in_it['entered']:,} would enter, {in_it['left']:,} leave, {in_it['now']:,} MQL then"
         )
+    if line := in_words(document.get(PRIVACY, {})):
+        say(f"  {line}")
     for crm, counts in document["crms"].items():
         bands = counts["bands"]
         say(

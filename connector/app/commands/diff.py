@@ -132,6 +132,10 @@ def _print(counted: Compared, before: str, after: str) -> None:
     )
     lower, same, higher = counted.scores
     out.print(f"  score: {higher:,} higher by {after}, {lower:,} lower, {same:,} the same")
+    if counted.unscored_before or counted.unscored_after:
+        out.print(
+            f"  not scored: {counted.unscored_before:,} by {before}, {counted.unscored_after:,} by {after}"
+        )
     bands = ", ".join(
         f"band {n}: {counted.bands_before[n]:,} -> {counted.bands_after[n]:,}" for n in range(1, 6)
     )
@@ -155,6 +159,7 @@ def _document(counted: Compared | None) -> dict[str, Any] | None:
         "both": counted.both,
         "bands": {"before": dict(counted.bands_before), "after": dict(counted.bands_after)},
         "scores": {"lower": lower, "same": same, "higher": higher},
+        "not_scored": {"before": counted.unscored_before, "after": counted.unscored_after},
         "lost": [_shift(each) for each in counted.lost],
         "gained": [_shift(each) for each in counted.gained],
     }
@@ -169,4 +174,5 @@ def _shift(shift: Shift) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {"stage": verdict.stage, "score": verdict.score.score, "because": verdict.because}
+    score = verdict.score.score if verdict.scored else None
+    return {"stage": verdict.stage, "score": score, "because": verdict.because}

@@ -23,12 +23,14 @@ from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.audience import PERSONA
 from connector.core.criteria import Criteria, RuleKind
+from connector.core.privacy_rules import DO_NOT_SCORE
 from connector.errors import FixConfig
 from connector.insight.explain import words
 from connector.insight.explain.why import Driver, Why
 from connector.ledger import SqlLedger
 from connector.ports import PersonView
 
+NOT_SCORED = "No score, no stage of ours and nothing written, by the criteria's `privacy`."
 _EVENTS = 3  # told of each rule; --json has all
 
 
@@ -103,10 +105,11 @@ def _tell_now(found: Explained, *, email: bool) -> None:
         _say(f"  one person: {ground}")
     since = f", MQL since {when(state.mql_since)}" if state.mql_since else ""
     _say(f"  stage {state.stage}, MQL status {state.status.value}{since}")
-    _say(
-        f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), "
-        f"band {score.band}, grade {score.grade}"
-    )
+    if person.scored:
+        _say(
+            f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), "
+            f"band {score.band}, grade {score.grade}"
+        )
     _say(f"  {state.because}")
     audience = f", audience {person.audience}" if person.audience else ""
     _say(f"  decided {when(person.decided_at)} UTC by criteria version {person.criteria_version}{audience}")
@@ -125,7 +128,10 @@ def _tell_now(found: Explained, *, email: bool) -> None:
             _say(f"  {line}")
         _say("  The definition of that decision cannot be read any more; no more can be said.")
         return
-    _tell_why(found.why)
+    if person.scored:
+        _tell_why(found.why)
+    else:
+        _say(f"  {NOT_SCORED}")
     if found.missing and found.missing.sentences:
         _say(f"Why not yet (as of {when(found.at)} UTC)")
         for sentence in found.missing.sentences:
@@ -207,9 +213,10 @@ def _tell_past(found: Explained) -> None:
         f"{when(found.known_at)}, by criteria version {found.past_version}"
     )
     _say(f"  stage {state.stage}, MQL status {state.status.value}")
-    _say(
-        f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), band {score.band}"
-    )
+    if state.privacy != DO_NOT_SCORE:
+        _say(
+            f"  score {score.score:.1f} (fit {score.fit:.1f}, engagement {score.engagement:.1f}), band {score.band}"
+        )
     _say(f"  {past.decision.because}")
     if found.kept is not None:
         _say(f"  kept then: {found.kept.to_stage}: {found.kept.because}")

@@ -20,7 +20,8 @@ from connector.ledger import SqlLedger
 
 SHOWN = 50
 COLUMNS = (
-    "rank", "person", "name", "email", "company", "owner", "stage", "mql_status", "mql_since", "audience", "persona",
+    "rank", "person", "name", "email", "company", "owner", "stage", "mql_status", "mql_since", "audience",
+    "privacy", "persona",
     "persona_by_rule", "score", "fit", "engagement", "band", "grade", "why",
     "override", "override_reason", "records",
 )  # fmt: skip
@@ -115,7 +116,8 @@ def _print(rows: list[dict[str, Any]], *, email: bool) -> None:
             row["rank"],
             f"{row['person']} {row['name']}",
             *([row["email"] or ""] if email else []), row["company"] or "",
-            row["stage"] + status, row["score"], row["grade"], when(row["mql_since"]), row["why"],
+            row["stage"] + status, "-" if row["score"] is None else row["score"], row["grade"] or "-",
+            when(row["mql_since"]), row["why"],
             *([row["audience"] or ""] if audiences else []),
             *([_wish(row)] if wished else []),
         ]  # fmt: skip

@@ -20,6 +20,7 @@ from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
+from connector.core.privacy_rules import PRIVACY, in_words
 from connector.phases.arrivals import IMPORTS
 from connector.phases.first import RECONCILIATION
 from connector.phases.gate import PlanSummary
@@ -174,6 +175,8 @@ def report(result: RunResult) -> None:
         f"{result.people:,} people decided; MQL: {result.entered:,} entered, {result.left:,} left, "
         f"{result.now:,} now{wished}."
     )
+    if line := in_words(result.more.get(PRIVACY, {})):
+        out.print(line)
     for bar in result.more.get(PLACES, ()):
         out.print(bar["told"], markup=False)
     for crm, lines in result.more.get(IMPORTS, {}).items():

@@ -23,6 +23,7 @@ from connector.app.settings import load_settings
 from connector.core.criteria import Criteria
 from connector.core.known import Known, known_as, score_all
 from connector.core.model import Score
+from connector.core.privacy_rules import DO_NOT_SCORE, in_words
 from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
 from connector.errors import FixConfig
@@ -41,6 +42,12 @@ class Tried:
     stage: str
     because: str
     audience: str = ""
+    privacy: str = ""
+
+    @property
+    def scored(self) -> bool:
+        """Whether `score` says anything."""
+        return self.privacy != DO_NOT_SCORE
 
 
 def trial(
@@ -129,11 +136,11 @@ def _decide(leads: Sequence[TrialLead], criteria: Criteria, moment: datetime) ->
 def _tried(lead: TrialLead, known: Known, score: Score, moment: datetime) -> Tried:
     now = Measured(score, known.fields, known.engagement)
     decision = decide_stage(None, at=moment, now=now, then=lambda at: now, criteria=known.criteria)
-    return Tried(lead, score, decision.state.stage, decision.because, known.audience)
+    return Tried(lead, score, decision.state.stage, decision.because, known.audience, decision.state.privacy)
 
 
 def _measured(tried: Sequence[Tried], criteria: Criteria) -> Separation | None:
-    known = [each for each in tried if each.lead.outcome is not None]
+    known = [each for each in tried if each.lead.outcome is not None and each.scored]
     if not known:
         return None
     return separation(
@@ -142,16 +149,22 @@ def _measured(tried: Sequence[Tried], criteria: Criteria) -> Separation | None:
 
 
 def _write(out: Path, tried: Sequence[Tried], criteria: Criteria) -> None:
-    """With `audience` as last column, where the criteria have any."""
-    columns = (*COLUMNS, "audience") if criteria.audiences else COLUMNS
+    """With `audience` and `privacy` as last columns, where the criteria have any. Who is not scored has blanks."""
+    more = {"audience": bool(criteria.audiences), "privacy": bool(criteria.privacy)}
+    columns = (*COLUMNS, *(name for name, there in more.items() if there))
     try:
         with out.open("w", encoding="utf-8", newline="") as lines:
             writer = csv.writer(lines)
             writer.writerow(columns)
             for each in tried:
-                s = each.score
-                cells = (each.lead.id, repr(s.fit), repr(s.engagement), repr(s.score), s.band, each.stage)
-                writer.writerow([*cells, each.audience][: len(columns)])
+                s, names = each.score, ("audience", "privacy")
+                told = {"id": each.lead.id, "stage": each.stage} | {
+                    name: getattr(each, name) for name in names
+                }
+                if each.scored:
+                    told |= {"fit": repr(s.fit), "engagement": repr(s.engagement), "score": repr(s.score)}
+                    told["band"] = str(s.band)
+                writer.writerow([told.get(name, "") for name in columns])
     except OSError as error:
         raise FixConfig(f"The scores cannot be written: {error.strerror}.", where=str(out)) from error
 
@@ -172,8 +185,10 @@ def _document(
         "people": len(tried),
         "stages": dict(Counter(each.stage for each in tried)),
         "audiences": dict(Counter(each.audience for each in tried if each.audience)),
+        "privacy": dict(Counter(each.privacy for each in tried if each.privacy)),
         "bands": {
-            str(band): count for band, count in sorted(Counter(each.score.band for each in tried).items())
+            str(band): count
+            for band, count in sorted(Counter(each.score.band for each in tried if each.scored).items())
         },
         "separation": asdict(measured) if measured else None,
         "examples": [
@@ -188,7 +203,7 @@ def _document(
 def _examples(tried: Sequence[Tried]) -> list[Tried]:
     """The highest scores, each with another reason."""
     found: dict[str, Tried] = {}
-    for each in sorted(tried, key=lambda one: -one.score.score):
+    for each in sorted((one for one in tried if one.scored), key=lambda one: -one.score.score):
         found.setdefault(each.because, each)
         if len(found) == SHOWN:
             break
@@ -216,6 +231,8 @@ def _tell(
         console.print(
             "Audiences: " + ", ".join(f"{count:,} {audience}" for audience, count in audiences.most_common())
         )
+    if line := in_words(Counter(each.privacy for each in tried)):
+        console.print(line)
     console.print("The highest, and why:")
     for each in _examples(tried):
         console.print(f"  {each.score.score:5.1f}  {each.score.grade}  {each.lead.id}  {each.because}")

@@ -49,7 +49,7 @@ class _Compiled:
     hand_raise: tuple[tuple[HandRaise, Test | None], ...]
 
 
-@lru_cache(maxsize=64)  # each audience has criteria of its own
+@lru_cache(maxsize=256)  # each audience, and each rule of `privacy`, has criteria of its own
 def _compile(criteria: Criteria) -> _Compiled:
     def where(rule: EventRule) -> Test | None:
         return None if rule.where is None else compiled(rule.where)

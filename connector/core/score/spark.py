@@ -77,7 +77,8 @@ def prepare_spark(
 def pack_spark(scores: DataFrame, contributions: DataFrame, rules: Sequence[str]) -> DataFrame:
     """Scores with `contributions`, an array of {rule, points} in the order of `rules`; empty, never null."""
     ids = fn.array(*(fn.lit(rule) for rule in rules)) if rules else fn.array().cast("array<string>")
-    one = fn.struct("seq", fn.element_at(ids, (fn.col("seq") + 1).cast("int")).alias("rule"), "points")
+    # `element_at` would fail where there are no rules, though no row asks for any: Spark folds it before.
+    one = fn.struct("seq", fn.try_element_at(ids, (fn.col("seq") + 1).cast("int")).alias("rule"), "points")
     lists = contributions.groupBy("pid").agg(fn.array_sort(fn.collect_list(one)).alias("found"))
     packed = fn.transform(
         "found", lambda each: fn.struct(each["rule"].alias("rule"), each["points"].alias("points"))

@@ -25,7 +25,7 @@ from connector.core.score.prepare import (
     readings_of_people,
     types_of,
 )
-from connector.core.score.split import needs_of, plan_parts
+from connector.core.score.split import needs_of, plan_parts, told_of
 from connector.errors import FixConfig
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ def score_frames(criteria: Criteria, people: Any, engagement: Any, as_of: dateti
     `campaign`, `channel`, `status`, `value`, `attributes` (a JSON text). Out: `person_id`, `fit`, `engagement`,
     `score` (doubles, unrounded), `band` (int64), `grade`, `disqualified`, `hand_raised` (texts, the latter two may be
     null), `contributions` (list of {rule: text, points: double}); where the criteria have audiences, `audience` (its
-    id, null for none), too. Raises FixConfig where a person comes twice or a column cannot be read.
+    id, null for none), too; where they have `privacy`, `privacy` (`do_not_score`, `no_behaviour` or null), and who is
+    not scored has nulls for numbers, band and grade. Raises FixConfig where a person comes twice or a column cannot be
+    read.
     """
     if isinstance(people, pl.DataFrame | pl.LazyFrame):
         return _score_polars(criteria, people.lazy(), engagement.lazy(), as_of)
@@ -163,10 +165,10 @@ def _score_polars(
     planned = plan_parts(
         criteria, nw.from_native(ready_people), nw.from_native(ready_events), needs, _as_of_us(as_of)
     )
-    if not criteria.audiences:
-        return _packed(criteria, next(planned).planned)
     return pl.concat(
-        _packed(part.criteria, part.planned).with_columns(pl.lit(part.audience, pl.String).alias("audience"))
+        _packed(part.criteria, part.planned).with_columns(
+            pl.lit(told, pl.String).alias(name) for name, told in told_of(criteria, part)
+        )
         for part in planned
     )
 
@@ -207,8 +209,8 @@ def _score_spark(
         scores: Any = nw.to_native(part.planned.scores)
         contributions: Any = nw.to_native(part.planned.contributions)
         each = pack_spark(scores, contributions, _rules(part.criteria))
-        if criteria.audiences:
-            each = each.withColumn("audience", fn.lit(part.audience).cast("string"))
+        for name, told in told_of(criteria, part):
+            each = each.withColumn(name, fn.lit(told).cast("string"))
         packed.append(each)
     return reduce(lambda a, b: a.unionByName(b), packed)
 

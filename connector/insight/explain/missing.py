@@ -15,6 +15,7 @@ from connector.core.criteria import Criteria, StageAll, StageAny, StageEntry, St
 from connector.core.known import Known, score_known
 from connector.core.model import MqlStatus, Score, StageState
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, in_words
+from connector.core.privacy import is_unscored, under_in_words
 from connector.insight.explain import words
 from connector.insight.explain.deciding import Case, counted, decide_case
 from connector.insight.explain.proposals import Step, added, steps, together
@@ -77,6 +78,8 @@ def missing(case: Case, *, guarded: str = "", waits: bool = False) -> Missing:
         return Missing()
     waits = decision.waits
     blockers = _blockers(case, state, decision.guarded or guarded, waits)
+    if is_unscored(case.now.criteria):
+        return Missing(blockers, (), (), (), tuple(map(words.sentence, blockers)))
     if waits:  # who qualifies lacks a place, and that is not theirs to change
         return Missing(blockers, (), (), (), tuple(map(words.sentence, blockers)))
     base = counted(case, state)
@@ -108,6 +111,10 @@ def with_steps(case: Case, taken: tuple[Step, ...]) -> Case:
 
 def _blockers(case: Case, state: StageState, guarded: str, waits: bool) -> tuple[str, ...]:
     criteria, found = case.now.criteria, []
+    if criteria.under is not None:
+        found.append(under_in_words(criteria))
+    if is_unscored(criteria):
+        return tuple(found)
     rule = score_known(case.now, case.at).disqualified
     if rule:
         reason = next((each.reason for each in criteria.disqualify if each.id == rule), rule)

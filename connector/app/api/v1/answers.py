@@ -15,19 +15,21 @@ from connector.ports import Notice, StageStep, StoryLine
 
 
 class Person(BaseModel):
-    """Where a person stands, by the last decision. Scores are whole numbers, as in the CRMs."""
+    """Where a person stands, by the last decision. Scores are whole numbers, as in the CRMs; null for who is not scored
+    by the criteria's `privacy`."""
 
     person: int
     stage: str
     mql_status: str
     mql_since: datetime | None
-    score: int
-    fit: int
-    engagement: int
-    band: int
-    grade: str
+    score: int | None
+    fit: int | None
+    engagement: int | None
+    band: int | None
+    grade: str | None
     why: str
     audience: str | None
+    privacy: str | None
     decided_at: datetime
 
 
@@ -44,13 +46,14 @@ class Ranked(BaseModel):
     mql_status: str
     mql_since: datetime | None
     audience: str | None
+    privacy: str | None
     persona: Value
     persona_by_rule: str | None
-    score: int
-    fit: int
-    engagement: int
-    band: int
-    grade: str
+    score: int | None
+    fit: int | None
+    engagement: int | None
+    band: int | None
+    grade: str | None
     why: str
     override: str | None
     override_reason: str | None
@@ -122,11 +125,12 @@ class Past(BaseModel):
     stage: str
     mql_status: str
     because: str
-    fit: float
-    engagement: float
-    score: float
-    band: int
-    grade: str
+    privacy: str | None
+    fit: float | None
+    engagement: float | None
+    score: float | None
+    band: int | None
+    grade: str | None
     guarded: str
     why: Why
     kept: StageStep | None
@@ -175,17 +179,18 @@ class Explanation(BaseModel):
     mql_since: datetime | None
     first_mql_at: datetime | None
     because: str
-    fit: float
-    engagement: float
-    score: float
-    band: int
-    grade: str
+    fit: float | None
+    engagement: float | None
+    score: float | None
+    band: int | None
+    grade: str | None
     disqualified: str | None
     hand_raised: str | None
     contributions: list[Contribution]
     decided_at: datetime
     criteria_version: int
     audience: str
+    privacy: str | None
     guarded: str
     waits: bool
     identity: list[str]

@@ -152,10 +152,14 @@ def _several(people: list[int]) -> HTTPException:
 
 
 def _person(found: Glance) -> dict[str, Any]:
+    numbers = {
+        "score": whole(found.score), "fit": whole(found.fit), "engagement": whole(found.engagement),
+        "band": found.band, "grade": found.grade,
+    }  # fmt: skip
     return {
         "person": found.person, "stage": found.stage, "mql_status": found.mql_status, "mql_since": found.mql_since,
-        "score": whole(found.score), "fit": whole(found.fit), "engagement": whole(found.engagement),
-        "band": found.band, "grade": found.grade, "why": found.why, "audience": found.audience or None,
+        **(numbers if found.scored else dict.fromkeys(numbers)),
+        "why": found.why, "audience": found.audience or None, "privacy": found.privacy or None,
         "decided_at": found.decided_at,
     }  # fmt: skip
 
