@@ -101,7 +101,7 @@ DECLARED: Mapping[str, Declared] = {
         "the last decision", Erase.ANONYMISE,
         person="id",
         personal="fields fit engagement score band grade disqualified hand_raised contributions state decays "
-        "look_again_at override waits guarded alone",
+        "look_again_at override waits guarded privacy alone",
         neither="stage status decided_at criteria_version run ended_at audience",
     ),
     "stage_history": _table(
