@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from connector.ledger import SqlLedger
 from connector.ports import Act, PlanInfo, PlanRow
 
 PAGE = 1_000  # rows in memory
+LOOKED_AT = 10_000  # rows, for one piece of a plan, where most of them are left out
 STATUSES = ("planned", "held_back", "sending", *(each.value for each in Outcome))
 _VERSION = re.compile(r"^version:\s*(\d+)", re.MULTILINE)
 
@@ -40,9 +41,7 @@ class Shown:
         """As JSON."""
         tally = self.tally
         return {
-            **info_document(self.plan),
-            "versions": self.versions,
-            "acts": self.acts,
+            **head_document(self.plan, self.versions, self.acts),
             "matching": {
                 "records": tally.rows,
                 "groups": {kind: tally.groups[kind] for kind in GROUPS},
@@ -78,6 +77,29 @@ async def show(
     shown_as_examples = [int(str(each["person"])) for _, each in examples(plan.summary)]
     seen.names = await ledger.names([*(row.person for row in seen.rows), *shown_as_examples])
     return seen
+
+
+async def piece(
+    ledger: SqlLedger, number: int, wanted: Filter, limit: int, after: int = 0
+) -> tuple[list[PlanRow], int | None]:
+    """The next so many rows that are asked for after this one, and the row to go on from (None: that was all). Fewer
+    than asked for, with a row to go on from, are what was found among so many as may be looked at in one go."""
+    found: list[PlanRow] = []
+    looked_at = 0
+    while True:
+        few = limit - len(found) + 1 if wanted == Filter(status=wanted.status) else PAGE
+        page = await ledger.plan_rows(number, status=wanted.status, limit=few, after=after)
+        for row in page:
+            if len(found) == limit:
+                return found, after
+            after = row.id
+            if wanted.holds(row):
+                found.append(row)
+        looked_at += len(page)
+        if len(page) < few:
+            return found, None
+        if looked_at >= LOOKED_AT:
+            return found, after
 
 
 def versions_in(files: Mapping[str, str]) -> dict[str, int]:
@@ -127,6 +149,11 @@ def info_document(plan: PlanInfo) -> dict[str, object]:
         "approval_proof": plan.approval_proof if plan.approved_by else None,
         "definition": plan.definition, "counts": dict(plan.counts), "summary": dict(plan.summary),
     }  # fmt: skip
+
+
+def head_document(plan: PlanInfo, versions: Mapping[str, int], acts: Sequence[Act]) -> dict[str, object]:
+    """The same with the versions of its files and what was done with it."""
+    return {**info_document(plan), "versions": dict(versions), "acts": list(acts)}
 
 
 def row_document(row: PlanRow) -> dict[str, object]:

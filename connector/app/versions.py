@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from connector.core.approval import Agreed
@@ -11,7 +11,7 @@ from connector.core.wording import changes_in_words
 from connector.ledger import SqlLedger
 from connector.ports import Draft, VersionInfo
 
-Read = Callable[[Mapping[str, str]], Definition | None]
+Read = Callable[[Mapping[str, str]], Awaitable[Definition | None]]
 """The definition in the files of a version; None where they are not right by today's rules."""
 
 
@@ -21,8 +21,8 @@ async def edits_in_words(
     """What each version changed in the criteria, by version; one that cannot be read is left out."""
     told: dict[int, list[str]] = {}
     for each in versions:
-        one = read(await ledger.files(each.version - 1))
-        other = read(await ledger.files(each.version))
+        one = await read(await ledger.files(each.version - 1))
+        other = await read(await ledger.files(each.version))
         if one and other:
             told[each.version] = changes_in_words(one.criteria, other.criteria)
     return told

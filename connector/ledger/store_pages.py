@@ -6,6 +6,7 @@ meanwhile makes no row appear twice or not at all.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,7 +63,8 @@ class Glance:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """So many records of a run to which one thing happened. `kind`: the vendor's code, or why, where there is none."""
+    """So many records of a run to which one thing happened. `kind`: the vendor's code, else why, without the values of
+    any one record."""
 
     crm: str
     outcome: str
@@ -97,21 +99,33 @@ def runs(db: Connection, limit: int, before: int | None = None) -> list[RunInfo]
 
 def troubles(db: Connection, run: int) -> list[Trouble]:
     """What went wrong with the records of a run, the most frequent first; quarantined ones by what it last met."""
-    kind = func.coalesce(func.nullif(PLAN_ROW.c.code, ""), PLAN_ROW.c.reason)
     rows = (
-        select(PLAN.c.crm, PLAN_ROW.c.status, kind.label("kind"), func.count().label("records"))
+        select(
+            PLAN.c.crm, PLAN_ROW.c.status, PLAN_ROW.c.code, PLAN_ROW.c.reason, func.count().label("records")
+        )
         .join(PLAN, PLAN.c.id == PLAN_ROW.c.plan)
         .where(PLAN.c.run == run, PLAN_ROW.c.status.in_(WENT_WRONG))
-        .group_by(PLAN.c.crm, PLAN_ROW.c.status, kind)
+        .group_by(PLAN.c.crm, PLAN_ROW.c.status, PLAN_ROW.c.code, PLAN_ROW.c.reason)
     )
     quarantined = (
         select(QUARANTINE.c.crm, QUARANTINE.c.why, func.count().label("records"))
         .where(QUARANTINE.c.run == run)
         .group_by(QUARANTINE.c.crm, QUARANTINE.c.why)
     )
-    found = [Trouble(row.crm, row.status, row.kind, row.records) for row in db.execute(rows)]
-    found += [Trouble(row.crm, "quarantined", row.why, row.records) for row in db.execute(quarantined)]
-    return sorted(found, key=lambda each: (-each.records, each.crm, each.outcome, each.kind))
+    found: Counter[tuple[str, str, str]] = Counter()
+    for row in db.execute(rows):
+        found[row.crm, row.status, row.code or _kind(row.reason)] += row.records
+    for row in db.execute(quarantined):
+        found[row.crm, "quarantined", _kind(row.why)] += row.records
+    return [
+        Trouble(*what, records)
+        for what, records in sorted(found.items(), key=lambda each: (-each[1], each[0]))
+    ]
+
+
+def _kind(why: str) -> str:
+    """What a reason says before it comes to the values of one record."""
+    return why.partition(":")[0].strip().rstrip(".")
 
 
 def plans(

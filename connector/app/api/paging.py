@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from fastapi import Depends, Path, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 T = TypeVar("T")
 DEFAULT, MOST = 50, 200
 LARGEST = 2**63 - 1  # of a number that both databases hold
-
-Number = Annotated[int, Path(ge=1, le=LARGEST)]
-"""The number of something, in the path."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +192,10 @@ def history(*, limit: int, words: bool, json: bool) -> int:
 
     async def question(ledger: SqlLedger) -> tuple[list[VersionInfo], list[Draft], dict[int, list[str]]]:
         versions = await ledger.history(limit)
-        read = partial(read_version, settings=settings)
+
+        async def read(texts: Mapping[str, str]) -> Definition | None:
+            return read_version(texts, settings)
+
         told = await edits_in_words(ledger, versions if words else (), read)
         return versions, await ledger.drafts(status=OPEN), told
 

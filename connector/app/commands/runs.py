@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.app.asking import ask_ledger
+from connector.app.backfill_document import backfill_of_run
 from connector.app.braking import document
 from connector.app.exits import OK
 from connector.app.log import configure
@@ -15,7 +16,6 @@ from connector.app.run_document import NOTICES, run_document
 from connector.app.running import run
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock, wired
-from connector.backfill import document as backfill_document
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 from connector.ledger.store_pages import Trouble
@@ -94,7 +94,7 @@ def runs_stop(number: int, wish: str, *, json: bool) -> int:
 
     now = ask_ledger(question)
     if json:
-        print_json({"run": now.run, "status": now.status, "wish": now.wish, **backfill_document(now)})
+        print_json(backfill_of_run(now))
     elif now.wish:
         out.print(f"Run {now.run} is asked to {wish}; it does so at its next page.")
     else:

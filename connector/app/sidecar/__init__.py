@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -34,6 +35,7 @@ __all__ = ["Health", "Meters", "Sidecar"]
 
 log = structlog.get_logger("connector.serve")
 
+SYNC = "sync "  # of the name of a scheduled sync, before its CRMs
 LOOK = 1.0  # seconds between two looks for work; a lease lives for 45
 LONGEST_LOOK = 60.0  # seconds, then the look is given up; the next one tries again
 BEAT = 5.0  # seconds between two signs of life of the scheduler
@@ -89,10 +91,19 @@ class Sidecar:
             seconds = interval.total_seconds()
             self._scheduler.add_job(
                 self.sync, "interval", seconds=seconds, jitter=min(LONGEST_JITTER, seconds / 10), args=[crms],
-                id=f"sync {', '.join(sorted(crms))}",
+                id=f"{SYNC}{', '.join(sorted(crms))}",
             )  # fmt: skip
         self._scheduler.add_job(self._beat, "interval", seconds=BEAT, id="heartbeat")
         self._scheduler.start()
+
+    def next_sync(self, crm: str) -> datetime | None:
+        """When this CRM is synced next as scheduled; None where it is not."""
+        times = [
+            job.next_run_time
+            for job in self._scheduler.get_jobs()
+            if job.id.startswith(SYNC) and crm in job.args[0] and job.next_run_time is not None
+        ]
+        return min(times, default=None)
 
     async def _beat(self) -> None:
         self.health.beat(SCHEDULER)

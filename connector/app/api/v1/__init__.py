@@ -6,12 +6,28 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
-from connector.app.api.v1 import applying, asking, braking, people, whoami
+from connector.app.api.v1 import (
+    applying,
+    asking,
+    braking,
+    decisions,
+    definition,
+    people,
+    plans,
+    runs,
+    status,
+    whoami,
+)
 from connector.app.sidecar import Sidecar
 
 ROUTERS: tuple[Callable[[Sidecar], APIRouter], ...] = (
     whoami.router,
     people.router,
+    runs.router,
+    plans.router,
+    definition.router,
+    decisions.router,
+    status.router,
     braking.router,
     asking.router,
     applying.router,

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from connector.app.api.guard import Viewer
 from connector.app.api.paging import Page
 from connector.app.api.v1.answers import Explanation, Person, RankedPage
-from connector.app.api.v1.words import Moment, Name, ShowEmail, Word, moment, unusable
+from connector.app.api.v1.words import Given, Moment, Name, ShowEmail, moment, unusable
 from connector.app.explaining import (
     Definitions,
     explain_change,
@@ -49,7 +49,7 @@ def router(side: Sidecar) -> APIRouter:
     async def lookup(
         caller: Viewer,
         email: Annotated[str | None, Query(max_length=400, pattern=r"^[^\x00]+@[^\x00]+$")] = None,
-        record: Word = None,
+        record: Given = None,
         if_none_match: Annotated[str | None, Header(max_length=2_000)] = None,
     ) -> Response:
         """Where one person stands, by an e-mail address or a record (`hubspot:contact:151`, or its id alone)."""
@@ -72,10 +72,10 @@ def router(side: Sidecar) -> APIRouter:
     async def people(
         caller: Viewer,
         page: Page,
-        stage: Word = None,
+        stage: Given = None,
         status: MqlStatus | None = None,
-        audience: Word = None,
-        owner: Word = None,
+        audience: Given = None,
+        owner: Given = None,
         sort: Literal["score", "fit", "engagement"] = "score",
         email: ShowEmail = False,
     ) -> RankedPage:

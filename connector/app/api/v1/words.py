@@ -1,4 +1,4 @@
-"""What callers send, as it is typed and bounded: texts that a database can hold, moments that are not in the future."""
+"""What is given in the path and the query, as it is typed and bounded. Moments are not in the future."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated
 from fastapi import Path, Query
 from fastapi.exceptions import RequestValidationError
 
-_PLAIN = r"^[^\x00]*$"  # PostgreSQL holds no text with a NUL in it
+from connector.app.api.v1.inputs import Word
+
 EARLIEST = 1970
 
-Word = Annotated[str | None, Query(max_length=400, pattern=_PLAIN)]
+Given = Annotated[Word | None, Query()]
 """A text that may be given."""
 
-Name = Annotated[str, Path(max_length=400, pattern=_PLAIN)]
+Name = Annotated[Word, Path()]
 """A name in the path."""
 
 Moment = Annotated[datetime | None, Query(description="ISO 8601; without a zone it is UTC")]
