@@ -8,7 +8,8 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -221,6 +222,11 @@ class Slow:
         self.go, self.kept, self.commits = asyncio.Event(), list[str](), 0
         self.poison = ""
 
+    async def keep_tracked(
+        self, calls: Sequence[Call], aside: Sequence[Quarantined], at: datetime, **_: Any
+    ) -> Tracked:
+        return await self.keep(calls, aside)
+
     async def keep(self, calls: Sequence[Call], aside: Sequence[Quarantined]) -> Tracked:
         await self.go.wait()
         self.commits += 1
@@ -239,15 +245,15 @@ async def test_requests_that_come_together_share_a_commit_and_what_does_not_fit_
 ):
     slow, told = Slow(), list[Tracked]()
     inbox = Inbox(slow.keep, told.append, most=5)
-    first = asyncio.create_task(inbox.take(calls("a", "b"), []))
+    first = asyncio.create_task(inbox.take(calls("a", "b"), [], 2))
     await asyncio.sleep(0)
-    others = [asyncio.create_task(inbox.take(calls(id), [])) for id in "cd"]
+    others = [asyncio.create_task(inbox.take(calls(id), [], 1)) for id in "cd"]
     await asyncio.sleep(0)
     with pytest.raises(FullError):
-        await inbox.take(calls("e", "f"), [])
+        await inbox.take(calls("e", "f"), [], 2)
     slow.go.set()
     await asyncio.gather(first, *others)
-    await inbox.take(calls("e", "f"), [])
+    await inbox.take(calls("e", "f"), [], 2)
 
     assert slow.kept == ["a", "b", "c", "d", "e", "f"]
     assert slow.commits == 3
@@ -258,9 +264,9 @@ async def test_a_request_that_cannot_be_kept_takes_no_other_with_it_and_whoever_
     slow = Slow()
     slow.poison = "c"
     inbox = Inbox(slow.keep, lambda told: None)
-    first = asyncio.create_task(inbox.take(calls("a"), []))
+    first = asyncio.create_task(inbox.take(calls("a"), [], 1))
     await asyncio.sleep(0)
-    others = [asyncio.create_task(inbox.take(calls(id), [])) for id in "bcd"]
+    others = [asyncio.create_task(inbox.take(calls(id), [], 1)) for id in "bcd"]
     await asyncio.sleep(0)
     slow.go.set()
     outcomes = await asyncio.gather(first, *others, return_exceptions=True)
@@ -268,6 +274,29 @@ async def test_a_request_that_cannot_be_kept_takes_no_other_with_it_and_whoever_
     assert slow.kept == ["a", "b", "d"]
     assert [type(each) for each in outcomes] == [type(None), type(None), StopRun, type(None)]
     assert inbox.waiting == 0
+
+
+async def test_an_application_that_sends_more_than_the_disk_takes_is_asked_to_come_again(
+    small: World,
+) -> None:
+    slow = Slow()
+    side = Sidecar(replace(parts_of(small), ledger=slow))  # type: ignore[arg-type]
+    batch = gzip.compress(json.dumps({"batch": [track(n, padding="x" * 32_000) for n in range(15)]}).encode())
+    async with client(side) as app:
+        post = partial(app.post, "/v1/batch", content=batch, headers={"Content-Encoding": "gzip"})
+        sent, away = {asyncio.create_task(post()) for _ in range(80)}, set[asyncio.Task[httpx.Response]]()
+        while len(away) < 14:  # 66 of them are 32 MB
+            done, sent = await asyncio.wait(sent, return_when=asyncio.FIRST_COMPLETED)
+            away |= done
+        slow.go.set()
+        taken = await asyncio.gather(*sent)
+        again = await post()
+    assert {(each.result().status_code, each.result().headers["retry-after"]) for each in away} == {
+        (429, "1")
+    }
+    assert [each.status_code for each in (*taken, again)] == [200] * (len(taken) + 1)
+    assert len(slow.kept) == 15 * (len(taken) + 1)
+    assert (await numbers(side))["tracked_total sent_away"] == 15 * len(away)
 
 
 async def test_what_the_ledger_cannot_keep_is_asked_for_again_and_no_error_of_ours(small: World) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +19,10 @@ from connector.ledger.tables import ENGAGEMENT
 from connector.sandbox.clock import SandboxClock
 from connector.sandbox.population import make_population
 from connector.sandbox.server import serve
+from tests.stories.serve_words import free_port, serving
 
 EVENTS = 10_000
 KEY = "a-write-key-of-the-tests"
-
-
-def started(port: int, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """`connector serve` on this port."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "connector", "serve"],
-        env={**environment, "CONNECTOR_BIND": f"127.0.0.1:{port}"},
-        stderr=subprocess.DEVNULL,
-    )
 
 
 def stored(engine: Engine) -> int:
@@ -57,15 +46,14 @@ def test_ten_thousand_events_arrive_once_each_though_the_sidecar_is_stopped_and_
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     upgrade(url)
     engine = create_engine(url)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     failed: list[Any] = []
     with serve([plugin.build_sandbox(population, clock) for plugin in plugins().values()]) as running:
         environment = {
-            **running.environment(), "PATH": "/usr/bin:/bin", "CONNECTOR_DATABASE_URL": url,
+            **running.environment(), "CONNECTOR_DATABASE_URL": url,
             "CONNECTOR_MAPPINGS_DIR": str(shipped()), "CONNECTOR_INGEST_TOKEN": KEY,
         }  # fmt: skip
-        sidecar = started(port, environment)
+        sidecar = serving(environment, port, subprocess.DEVNULL)
         client = Client(
             KEY, host=f"http://127.0.0.1:{port}", gzip=True, max_queue_size=2 * EVENTS, max_retries=30,
             upload_interval=0.05, on_error=lambda error, batch: failed.append((error, len(batch))), thread=2,
@@ -79,12 +67,12 @@ def test_ten_thousand_events_arrive_once_each_though_the_sidecar_is_stopped_and_
             until(engine, 2_000)
             sidecar.send_signal(signal.SIGTERM)
             stopped = sidecar.wait(15)
-            sidecar = started(port, environment)
+            sidecar = serving(environment, port, subprocess.DEVNULL)
             until(engine, max(5_000, stored(engine) + 500))
             sidecar.kill()
             killed = sidecar.wait(15)
             left = EVENTS - stored(engine)
-            sidecar = started(port, environment)
+            sidecar = serving(environment, port, subprocess.DEVNULL)
             for number in range(50):
                 client.identify(anonymous_id=f"a{number}", traits={"email": f"p{number}@example.com"})
             client.flush()

@@ -59,16 +59,20 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="allow", alias_generator=to_camel)
 
 
+Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID, pattern=r"\S")] | int
+
+
 class CallBody(_Body):
     """One call. It names `userId` or `anonymousId`, or both."""
 
-    message_id: str | None = Field(
-        None, max_length=LONGEST_ID, description="Counts once, however often it comes"
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["userId"]}, {"required": ["anonymousId"]}]}
     )
-    user_id: str | None = Field(None, max_length=LONGEST_ID)
-    anonymous_id: str | None = Field(None, max_length=LONGEST_ID)
-    previous_id: str | None = Field(None, max_length=LONGEST_ID, description="Of an alias")
-    event: str | None = Field(None, description="Of a track call: its name")
+    user_id: Id = Field("", description="Of who is known to the application")
+    anonymous_id: Id = Field("", description="Of a browser or device")
+    message_id: Id | None = Field(None, description="Counts once, however often it comes")
+    previous_id: Id = Field("", description="Of an alias: the id that is `userId` from now on")
+    event: str = Field("", min_length=1, pattern=r"\S", description="Of a track call: its name")
     name: str | None = Field(None, description="Of a page or screen call")
     properties: dict[str, Any] | None = None
     traits: dict[str, Any] | None = None
@@ -99,7 +103,8 @@ class _Reader:
         received = self._side.parts.clock.now()
         try:
             self._let_in(request, shown)
-            document = read_document(await read_body(request, MOST if kind == BATCH else MOST_OF_EVENT))
+            body = await read_body(request, MOST if kind == BATCH else MOST_OF_EVENT)
+            document = read_document(body)
             if self._doors.key and shown is None:
                 self._doors.check(document.get("writeKey") if isinstance(document, Mapping) else None)
             await self._look(received)
@@ -107,7 +112,7 @@ class _Reader:
         except Refused as no:
             return problem(no.status, no.why, ASKS if no.status == 401 else None)
         try:
-            await self.inbox.take(calls, aside)
+            await self.inbox.take(calls, aside, len(body))
         except FullError:
             self._side.meters.tracked.labels("sent_away").inc(len(calls) + len(aside))
             return problem(429, "So much waits already; send it again.", {"Retry-After": str(AGAIN)})
@@ -218,11 +223,13 @@ def router(side: Sidecar, doors: Doors) -> APIRouter:
 
     def route(path: str, kind: str, *, told: bool) -> None:
         body = (BatchBody if kind == BATCH else CallBody).model_json_schema()
+        if needed := _NEEDED.get(kind):
+            body["required"] = [needed]
         described = {"required": True, "content": {"application/json": {"schema": body}}}
 
         @app.post(
             f"/v1/{path}", name=path, summary=_SUMMARIES[kind], response_model=Taken, include_in_schema=told,
-            openapi_extra={"requestBody": described},
+            openapi_extra={"requestBody": described, "security": [{}]},  # or the key in the body, or this host
         )  # fmt: skip
         async def take(request: Request, shown: WriteKey) -> Response:
             return await reader.take(request, kind, shown)
@@ -234,6 +241,7 @@ def router(side: Sidecar, doors: Doors) -> APIRouter:
     return app
 
 
+_NEEDED = {"track": "event", "alias": "previousId"}
 _SUMMARIES = {
     "track": "Something that somebody did",
     "page": "Somebody saw a page",

@@ -19,7 +19,7 @@ from connector.ports import Tracked
 
 log = structlog.get_logger("connector.incoming")
 
-MOST = 20_000  # events that wait; a few seconds' work, some 20 MB
+MOST = 32_000_000  # bytes of requests that wait; some seconds' work
 AT_ONCE = 2_000  # events of one commit
 
 Keep = Callable[[Sequence[Call], Sequence[Quarantined]], Awaitable[Tracked]]
@@ -35,6 +35,7 @@ class _Parcel:
 
     calls: Sequence[Call]
     aside: Sequence[Quarantined]
+    weight: int
     done: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
@@ -50,15 +51,17 @@ class Inbox:
         self._parcels: deque[_Parcel] = deque()
         self._writing: asyncio.Task[None] | None = None
         self.waiting = 0  # events that are not on the disk yet
+        self._weight = 0  # of them, in bytes
 
-    async def take(self, calls: Sequence[Call], aside: Sequence[Quarantined]) -> None:
-        """All of a request's, kept once this returns. Raises FullError before anything is taken, and a ConnectorError
-        where the ledger does not take it; then nothing of the request is kept."""
-        parcel = _Parcel(calls, aside)
-        if self.waiting and self.waiting + parcel.size > self._most:
+    async def take(self, calls: Sequence[Call], aside: Sequence[Quarantined], weight: int) -> None:
+        """All of a request's (so many bytes), kept once this returns. Raises FullError before anything is taken, and a
+        ConnectorError where the ledger does not take it; then nothing of the request is kept."""
+        parcel = _Parcel(calls, aside, weight)
+        if self._weight + weight > self._most:
             raise FullError
         self._parcels.append(parcel)
         self.waiting += parcel.size
+        self._weight += weight
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
         await asyncio.shield(parcel.done)
@@ -96,6 +99,7 @@ class Inbox:
     def _settle(self, group: Sequence[_Parcel], error: Exception | None) -> None:
         for parcel in group:
             self.waiting -= parcel.size
+            self._weight -= parcel.weight
             if parcel.done.done():
                 continue
             if error is None:
