@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from connector.app.access import Access
-from connector.app.api import document, health, problems, tracking, v1, webhooks
+from connector.app.api import document, health, page, problems, tracking, v1, webhooks
 from connector.app.api.guard import Guarded
 from connector.app.api.keyed import Keyed
 from connector.app.api.observing import Observing
@@ -24,7 +24,11 @@ def build_app(side: Sidecar, access: Access | None = None, doors: Doors | None =
     access, doors = access or Access(), doors or Doors()
     access.named = NamedTokens(side.parts.ledger, side.parts.clock)
     app = _app(
-        health.router(side), v1.router(side), tracking.router(side, doors), webhooks.router(side, doors)
+        health.router(side),
+        page.router(side),
+        v1.router(side),
+        tracking.router(side, doors),
+        webhooks.router(side, doors),
     )
     app.state.access = access
     document.install(app)
