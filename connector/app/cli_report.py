@@ -30,3 +30,17 @@ def report_sla(
     from connector.app.commands.sla import report_sla as body
 
     guarded(json, lambda: body(since=since, until=until, audience=audience, csv_file=csv, json=json))
+
+
+@report_app.command("privacy")
+def report_privacy(
+    csv: Annotated[Path | None, typer.Option("--csv", help="Into this new file.")] = None,
+    json: Json = False,
+) -> None:
+    """Who was deleted in one CRM and lives on in another; how many are not scored, or without their behaviour.
+
+    Example: connector report privacy --csv deleted.csv
+    """
+    from connector.app.commands.privacy import report_privacy as body
+
+    guarded(json, lambda: body(csv_file=csv, json=json))

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 MQL, GUARDED, REMINDER, ESCALATION = "mql", "guarded", "reminder", "escalation"
 REVIEW, HEALTH, SUMMARY, DIGEST, FOLDED = "review", "health", "summary", "digest", "folded"
+PRIVACY = "privacy"
 
 PERSONAL = frozenset({MQL, GUARDED, REMINDER, ESCALATION})
 """Kinds that are told person by person: these are capped a day, and a first load tells none of them."""
 
-KINDS = (MQL, GUARDED, REMINDER, ESCALATION, REVIEW, HEALTH, SUMMARY, DIGEST)
+KINDS = (MQL, GUARDED, REMINDER, ESCALATION, REVIEW, HEALTH, SUMMARY, PRIVACY, DIGEST)
 OWNER, MANAGER = "owner", "manager"
 ADDRESSED = frozenset({OWNER, MANAGER})
 """Words of a route for whom the notice itself is addressed to; any other word is a tag of the targets."""
@@ -31,6 +32,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     REVIEW: (REVOPS,),
     HEALTH: ("ops",),
     SUMMARY: (REVOPS,),
+    PRIVACY: (REVOPS,),
     DIGEST: (REVOPS,),
 }
 """What holds where the criteria do not say otherwise."""
@@ -43,6 +45,7 @@ TITLES: Mapping[str, str] = {
     REVIEW: "Review of the definition",
     HEALTH: "Connector",
     SUMMARY: "MQLs in bulk",
+    PRIVACY: "Deleted in one CRM, alive in another",
     DIGEST: "MQLs of the week",
     FOLDED: "More of yesterday",
 }

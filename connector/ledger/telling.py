@@ -9,8 +9,9 @@ from typing import Any
 from connector.core.handoff import CrmUser
 from connector.core.model import Value
 from connector.core.routing import Way
-from connector.ledger import store_delivery, store_telling
+from connector.ledger import store_deleted, store_delivery, store_telling
 from connector.ledger.engine import Database
+from connector.ledger.store_deleted import DeletedElsewhere
 from connector.ports import Bulk, Delivery, Folded, KeptSpell, Lease, Notice
 
 
@@ -110,3 +111,11 @@ class Telling:
     async def person_told_of(self, person: int) -> tuple[Mapping[str, Value], str] | None:
         """What a person is, and to whom they were last handed; None: erased, or ended."""
         return await self._db.read(store_delivery.about, person)
+
+    async def deleted_elsewhere(self) -> list[DeletedElsewhere]:
+        """Who was deleted in one CRM and lives on in another."""
+        return await self._db.read(store_deleted.deleted_elsewhere)
+
+    async def treated(self) -> dict[str, int]:
+        """How many people the criteria's `privacy` has treated how, by the last decisions."""
+        return await self._db.read(store_deleted.treated)

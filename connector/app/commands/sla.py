@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,13 @@ from zoneinfo import ZoneInfo
 
 from connector.app.asking import ask_ledger, asked_audience
 from connector.app.commands.backfill import range_of
+from connector.app.csv_file import refuse_existing, write_csv
 from connector.app.definition import readable_criteria
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
 from connector.app.wiring import SystemClock
 from connector.core.criteria import Criteria
-from connector.errors import FixConfig
-from connector.insight.planned import harmless
 from connector.insight.sla import Pace, SlaReport, sla_report
 from connector.ledger import SqlLedger
 from connector.phases.owners import known_owners
@@ -41,8 +39,7 @@ def report_sla(
     *, since: str | None, until: str | None, audience: str | None, csv_file: Path | None, json: bool
 ) -> int:
     """Print the report, or write its table into a new file."""
-    if csv_file is not None and csv_file.exists():
-        raise FixConfig(f"{csv_file} is there already.", next_step="Name a new file.", where="--csv")
+    refuse_existing(csv_file)
     within = range_of(since, until)
     criteria = (readable_criteria() or Criteria()).in_zone(ZoneInfo(load_settings().timezone))
 
@@ -64,7 +61,7 @@ def report_sla(
         *(_row("source", name, pace) for name, pace in found.by_source.items()),
     ]
     if csv_file is not None:
-        _write(csv_file, rows)
+        write_csv(csv_file, COLUMNS, rows)
     humans = [asdict(each) for each in found.humans]
     if json:
         print_json({"sla": rows, "needs_human": humans, "found_in_bulk": found.quiet})
@@ -95,19 +92,6 @@ def _row(group: str, name: str, pace: Pace) -> dict[str, Any]:
         "untouched": pace.untouched,
         "overdue": pace.overdue,
     }
-
-
-def _write(file: Path, rows: list[dict[str, Any]]) -> None:
-    try:
-        with file.open("x", encoding="utf-8", newline="") as lines:
-            writer = csv.writer(lines)
-            writer.writerow(COLUMNS)
-            for row in rows:
-                writer.writerow(["" if row[name] is None else harmless(row[name]) for name in COLUMNS])
-    except OSError as error:
-        raise FixConfig(
-            f"{file} cannot be written: {error.strerror}.", next_step="Name another file.", where="--csv"
-        ) from error
 
 
 def _print(rows: list[dict[str, Any]], found: SlaReport) -> None:

@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from connector.app.leases import held
-from connector.app.telling.once import digest, fold, health, summaries
+from connector.app.telling.once import digest, erasures, fold, health, summaries
 from connector.app.telling.targets import Target, by_name, read_targets, send
 from connector.app.telling.words import message
 from connector.core.handoff import Users
@@ -85,6 +85,7 @@ async def tell(side: Sidecar) -> None:
         await health(parts, hold)
         await summaries(parts, hold)
         await digest(parts, criteria, hold, users)
+        await erasures(parts, criteria.notify, hold)
         await fold(parts, criteria.notify, hold)
         await _route(desk)
         await _deliver(desk)

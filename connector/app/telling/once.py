@@ -3,15 +3,17 @@ cap. Makes notices; sends nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from connector.core.criteria import Criteria
 from connector.core.handoff import BACKFILL, FIRST_LOAD, NEW_DEFINITION, Users
-from connector.core.notify import DIGEST, HEALTH, REVOPS, SUMMARY, WEEK, Notify, folded_text
+from connector.core.notify import DIGEST, HEALTH, PRIVACY, REVOPS, SUMMARY, WEEK, Notify, folded_text
 from connector.core.routing import Way
 from connector.insight.sla import SlaReport, sla_report
+from connector.ledger.store_deleted import ERASED, DeletedElsewhere
 from connector.phases.lease import Heartbeat
 from connector.ports import STOPPED, Bulk, Notice
 from connector.transport import scrub
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 OWN_JOB = "telling"
 RUNS = 50  # latest runs that are looked at for how each CRM answered last
 OVER = timedelta(days=1)  # a run that began earlier and never ended will not end any more
+LOOK_FOR_ERASED = timedelta(days=1)  # it looks through everybody who was deleted
 FAILS = 3  # tries after which a target counts as failing
 _HOW: Mapping[str, str] = {
     FIRST_LOAD: "The first load",
@@ -149,6 +152,30 @@ def digest_text(found: SlaReport, mqls: int, since: datetime, until: datetime, n
     if found.humans:
         lines.append(f"{len(found.humans):,} need a human: unowned, or their owner has left.")
     return "\n".join([*lines, "`connector report sla` has the rest."])
+
+
+# ----------------------------------------------------------------------------------------------- deleted elsewhere
+
+
+async def erasures(parts: Wired, notify: Notify, hold: Heartbeat) -> None:
+    """Once a day, of how many were erased in one CRM since the last look and live on in another."""
+    now = parts.clock.now()
+    last = await parts.ledger.told_last(PRIVACY)
+    if not notify.of(PRIVACY) or (last is not None and now - last[1] < LOOK_FOR_ERASED):
+        return
+    known = datetime.fromisoformat(last[0]) if last else None
+    found = [each for each in await parts.ledger.deleted_elsewhere() if each.how == ERASED]
+    new = [each for each in found if known is None or (each.found_at is not None and each.found_at > known)]
+    notices = [(Notice(PRIVACY, REVOPS, _erased_text(new), now), now.isoformat())] if new else []
+    seen = max((each.found_at for each in new if each.found_at is not None), default=known or now)
+    await parts.ledger.tell(PRIVACY, seen.isoformat(), notices, hold.lease, now)
+
+
+def _erased_text(found: Sequence[DeletedElsewhere]) -> str:
+    """Without a name: whoever was erased is to be forgotten."""
+    crms = Counter((each.ref.crm, ref.crm) for each in found for ref in each.alive[:1])
+    said = ", ".join(f"{many:,} erased in {one}, alive in {other}" for (one, other), many in crms.items())
+    return f"{said}. Are they to be erased everywhere? `connector report privacy` lists their records."
 
 
 # ------------------------------------------------------------------------------------------------------ beyond a cap
