@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from connector.core.approval import Agreed, Proof
 from connector.errors import FixConfig, StopRun
 from connector.ledger import SqlLedger
+from connector.ledger.store_token import make
 from connector.ports import EXPIRED, LIVE, REVOKED, Token
+from tests.databases import ledger_url
 from tests.stories.ledger_words import DAY, NOON
 
 
@@ -55,11 +60,22 @@ async def test_a_name_is_one_person_so_it_has_one_live_token(ledger: SqlLedger) 
     await ledger.make_token("Ada", "admin", "a5", "root", NOON + DAY, expires_at=NOON + 2 * DAY)
 
 
+def test_of_two_processes_that_make_one_name_the_second_waits_for_the_first(tmp_path: Path) -> None:
+    engine = create_engine(ledger_url("postgresql", tmp_path))
+    with engine.begin() as one, engine.begin() as other:
+        make(one, "Ada", "viewer", "a1", "root", NOON, NOON + DAY, False)
+        other.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            make(other, "Ada", "viewer", "a2", "root", NOON, NOON + DAY, False)
+        other.rollback()
+    engine.dispose()
+
+
 async def test_the_day_of_the_last_use_only_moves_on(ledger: SqlLedger) -> None:
     ada = await made(ledger)
     assert ada.last_used is None
 
-    for day in (date(2026, 11, 23), date(2026, 11, 22), date(2026, 11, 23)):
+    for day in (date(2026, 11, 22), date(2026, 11, 23), date(2026, 11, 22)):
         await ledger.used_token(ada.id, day)
 
     [kept] = await ledger.tokens()
