@@ -17,6 +17,7 @@ from connector.app.definition import CRITERIA, Files, read_files, refuse_red
 from connector.app.files import load_document
 from connector.app.in_force import in_force
 from connector.app.settings import Settings, documented_settings, load_settings, misspelt, variables_of
+from connector.app.token_ends import ending
 from connector.app.wiring import (
     SystemClock,
     connect,
@@ -118,6 +119,7 @@ async def examine(
                 Finding("warning", crm, f"{told(brake)}", "Nothing is written to it until then.")
                 for crm, brake in (await ledger.brakes()).items()
             ]
+            report.common += ending(await ledger.tokens(), SystemClock().now())
         if thorough:
             report.common += _freezes(files, settings)
         if thorough and ledger is not None and not files.problems:

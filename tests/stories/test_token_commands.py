@@ -65,6 +65,10 @@ def test_a_token_is_shown_once_and_ends_by_name_or_number(sqlite_url: str) -> No
     for secret in (token, hash_of(token), BOOTSTRAP):
         assert secret not in json.dumps(listed) + table
 
+    checked = CliRunner().invoke(app, ["check", "--json"], env=commands.environment)  # no CRM is connected
+    told = [each["what"] for each in json.loads(checked.stdout)["findings"] if each["where"] == "access"]
+    assert [each.split(" (")[0] for each in told] == [f"token {program['id']} of a program"]
+
     by_name = commands.answer("revoke", "GRACE", "--as", "Sam")
     by_number = commands.answer("revoke", str(program["id"]))
     assert (by_name["state"], by_name["revoked_by"], by_number["state"]) == ("revoked", "Sam", "revoked")
