@@ -67,9 +67,9 @@ def moment_of(text: str, at: datetime) -> datetime:
     """A date (its first moment, UTC) or an ISO 8601 moment that is yet to come. ValueError otherwise."""
     try:
         found = datetime.fromisoformat(text.strip())
-    except ValueError as error:
+        found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError("this is no date; write it as 2026-12-31") from error
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     if found <= at:
         raise ValueError(f"{found:%Y-%m-%d} is not to come any more")
     return found

@@ -166,9 +166,12 @@ class SqlLedger(Telling, Access, Incoming, Keyed, Paging):
         at: datetime,
         *,
         preflight: Mapping[str, JsonValue] | None = None,
+        asked_by: str = "",
     ) -> Backfill:
         """A new backfill, queued, with the run that will work on it."""
-        return await self._db.write(store_backfill.ask, crm, object, within, yes, estimates, at, preflight)
+        return await self._db.write(
+            store_backfill.ask, crm, object, within, yes, estimates, at, preflight, asked_by
+        )
 
     async def backfill(self, run: int) -> Backfill | None:
         """The backfill that this run worked on."""

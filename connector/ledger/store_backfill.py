@@ -112,9 +112,10 @@ def ask(
     estimates: Mapping[str, Estimate],
     at: datetime,
     preflight: Mapping[str, JsonValue] | None = None,
+    asked_by: str = "",
 ) -> Backfill:
     """A new backfill, queued, with the run that will work on it."""
-    run = _new_run(db, crm, "queued", at)
+    run = _new_run(db, crm, "queued", at, asked_by)
     values = {"crm": crm, "object": object, "since": within.since, "until": within.until, "yes": yes}
     each = {name: asdict(estimate) for name, estimate in estimates.items()}
     told = codec.dumps({"streams": each, "told": dict(preflight or {})})
@@ -149,8 +150,16 @@ def ask(
     return _known(db, number)
 
 
-def _new_run(db: Connection, crm: str, status: str, at: datetime, backfill: int | None = None) -> int:
-    values = {"kind": "backfill", "status": status, "crms": codec.dumps([crm]), "started_at": at}
+def _new_run(
+    db: Connection, crm: str, status: str, at: datetime, asked_by: str, backfill: int | None = None
+) -> int:
+    values = {
+        "kind": "backfill",
+        "status": status,
+        "crms": codec.dumps([crm]),
+        "started_at": at,
+        "asked_by": asked_by,
+    }
     made = db.execute(insert(RUN).values(**values, document="{}", backfill=backfill).returning(RUN.c.id))
     run: int = made.scalar_one()
     return run
@@ -194,7 +203,10 @@ def begin(db: Connection, number: int, lease: Lease, at: datetime) -> Backfill:
         .where(RUN.c.id == known.run, RUN.c.status == "queued")
         .values(status="running", started_at=at)
     )
-    run = known.run if taken.rowcount == 1 else _new_run(db, known.crm, "running", at, number)
+    run = known.run
+    if taken.rowcount != 1:  # its plans are whoever's who asked for the first one
+        asked_by = db.execute(select(RUN.c.asked_by).where(RUN.c.id == known.run)).scalar()
+        run = _new_run(db, known.crm, "running", at, asked_by or "", number)
     _set(db, number, at, status="running", wish="", reason="", run=run)
     return _known(db, number)
 

@@ -55,7 +55,7 @@ def end(db: Connection, ids: Sequence[int], by: str, at: datetime) -> list[Overr
         _end(db, word.id, by, at)
         audit(db, at, by, "override remove", f"{word.scope} {word.target}", {"override": word.id})
     mark_due(db, _people(db, ended), at)
-    return ended
+    return [replace(word, ended_at=at) for word in ended]
 
 
 def follow(db: Connection, records: Sequence[PersonRecord], at: datetime) -> None:

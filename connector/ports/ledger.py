@@ -86,8 +86,10 @@ class Ledger(Protocol):
         at: datetime,
         *,
         preflight: Mapping[str, JsonValue] | None = None,
+        asked_by: str = "",
     ) -> Backfill:
-        """A new one, queued, for these streams in this order, with a run that waits for it."""
+        """A new one, queued, for these streams in this order, with a run that waits for it. Its plans are told to be
+        asked for by the same."""
         ...
 
     async def backfill(self, run: int) -> Backfill | None:

@@ -14,20 +14,20 @@ from connector.app import exits
 from connector.app.asking import ask_ledger
 from connector.app.commands.score import instant
 from connector.app.commands.sync import ask_about, exit_code, report
+from connector.app.estimating import estimated, in_order, stream_of, unfinished
 from connector.app.log import configure
 from connector.app.output import err, out, print_json
 from connector.app.plans import row_document
 from connector.app.progress import backfilling
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings
+from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
-from connector.errors import FixConfig, RetryLater
 from connector.ledger import SqlLedger, open_ledger
 from connector.ledger.rehearsal import rehearsal
 from connector.phases.gate import PlanSummary
-from connector.pipeline import RunResult, prove
+from connector.pipeline import RunResult
 from connector.ports import Adapter, Backfill, Estimate, Range, backfill_lease, serving
-from connector.preflight import estimate, preflight, streams_of
 
 POLL = timedelta(seconds=1)  # how often whoever follows a backfill looks at the ledger
 EXAMPLES = 5
@@ -52,23 +52,21 @@ def backfill(
 
     async def go() -> dict[str, Any]:
         async with wired(settings, [crm], mappings_dir=mappings) as parts:
-            adapter, mapping = parts.adapters[crm], parts.definition.mappings[crm]
-            named = streams_of(adapter, mapping, object)[0].name if object else ""
+            adapter = parts.adapters[crm]
+            named = stream_of(parts, crm, object)
             if dry_run:
-                estimates = await _estimated(parts, crm, named, within)
-                before = await preflight(adapter, mapping, estimates)
+                estimates, before = await estimated(parts, crm, named, within)
                 tell_estimate(crm, estimates, before)
                 return await _rehearsed(parts, settings, crm, named, within, estimates, before)
-            asked = await _unfinished(parts.ledger, crm, named, within)
+            asked = await unfinished(parts.ledger, crm, named, within)
             if asked is None:
-                estimates = await _estimated(parts, crm, named, within)
-                before = await preflight(adapter, mapping, estimates)
+                estimates, before = await estimated(parts, crm, named, within)
                 tell_estimate(crm, estimates, before)
                 await _warn_of_a_first_time(parts.ledger, adapter)
                 if not (yes or _agreed()):
                     return _not_begun(before)
                 asked = await parts.ledger.ask_backfill(
-                    crm, named, within, yes, estimates, parts.clock.now(), preflight=before
+                    crm, named, within, yes, estimates, parts.clock.now(), preflight=before, asked_by=actor()
                 )
             else:
                 err.print(
@@ -104,27 +102,9 @@ def told(work: Any, *, json: bool) -> int:
 
 
 def range_of(since: str | None, until: str | None) -> Range:
-    within = Range(instant(since, "--since") if since else None, instant(until, "--until") if until else None)
-    if within.since and within.until and within.since >= within.until:
-        raise FixConfig(
-            "--since is not before --until.",
-            next_step="Give the earlier moment to --since.",
-            where="command line",
-        )
-    return within
-
-
-async def _estimated(parts: Wired, crm: str, object: str, within: Range) -> dict[str, Estimate]:
-    adapter = parts.adapters[crm]
-    unreachable = await prove({crm: adapter}, parts.ledger, parts.clock)
-    if unreachable:
-        raise RetryLater(unreachable[crm], next_step="Nothing was begun; try again later.")
-    return await estimate(adapter, parts.definition.mappings[crm], object, within)
-
-
-async def _unfinished(ledger: SqlLedger, crm: str, object: str, within: Range) -> Backfill | None:
-    same = [each for each in await ledger.unfinished_backfills(crm) if each.asks(object, within)]
-    return same[-1] if same else None
+    return in_order(
+        Range(instant(since, "--since") if since else None, instant(until, "--until") if until else None)
+    )
 
 
 def tell_estimate(crm: str, estimates: Mapping[str, Estimate], told: Mapping[str, Any]) -> None:

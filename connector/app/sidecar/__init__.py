@@ -19,6 +19,7 @@ from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
 from connector.app.commands.sync import run_once
 from connector.app.commands.undo import undo_here
+from connector.app.estimating import backfill_for_somebody
 from connector.app.observed import observed, work
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.sidecar.health import LOOKING, SCHEDULER, Health
@@ -75,6 +76,7 @@ class Sidecar:
             "sync": self._sync_for_somebody,
             "apply": apply_for_somebody,
             "undo": undo_here,
+            "backfill": backfill_for_somebody,
         }
         self._requests = Requests(parts, self.current, works, self._turn, lambda: self.stopping)
         self._backfills = Backfills(parts, self.current, lambda: self.stopping)

@@ -9,11 +9,14 @@ from fastapi import APIRouter
 from connector.app.api.v1 import (
     applying,
     asking,
+    backfilling,
     braking,
     decisions,
     definition,
+    overriding,
     people,
     plans,
+    reviewing,
     runs,
     status,
     whoami,
@@ -31,6 +34,9 @@ ROUTERS: tuple[Callable[[Sidecar], APIRouter], ...] = (
     braking.router,
     asking.router,
     applying.router,
+    backfilling.router,
+    overriding.router,
+    reviewing.router,
 )
 
 

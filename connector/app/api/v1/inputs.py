@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from connector.errors import FixConfig, StopRun
 
@@ -16,6 +17,16 @@ _KEPT = r"^[^\x00]*$"  # PostgreSQL keeps no NUL in a text
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=320, pattern=_KEPT)]
 Note = Annotated[str, StringConstraints(max_length=2000, pattern=_KEPT)]
+
+
+def _utc(at: datetime) -> datetime:
+    try:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is out of range") from error
+
+
+Moment = Annotated[datetime, AfterValidator(_utc)]  # without a zone: UTC
 Number = Annotated[int, Field(ge=1, le=_LARGEST)]
 InPath = Annotated[int, Path(ge=1, le=_LARGEST)]
 
