@@ -130,8 +130,8 @@ class ReviewSideTold(BaseModel):
     state: str
 
 
-class ReviewTold(BaseModel):
-    """Two records: one person, or two? `stale`: there is nothing to decide any more."""
+class PairTold(BaseModel):
+    """Two records: one person, or two? Without an answer the rules decide."""
 
     number: int
     a: str
@@ -142,6 +142,11 @@ class ReviewTold(BaseModel):
     answered_at: datetime | None
     answered_by: str | None
     note: str
+
+
+class ReviewTold(PairTold):
+    """The same beside what stands in both. `stale`: there is nothing to decide any more."""
+
     records: list[ReviewSideTold]
     stale: bool
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from connector.app.api.guard import Operator
+from connector.app.api.v1.answers_rules import BrakeTold
 from connector.app.api.v1.inputs import Body, Note, Word
 from connector.app.braking import set_brakes
 from connector.app.sidecar import Sidecar
@@ -26,14 +25,10 @@ class Stop(Go):
     why: Note = ""
 
 
-class Braked(BaseModel):
-    """How the brake of a CRM stands. `changed`: by this very request; `jobs`: the vendor's own jobs with the writes
-    that are under way in them, which no brake stops."""
+class Braked(BrakeTold):
+    """`changed`: by this very request; `jobs`: the vendor's own jobs with the writes that are under way in them, which
+    no brake stops."""
 
-    stopped: bool
-    by: str | None
-    why: str | None
-    at: datetime | None
     changed: bool
     jobs: dict[str, int]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from connector.app.api.guard import Operator
+from connector.app.api.v1.answers import OverrideTold
 from connector.app.api.v1.inputs import Body, InPath, Note, Word, as_things_stand
 from connector.app.overriding import add, moment, override_document, remove
 from connector.app.sidecar import Sidecar
@@ -30,34 +30,17 @@ class NewOverride(Body):
     expires: Word | None = None
 
 
-class Override(BaseModel):
-    """One word. `source`: the CRM that says it, where one does."""
-
-    id: int
-    kind: str
-    scope: str
-    target: str
-    until: datetime | None
-    expires: datetime | None
-    author: str
-    reason: str
-    made: datetime
-    ended: datetime | None
-    source: str
-    in_force: bool
-
-
 class Kept(BaseModel):
     """The word, and how many records it concerns now; `waits`: for somebody who is not known yet."""
 
-    override: Override
+    override: OverrideTold
     records: int
     waits: bool
 
 
 def router(side: Sidecar) -> APIRouter:
     """`POST /overrides` and `DELETE /overrides/{override}`."""
-    app = APIRouter(tags=["people"], prefix="/overrides")
+    app = APIRouter(tags=["decisions"], prefix="/overrides")
     ledger, clock = side.parts.ledger, side.parts.clock
 
     @app.post("", status_code=201)
@@ -72,17 +55,17 @@ def router(side: Sidecar) -> APIRouter:
         word, records = await add(
             ledger, asked.who, kind, reason=asked.reason, until=until, expires=expires, by=caller.name, at=at
         )
-        told = Override.model_validate(override_document(word, at))
+        told = OverrideTold.model_validate(override_document(word, at))
         return Kept(override=told, records=records, waits=records == 0)
 
     @app.delete("/{override}")
-    async def end(override: InPath, caller: Operator) -> Override:
+    async def end(override: InPath, caller: Operator) -> OverrideTold:
         """End a word: the rules decide again. One that a CRM says is cleared there."""
         at = clock.now()
         if not any(word.id == override and word.in_force(at) for word in await ledger.overrides()):
             raise HTTPException(404, f"No override {override} is in force.")
         with as_things_stand():
             [word] = await remove(ledger, str(override), by=caller.name, at=at)
-        return Override.model_validate(override_document(word, at))
+        return OverrideTold.model_validate(override_document(word, at))
 
     return app

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from fastapi import APIRouter
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from connector.app.api.guard import Operator
+from connector.app.api.v1.answers_rules import PairTold
 from connector.app.api.v1.inputs import InPath, Noted, as_things_stand
 from connector.app.reviewing import answer, answered_document
 from connector.app.sidecar import Sidecar
 from connector.ports import Review
 
 
-class AnsweredPair(BaseModel):
-    """A pair with its answer; none: the rules decide. `changed`: by this very request; `told`: what the records say
-    against it."""
+class AnsweredPair(PairTold):
+    """`changed`: by this very request; `told`: what the records say against the answer."""
 
-    number: int
-    a: str
-    b: str
-    why: str
-    since: datetime | None
-    answer: str | None
-    answered_at: datetime | None
-    answered_by: str | None
-    note: str
     changed: bool
     told: list[str]
 
 
 def router(side: Sidecar) -> APIRouter:
     """`/review/{pair}/join|split|undo`."""
-    app = APIRouter(tags=["people"], prefix="/review/{pair}")
+    app = APIRouter(tags=["decisions"], prefix="/review/{pair}")
     ledger, clock = side.parts.ledger, side.parts.clock
 
     async def known(number: int) -> Review:
