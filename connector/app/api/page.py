@@ -30,8 +30,8 @@ p { margin: .25rem 0; } .quiet { opacity: .7; } nav a { margin-right: 1rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0; border-bottom: 1px solid #8884; }
 th { font-weight: 600; white-space: nowrap; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
 td.moment { white-space: nowrap; }
-.good::before { content: "\\25cf  "; color: #1a8a3c; } .bad::before { content: "\\25b2  "; color: #c62828; }
-.wait::before { content: "\\25a0  "; color: #b26a00; }
+.good::before { content: "\\25cf\\a0 "; color: #1a8a3c; } .bad::before { content: "\\25b2\\a0 "; color: #c62828; }
+.wait::before { content: "\\25a0\\a0 "; color: #b26a00; }
 """
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 HEADERS = {
@@ -127,7 +127,7 @@ def _crm(each: CrmState) -> Sequence[str]:
         _cell(state),
         _cell(_marked(BAD, told(each.brake)) if each.brake else _marked(GOOD, "goes on")),
         _cell(f"{last.id}, {_status(last.status)}, {_when(last.finished_at)}" if last else "none yet"),
-        _cell(_when(each.next_sync) if each.next_sync else "told by whoever serves it" if each.served_by else "none"),
+        _cell(_when(each.next_sync) if each.next_sync else "not scheduled" if each.here else "that one tells"),
         _cell(escape(each.served_by or "nobody") + (" (here)" if each.here else "")),
         _cell(_marked(WAIT, f"{each.plan.id}: {each.plan.held or 'not sent yet'}") if each.plan else "none"),
     )  # fmt: skip
