@@ -26,12 +26,14 @@ class Incoming:
         *,
         urgent: Collection[str] = (),
         around: Collection[str] = (),
+        counts: store_tracking.Counts | None = None,
     ) -> Tracked:
         """First-party calls in the order in which they came, each message once, on the disk once this returns; ids are
         tied, and whoever is concerned is due. `aside`: malformed events. `urgent`: types that are asked about.
-        `around`: the fields of the account that the definition reads."""
+        `around`: the fields of the account that the definition reads. `counts`: of whose events, by their fields, any
+        may be kept; None: of everybody's."""
         return await self._db.write_through(
-            store_tracking.keep, calls, aside, at, urgent=urgent, around=around
+            store_tracking.keep, calls, aside, at, urgent=urgent, around=around, counts=counts
         )
 
     async def keep_hints(self, hints: Sequence[Hint], at: datetime) -> int:

@@ -7,19 +7,20 @@ later tie is for later events.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, delete, select, text, update
 
 from connector.core.account import ENGAGED
-from connector.core.model import Engagement, Quarantined, Ref
+from connector.core.model import Engagement, Quarantined, Ref, Value
 from connector.core.tracking import APP, STREAM, Call
 from connector.ledger import codec, store_account, store_hint
 from connector.ledger.hot import chunks, delete_in, insert_new, mark_due, upsert, where_in
 from connector.ledger.store_gather import ENGAGEMENT_COLUMNS, ENGAGEMENT_KEY, clean, said_of
-from connector.ledger.tables import ADDRESS, ENGAGEMENT, QUARANTINE
+from connector.ledger.tables import ADDRESS, ENGAGEMENT, PERSON, QUARANTINE, RECORD
 from connector.ledger.tables_tracking import AWAITED, VISITOR
 from connector.ledger.types import time_to_db
 from connector.ports import EARLY, Tracked
@@ -29,6 +30,18 @@ FAR = 4  # ids that lead to one another, at most
 SAID_ANEW = timedelta(hours=1)  # what is said with every call is written down again so often, and no more
 _COLUMNS = ("key", "email", "email_at", "leads", "leads_at")
 _OURS = (ENGAGEMENT.c.crm == APP, ENGAGEMENT.c.stream == STREAM, ENGAGEMENT.c.about == "")
+
+
+Counts = Callable[[Mapping[str, Value]], bool]
+"""Whether what somebody with these fields does may be counted."""
+
+
+class _Whose(NamedTuple):
+    """An event that is somebody's."""
+
+    id: str
+    email: str
+    type: str
 
 
 @dataclass(slots=True)
@@ -95,6 +108,7 @@ def keep(
     *,
     urgent: Collection[str] = (),
     around: Collection[str] = (),
+    counts: Counts | None = None,
 ) -> Tracked:
     """See `connector.ledger.incoming.Incoming.keep_tracked`."""
     _one_by_one(db)
@@ -120,19 +134,23 @@ def keep(
     _insert(db, [event for _, event in fresh], at)
     waits = {(key, clean(call.id)) for call, event in fresh if not event.email for key in call.keys}
     insert_new(db, AWAITED, ("visitor", "event"), sorted(waits), ("visitor", "event"))
-    claimed = _claim(db, visitors, calls, at)
+    done = [_Whose(call.id, event.email, event.type) for call, event in fresh if event.email]
+    done += _claim(db, visitors, calls, at)
     _set_aside(db, aside, at)
-    done = [(event.email, event.type) for _, event in fresh if event.email] + claimed
-    touched = _touched(db, {email for email, _ in done})
-    people = {ref for refs in touched.values() for ref in refs}
+    touched = _touched(db, {each.email for each in done})
+    barred = _barred(db, touched, counts) if counts is not None else set()
+    left_out = {each.id for each in done if each.email in barred}
+    _forget(db, left_out)
+    people = {ref for email, refs in touched.items() if email not in barred for ref in refs}
     mark_due(db, people | (store_account.colleagues(db, people) if ENGAGED in around else set()), at)
-    soon = any(type in urgent and touched.get(email) for email, type in done)
+    soon = any(each.type in urgent and each.email in touched.keys() - barred for each in done)
     if soon:
         store_hint.mark(db, [EARLY], at)
     return Tracked(
-        stored=len(new),
+        stored=len(new.keys() - left_out),
         duplicate=told - len(new),
         aside=len(aside),
+        left_out=len(left_out),
         touched=frozenset(people),
         urgent=soon,
     )
@@ -188,9 +206,8 @@ def _insert(db: Connection, events: Sequence[Engagement], at: datetime) -> None:
     insert_new(db, ENGAGEMENT, ENGAGEMENT_COLUMNS, sorted(rows, key=lambda row: row[2]), ENGAGEMENT_KEY)
 
 
-def _claim(db: Connection, visitors: _Visitors, calls: Iterable[Call], at: datetime) -> list[tuple[str, str]]:
-    """Give events that awaited one of these ids, or one that leads to it, to whoever that is now known to be:
-    (address, type) of each."""
+def _claim(db: Connection, visitors: _Visitors, calls: Iterable[Call], at: datetime) -> list[_Whose]:
+    """Give events that awaited one of these ids, or one that leads to it, to whoever that is now known to be."""
     keys = {key for call in calls for key in (*call.keys, *call.was)}
     fresh = visitors.named
     for _ in range(FAR):
@@ -219,7 +236,9 @@ def _claim(db: Connection, visitors: _Visitors, calls: Iterable[Call], at: datet
             )
     delete_in(db, AWAITED, AWAITED.c.event, events)
     query = select(ENGAGEMENT.c.key, ENGAGEMENT.c.type).where(*_OURS)
-    return [(events[row.key], row.type) for row in where_in(db, query, ENGAGEMENT.c.key, events)]
+    return [
+        _Whose(row.key, events[row.key], row.type) for row in where_in(db, query, ENGAGEMENT.c.key, events)
+    ]
 
 
 def _touched(db: Connection, emails: Iterable[str]) -> dict[str, set[Ref]]:
@@ -228,6 +247,21 @@ def _touched(db: Connection, emails: Iterable[str]) -> dict[str, set[Ref]]:
     for row in where_in(db, select(ADDRESS), ADDRESS.c.email, emails):
         found.setdefault(row.email, set()).add(codec.parse_ref(row.ref))
     return found
+
+
+def _barred(db: Connection, touched: Mapping[str, Iterable[Ref]], counts: Counts) -> set[str]:
+    """The addresses of people whose behaviour may not be counted, as far as they were decided yet: by the fields of
+    their last decision. What is not counted is not collected."""
+    refs = {str(ref) for found in touched.values() for ref in found}
+    query = select(RECORD.c.ref, PERSON.c.fields).join(PERSON, PERSON.c.id == RECORD.c.person_id)
+    found = where_in(db, query, RECORD.c.ref, refs)
+    theirs = {row.ref for row in found if not counts(codec.values_from(codec.loads(row.fields)))}
+    return {email for email, mine in touched.items() if theirs & {str(ref) for ref in mine}}
+
+
+def _forget(db: Connection, ids: Iterable[str]) -> None:
+    for part in chunks(clean(id) for id in ids):
+        db.execute(delete(ENGAGEMENT).where(*_OURS, ENGAGEMENT.c.key.in_(part)))
 
 
 def _set_aside(db: Connection, aside: Sequence[Quarantined], at: datetime) -> None:

@@ -140,12 +140,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """What keeping first-party calls did, in events: new, known already, malformed. `touched` are the person records
-    that became due by it; `urgent`: one of them by an event of a type that was asked about."""
+    """What keeping first-party calls did, in events: new, known already, malformed, of people whose events may not be
+    kept. `touched` are the person records that became due by it; `urgent`: one of them by an event of a type that was
+    asked about."""
 
     stored: int = 0
     duplicate: int = 0
     aside: int = 0
+    left_out: int = 0
     touched: frozenset[Ref] = frozenset()
     urgent: bool = False
 

@@ -14,18 +14,22 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine, select
 
 from connector.app.access import Access, Role
 from connector.app.api import build_app, waiting_app
 from connector.app.incoming import Doors, FullError, Inbox
 from connector.app.incoming.early import sync_early
 from connector.app.sidecar import Sidecar
+from connector.core.conditions import Leaf
 from connector.core.model import Quarantined
-from connector.core.tracking import Call, read_call
+from connector.core.privacy_rules import NO_BEHAVIOUR, PrivacyRule
+from connector.core.tracking import APP, Call, read_call
 from connector.errors import StopRun
 from connector.ledger.engine import Database, parse_url
-from connector.ports import Tracked
+from connector.ledger.tables import ENGAGEMENT
+from connector.ledger.tables_tracking import AWAITED
+from connector.ports import EARLY, Tracked
 from tests.stories.sidecar_words import numbers, parts_of
 from tests.stories.world import START, World, look, somebody, world
 
@@ -213,6 +217,33 @@ async def test_somebody_who_raises_a_hand_in_the_application_is_decided_by_a_syn
     assert (now.state.stage, now.score.hand_raised is not None) == ("mql", True)
     assert write.fields["lifecyclestage"][1] == "marketingqualifiedlead"
     assert sum("Demo Request" in str(line) for line in story) >= 1
+
+
+async def test_of_people_whose_behaviour_may_not_be_counted_nothing_is_stored(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=12) as here:
+        await here.sync()
+        ada = await somebody(here)
+        bob = await somebody(here, where=lambda view: ada.contact not in {ref.id for ref in view.refs})
+        rule = PrivacyRule(Leaf("email", "is", ada.email.casefold()), NO_BEHAVIOUR, "Objected to profiling")
+        here.redefine(privacy=(rule,))
+        side = Sidecar(parts_of(here))
+        async with client(side) as app:
+            for path, call in (
+                ("track", track(1, userId=None, anonymousId="a")),  # nobody's yet
+                ("identify", {"anonymousId": "a", "traits": {"email": ada.email}}),
+                ("track", track(2, userId=None, anonymousId="a", event="Demo Request")),
+                ("track", track(3, userId=bob.email)),
+            ):
+                assert (await app.post(f"/v1/{path}", json=call)).status_code == 200
+        told = await numbers(side)
+        early = await here.ledger.hints(EARLY.crm, EARLY.object, 1)
+    engine = create_engine(sqlite_url)
+    with engine.connect() as db:
+        kept = db.execute(select(ENGAGEMENT.c.key).where(ENGAGEMENT.c.crm == APP)).scalars().all()
+        waits = db.execute(select(AWAITED)).all()
+    engine.dispose()
+    assert (kept, waits, early) == (["m3"], [], [])
+    assert told["tracked_total left_out"] == 2
 
 
 class Slow:

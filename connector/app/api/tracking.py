@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -24,6 +25,7 @@ from connector.app.sidecar import Sidecar
 from connector.core.account import account_fields_read
 from connector.core.criteria import Criteria
 from connector.core.model import JsonValue, Quarantined
+from connector.core.privacy import behaviour_counts
 from connector.core.tracking import APP, KINDS, LONGEST_ID, STREAM, Call, name_of, read_call
 from connector.core.tracking_types import TrackingRule
 from connector.errors import ConnectorError, SkipRecord
@@ -162,12 +164,14 @@ class _Reader:
             self._side.parts.clock.now(),
             urgent=raising(definition.criteria),
             around=account_fields_read(definition),
+            counts=partial(behaviour_counts, definition.criteria) if definition.criteria.privacy else None,
         )
 
     def _count(self, told: Tracked) -> None:
         counter = self._side.meters.tracked
         for outcome, number in (
             ("stored", told.stored), ("duplicate", told.duplicate), ("set_aside", told.aside),
+            ("left_out", told.left_out),
         ):  # fmt: skip
             counter.labels(outcome).inc(number)
 

@@ -65,7 +65,7 @@ class Meters:
         self.calls = counter("crm_calls_total", "Requests to the CRM by what they were for", "crm", "feature")
         self.tracked = counter(
             "tracked_total",
-            "First-party events by outcome: stored, duplicate, set_aside, sent_away",
+            "First-party events by outcome: stored, duplicate, set_aside, left_out, sent_away",
             "outcome",
         )
         self.tracking = gauge("tracked_waiting", "First-party events that are not on the disk yet")
