@@ -48,6 +48,15 @@ ROLES: Mapping[str, Role] = {
     "POST /api/v1/plans/{plan}/apply": OPERATOR,
     "POST /api/v1/plans/{plan}/discard": OPERATOR,
     "POST /api/v1/runs/{run}/undo": OPERATOR,
+    "POST /api/v1/backfills": OPERATOR,
+    "POST /api/v1/backfills/{run}/pause": OPERATOR,
+    "POST /api/v1/backfills/{run}/resume": OPERATOR,
+    "POST /api/v1/backfills/{run}/cancel": OPERATOR,
+    "POST /api/v1/overrides": OPERATOR,
+    "DELETE /api/v1/overrides/{override}": OPERATOR,
+    "POST /api/v1/review/{pair}/join": OPERATOR,
+    "POST /api/v1/review/{pair}/split": OPERATOR,
+    "POST /api/v1/review/{pair}/undo": OPERATOR,
 }
 """The least role of each route that takes one."""
 
