@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from connector.ports import LIVE, Finding, Token
+from connector.ports import Finding, Token, TokenState
 
 SOON = timedelta(days=14)
 
@@ -21,5 +21,5 @@ def ending(tokens: Iterable[Token], at: datetime) -> list[Finding]:
             "`connector token list` says whose it is; make the next in time, or revoke it if it is not used any more.",
         )
         for each in tokens
-        if each.state(at) == LIVE and each.expires_at - at <= SOON
+        if each.state(at) is TokenState.LIVE and each.expires_at - at <= SOON
     ]

@@ -13,7 +13,7 @@ import structlog
 
 from connector.app.token_text import PREFIX, hash_of, is_whole
 from connector.ledger import SqlLedger
-from connector.ports import EXPIRED, REVOKED, Clock, Token
+from connector.ports import Clock, Token, TokenState
 
 log = structlog.get_logger("connector.api")
 
@@ -44,9 +44,9 @@ class NamedTokens:
         token = await self._known(hash_of(told), now)
         if token is None:
             raise RefusedError("This token is not known here.")
-        if token.state(now) == REVOKED:
+        if token.state(now) is TokenState.REVOKED:
             raise RefusedError("This token was revoked.")
-        if token.state(now) == EXPIRED:
+        if token.state(now) is TokenState.EXPIRED:
             raise RefusedError("This token has expired.")
         self._note(token, now.date())
         return token

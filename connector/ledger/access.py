@@ -9,7 +9,7 @@ from connector.ledger.engine import Database
 from connector.ports import Token
 
 
-class Access:
+class Tokens:
     """Mixed into the ledger."""
 
     _db: Database

@@ -40,7 +40,7 @@ from connector.ledger import (
     store_undo,
     store_usual,
 )
-from connector.ledger.access import Access
+from connector.ledger.access import Tokens
 from connector.ledger.engine import Database, check_place, parse_url
 from connector.ledger.incoming import Incoming
 from connector.ledger.keyed import Keyed
@@ -104,7 +104,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger(Telling, Access, Incoming, Keyed, Paging):
+class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:

@@ -12,7 +12,7 @@ from connector.core.approval import same_name
 from connector.errors import FixConfig, StopRun
 from connector.ledger.store_admin import audit
 from connector.ledger.tables_access import TOKEN
-from connector.ports import LIVE, Token
+from connector.ports import Token, TokenState
 
 
 def make(
@@ -29,7 +29,7 @@ def make(
     if db.dialect.name == "postgresql":  # two of one name, made at the same moment, would not see each other
         db.execute(text("LOCK TABLE token IN SHARE ROW EXCLUSIVE MODE"))
     for each in tokens(db):
-        if same_name(each.name, name) and each.state(at) == LIVE:
+        if same_name(each.name, name) and each.state(at) is TokenState.LIVE:
             raise FixConfig(
                 f"{each.name} has a live token already (number {each.id}, {each.role}).",
                 next_step=f"Revoke it first (`connector token revoke {each.id}`), or name the other person or program "

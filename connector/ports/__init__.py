@@ -12,7 +12,7 @@ from connector.core.facts import (
     Refusal,
 )
 from connector.core.handoff import CrmUser
-from connector.ports.access import EXPIRED, LIVE, REVOKED, Token
+from connector.ports.access import Token, TokenState
 from connector.ports.crm import (
     Account,
     Adapter,
@@ -102,12 +102,9 @@ from connector.ports.plugin import (
 
 __all__ = [
     "EARLY",
-    "EXPIRED",
     "KEY_LIFE",
-    "LIVE",
     "OPEN_REQUEST",
     "PLAN_LIFE",
-    "REVOKED",
     "STOPPED",
     "TUGGED",
     "TUGS",
@@ -185,6 +182,7 @@ __all__ = [
     "Stream",
     "Switch",
     "Token",
+    "TokenState",
     "TokenStore",
     "Tracked",
     "ValueInUse",

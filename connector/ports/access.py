@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 
-LIVE, EXPIRED, REVOKED = "live", "expired", "revoked"
+
+class TokenState(StrEnum):
+    """What a token is worth at a moment."""
+
+    LIVE = "live"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +31,8 @@ class Token:
     revoked_by: str = ""
     last_used: date | None = None
 
-    def state(self, at: datetime) -> str:
+    def state(self, at: datetime) -> TokenState:
         """Live, expired or revoked at this moment; whichever comes first stays."""
         if self.revoked_at is not None and self.revoked_at < self.expires_at:
-            return REVOKED
-        return EXPIRED if self.expires_at <= at else LIVE
+            return TokenState.REVOKED
+        return TokenState.EXPIRED if self.expires_at <= at else TokenState.LIVE

@@ -14,7 +14,7 @@ from connector.core.approval import Agreed, Proof
 from connector.errors import FixConfig, StopRun
 from connector.ledger import SqlLedger
 from connector.ledger.store_token import make
-from connector.ports import EXPIRED, LIVE, REVOKED, Token
+from connector.ports import Token, TokenState
 from tests.databases import ledger_url
 from tests.stories.ledger_words import DAY, NOON
 
@@ -30,11 +30,11 @@ async def test_a_token_lives_until_it_expires_or_is_revoked_and_the_trail_says_w
 
     assert await ledger.token_of("a1") == ada
     assert await ledger.token_of("A1") is None
-    assert (ada.state(NOON), grace.state(NOON + DAY)) == (LIVE, EXPIRED)
+    assert (ada.state(NOON), grace.state(NOON + DAY)) == (TokenState.LIVE, TokenState.EXPIRED)
 
     gone = await ledger.revoke_token(ada.id, "Sam", NOON + DAY)
 
-    assert (gone.state(NOON + DAY), gone.revoked_by) == (REVOKED, "Sam")
+    assert (gone.state(NOON + DAY), gone.revoked_by) == (TokenState.REVOKED, "Sam")
     assert [each.name for each in await ledger.tokens()] == ["Grace", "Ada"]
     acts = await ledger.acts(f"token:{ada.id}")
     assert [(each.act, each.by, each.detail["name"]) for each in acts] == [

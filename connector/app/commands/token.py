@@ -19,7 +19,7 @@ from connector.core.durations import parse_duration
 from connector.core.override_file import moment_of
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
-from connector.ports import LIVE, Token
+from connector.ports import Token, TokenState
 
 A_YEAR = timedelta(days=366)
 LONGEST_NAME = 100
@@ -147,7 +147,7 @@ def token_revoke(whose: str, *, given: str | None, json: bool) -> int:
 def _number(known: Sequence[Token], whose: str, at: datetime) -> int:
     """Of the token of this number, or of the live one of this name. FixConfig where there is none."""
     for each in known:
-        if whose == str(each.id) or (same_name(each.name, whose) and each.state(at) == LIVE):
+        if whose == str(each.id) or (same_name(each.name, whose) and each.state(at) is TokenState.LIVE):
             return each.id
     ended = any(same_name(each.name, whose) for each in known)
     raise FixConfig(
