@@ -251,7 +251,7 @@ class Slow:
 
     def __init__(self) -> None:
         self.go, self.kept, self.commits = asyncio.Event(), list[str](), 0
-        self.poison = ""
+        self.poison, self.away = "", False
 
     async def keep_tracked(
         self, calls: Sequence[Call], aside: Sequence[Quarantined], at: datetime, **_: Any
@@ -261,7 +261,7 @@ class Slow:
     async def keep(self, calls: Sequence[Call], aside: Sequence[Quarantined]) -> Tracked:
         await self.go.wait()
         self.commits += 1
-        if any(call.id == self.poison for call in calls):
+        if self.away or any(call.id == self.poison for call in calls):
             raise StopRun("The database refused the work.")
         self.kept += [call.id for call in calls]
         return Tracked(stored=len(calls))
@@ -305,6 +305,20 @@ async def test_a_request_that_cannot_be_kept_takes_no_other_with_it_and_whoever_
     assert slow.kept == ["a", "b", "d"]
     assert [type(each) for each in outcomes] == [type(None), type(None), StopRun, type(None)]
     assert inbox.waiting == 0
+
+
+async def test_while_the_ledger_is_away_nobody_waits_for_each_request_to_fail_by_itself() -> None:
+    slow = Slow()
+    inbox = Inbox(slow.keep, lambda told: None)
+    sent = [asyncio.create_task(inbox.take(calls(id), [], 1)) for id in "abcdefgh"]
+    slow.away = True
+    slow.go.set()
+    outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    slow.away = False
+    await inbox.take(calls("i"), [], 1)
+    assert [type(each) for each in outcomes] == [StopRun] * 8
+    assert slow.commits < 8
+    assert (slow.kept, inbox.waiting) == (["i"], 0)
 
 
 async def test_an_application_that_sends_more_than_the_disk_takes_is_asked_to_come_again(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 
 import structlog
@@ -21,6 +22,9 @@ log = structlog.get_logger("connector.incoming")
 
 MOST = 32_000_000  # bytes of requests that wait; some seconds' work
 AT_ONCE = 2_000  # events of one commit
+TRIES = (
+    2  # requests that fail one after the other: then it is the ledger, which may take half a minute to say so
+)
 
 Keep = Callable[[Sequence[Call], Sequence[Quarantined]], Awaitable[Tracked]]
 
@@ -63,15 +67,20 @@ class Inbox:
         self.waiting += parcel.size
         self._weight += weight
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
+            self._writing = asyncio.create_task(self._write(), context=Context())  # of nobody's request
         await asyncio.shield(parcel.done)
 
     async def _write(self) -> None:
         while self._parcels:
             group = self._group()
-            if not await self._try(group):
-                for parcel in group:  # one of them may be to blame: each by itself
-                    await self._try([parcel], last=True)
+            error = await self._tried(group)
+            failed = 0
+            for parcel in group if error is not None else ():  # one of them may be to blame: each by itself
+                if failed < TRIES:
+                    error = await self._tried([parcel])
+                    failed = failed + 1 if error is not None else 0
+                if error is not None:
+                    self._refuse(parcel, error)
 
     def _group(self) -> list[_Parcel]:
         group = [self._parcels.popleft()]
@@ -81,31 +90,30 @@ class Inbox:
             size += group[-1].size
         return group
 
-    async def _try(self, group: Sequence[_Parcel], *, last: bool = False) -> bool:
-        """Whether these were kept in one commit. The `last` time whoever sent them is told that they were not."""
+    async def _tried(self, group: Sequence[_Parcel]) -> Exception | None:
+        """Keep these in one commit; whoever sent them hears of it. What was in the way, if it failed."""
         try:
             told = await self._keep(
                 [call for parcel in group for call in parcel.calls],
                 [row for parcel in group for row in parcel.aside],
             )
         except Exception as error:
-            if last:
-                self._settle(group, error)
-            return False
-        self._settle(group, None)
-        self._kept(told)
-        return True
-
-    def _settle(self, group: Sequence[_Parcel], error: Exception | None) -> None:
+            return error
         for parcel in group:
-            self.waiting -= parcel.size
-            self._weight -= parcel.weight
-            if parcel.done.done():
-                continue
-            if error is None:
+            self._end(parcel)
+            if not parcel.done.done():
                 parcel.done.set_result(None)
-                continue
-            if not isinstance(error, ConnectorError):
-                log.error("events cannot be kept", error=type(error).__name__)
+        self._kept(told)
+        return None
+
+    def _refuse(self, parcel: _Parcel, error: Exception) -> None:
+        self._end(parcel)
+        if not isinstance(error, ConnectorError):
+            log.error("events cannot be kept", error=type(error).__name__)
+        if not parcel.done.done():
             parcel.done.set_exception(error)
             parcel.done.exception()  # whoever waited may have gone
+
+    def _end(self, parcel: _Parcel) -> None:
+        self.waiting -= parcel.size
+        self._weight -= parcel.weight
