@@ -47,6 +47,7 @@ class Port:
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
         assert answer.headers["content-type"] == "application/problem+json"
+        assert "connector token create" in answer.json()["next_step"]
         return str(answer.json()["detail"])
 
     async def last_used(self, number: int) -> Any:

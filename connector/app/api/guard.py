@@ -65,7 +65,8 @@ class Guarded:
         try:
             await _caller(self._access, told if scheme.lower() == "bearer" and told else None, BEARER)
         except HTTPException as error:
-            return problem(error.status_code, str(error.detail), error.headers)
+            next_step = "Send `Authorization: Bearer TOKEN`; `connector token create NAME` makes one."
+            return problem(error.status_code, str(error.detail), error.headers, next_step=next_step)
         except ConnectorError as error:
             return of_error(error)
         return None
