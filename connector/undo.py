@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from connector.core.definition import Definition
 from connector.core.model import OUTCOMES
+from connector.core.undo import images_gone
 from connector.errors import ConnectorError, FixConfig
 from connector.phases.gate import Approve, leave_waiting, summary_of, why_waits
 from connector.phases.lease import acquired
@@ -140,13 +141,17 @@ async def _sent(
 
 
 async def takeable(ledger: Ledger, clock: Clock, run: int, crms: Mapping[str, object]) -> RunInfo:
-    """The run that is to be taken back. Raises FixConfig where there is none, or it is still going on.
+    """The run that is to be taken back. Raises FixConfig where there is none, it is still going on, or what stood there
+    before it is not known any more.
 
     A run whose process died still says `running`; it goes on only while somebody holds a lease to work.
     """
     info = await ledger.run(run)
     if info is None:
         raise FixConfig(f"There is no run {run}.", next_step="`connector runs list` shows them.")
+    for plan in await ledger.plans_of(run):
+        if plan.crm in crms and plan.let_go_at is not None:
+            raise images_gone(run, plan.crm, plan.let_go_at)
     if info.status not in ("running", "queued"):
         return info
     works = ["decide"]

@@ -17,6 +17,7 @@ from connector.app.cli_override import override_app
 from connector.app.cli_people import people_app
 from connector.app.cli_report import report_app
 from connector.app.cli_review import review_app
+from connector.app.cli_size import db_prune, db_size
 from connector.app.cli_token import token_app
 from connector.app.exits import LOOK, OK, guarded, tell_usage
 from connector.app.options import (
@@ -69,6 +70,8 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(override_app, name="override")
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(mapping_app, name="mapping")
+db_app.command("size")(db_size)
+db_app.command("prune")(db_prune)
 app.add_typer(db_app, name="db")
 app.add_typer(token_app, name="token")
 app.add_typer(config_app, name="config")

@@ -144,6 +144,7 @@ def info_document(plan: PlanInfo) -> dict[str, object]:
     return {
         "plan": plan.id, "run": plan.run, "crm": plan.crm, "kind": plan.kind, "undoes": plan.undoes,
         "status": plan.status, "superseded_by": plan.superseded_by, "asked_by": plan.asked_by,
+        "let_go_at": plan.let_go_at,
         "created_at": plan.created_at, "expires_at": plan.expires_at, "held": plan.held,
         "approved_by": plan.approved_by, "approved_at": plan.approved_at, "approval_note": plan.approval_note,
         "approval_proof": plan.approval_proof if plan.approved_by else None,

@@ -18,6 +18,7 @@ from connector.core.handoff import Handoff
 from connector.core.model import Engagement, MqlStatus, Value
 from connector.core.notify import Notify
 from connector.core.privacy_rules import PrivacyRule
+from connector.core.retention import Retention
 from connector.core.suspect_rules import SuspectRule
 from connector.core.tracking_types import TrackingRule
 from connector.errors import Problem
@@ -323,6 +324,7 @@ class Criteria:
     handoff: Handoff | None = None
     notify: Notify = field(default_factory=Notify)
     tracking: tuple[TrackingRule, ...] = ()
+    retention: Retention = field(default_factory=Retention)
     examples: tuple[Example, ...] = ()
     personas: tuple[Persona, ...] = ()
     audiences: tuple[Audience, ...] = ()

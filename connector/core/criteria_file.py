@@ -32,6 +32,7 @@ from connector.core.handoff_file import read_handoff
 from connector.core.names import nearest
 from connector.core.notify_file import read_notify
 from connector.core.privacy_rules import read_privacy
+from connector.core.retention_file import read_retention
 from connector.core.suspect_rules import SecondSign, SuspectRule
 from connector.core.tracking_file import read_tracking
 from connector.errors import FixConfig, Problem
@@ -62,6 +63,7 @@ _TOP = (
     "handoff",
     "notify",
     "tracking",
+    "retention",
     "examples",
     "personas",
     "audiences",
@@ -75,6 +77,7 @@ _OF_THE_FILE = (
     "currency",
     "notify",
     "tracking",
+    "retention",
     "personas",
     "audiences",
     "privacy",
@@ -174,6 +177,7 @@ class _Reader(Reading):
             handoff=read_handoff(self, top),
             notify=read_notify(self, top),
             tracking=read_tracking(self, top),
+            retention=read_retention(self, top),
             examples=self.rules(top, "examples", lambda doc, path: read_example(self, doc, path)),
             personas=self.personas(top),
             privacy=read_privacy(self, top),

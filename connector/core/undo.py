@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from connector.core.model import FieldWrite, HeldBack, JsonValue, PlannedWrite, Ref, VendorRecord
 from connector.core.values import is_blank, place_in, same_value
 from connector.core.write_plan import no_longer_there
+from connector.errors import FixConfig
 
 UNDO = "undo"  # in place of a write rule and of the criteria's rules
 
@@ -106,6 +108,17 @@ def take_back(
             back = FieldWrite(write.field, now, write.before, UNDO, write.result)
             writes.append(replace(back, two_step=lowers(back)))
     return TakenBack(tuple(writes), tuple(left), done)
+
+
+def images_gone(run: int, crm: str, at: datetime) -> FixConfig:
+    """Why a run cannot be taken back once its before-images were let go."""
+    return FixConfig(
+        f"Run {run} cannot be undone in {crm}: what stood there before it was removed from the ledger on "
+        f"{at:%Y-%m-%d}, since before-images are kept for a limited time only.",
+        next_step="Put right what is wrong in the CRM, or by the rules. `retention: before_images` of criteria.yaml "
+        "says for how long later runs can be undone.",
+        where=f"run {run}",
+    )
 
 
 def _by_later(writer: Writer) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -33,6 +34,7 @@ from connector.errors import StopRun
 
 TIME = "$t"  # marks a time among our field values, which are never objects otherwise
 STRANGE = " "  # begins a text that only Python's own JSON can write and read; blanks mean nothing to others
+LET_GO = '{"":'  # begins what is left of a vendor's own values: no vendor has a field without a name
 _OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
 _WITH_TIMES = orjson.OPT_SORT_KEYS  # the encoder writes aware UTC times itself, as `isoformat` does
 
@@ -97,6 +99,23 @@ def values_to(values: Mapping[str, Value]) -> dict[str, JsonValue]:
 def told(values: Mapping[str, JsonValue]) -> str:
     """A vendor's own values as JSON text. A blank says no more than a missing one, and there are many."""
     return dumps({name: value for name, value in values.items() if value is not None})
+
+
+def let_go(text: str, kept: Sequence[str] = ()) -> str:
+    """What is left of a vendor's own values (as `told` gave them): a digest, by which they are known again, and the
+    fields of `kept`."""
+    values, mark = loads(text), {"": _digest(text)}
+    left = dumps({**{name: values[name] for name in kept if name in values}, **mark})
+    return left if left.startswith(LET_GO) else dumps(mark)
+
+
+def same_told(known: str, text: str) -> bool:
+    """Whether a vendor tells what is known, though that was let go."""
+    return known.startswith(LET_GO) and bool(loads(known)[""] == _digest(text))
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _dump_record(value: JsonValue) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
@@ -203,6 +204,31 @@ class Database:
                 return work(connection, *args, **kwargs)
 
         return await self._in(self._readers, once)
+
+    async def compact(self) -> int:
+        """Rebuild an SQLite file without its free pages (https://sqlite.org/lang_vacuum.html). Returns by how many
+        bytes it is smaller; 0 on PostgreSQL, whose autovacuum gives room back to new rows."""
+        if not self.sqlite or in_memory(self.url):
+            return 0
+        assert self.url.database is not None
+        file = Path(self.url.database)
+
+        def once() -> int:
+            before = file.stat().st_size
+            with self._write_engine.connect() as connection:
+                driver: Any = connection.connection.dbapi_connection
+                try:
+                    driver.execute("VACUUM")
+                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                except sqlite3.Error as error:
+                    raise LedgerFailed(
+                        f"The file was not made smaller ({error.sqlite_errorname}).",
+                        next_step="See that the disk has room for a second copy of it, and that nobody else writes.",
+                        where="ledger",
+                    ) from error
+            return before - file.stat().st_size
+
+        return await self._in(self._writers, once)
 
     async def _in(self, threads: ThreadPoolExecutor, once: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(threads, _repeating, once)

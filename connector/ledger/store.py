@@ -42,6 +42,7 @@ from connector.ledger import (
 )
 from connector.ledger.access import Tokens
 from connector.ledger.engine import Database, check_place, parse_url
+from connector.ledger.growing import Growing
 from connector.ledger.incoming import Incoming
 from connector.ledger.keyed import Keyed
 from connector.ledger.paging import Paging
@@ -104,7 +105,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging):
+class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from connector.ledger.hot import upsert
 from connector.ledger.tables import METADATA
@@ -32,13 +32,10 @@ def of_days(db: Connection, kind: str, since: date) -> dict[date, dict[str, int]
     return found
 
 
-def keep_sizes(db: Connection, day: date) -> None:
-    """What the tables hold now, as the numbers of this day; those that it has had are replaced."""
-    rows, sizes = sizes_of(db)
-    gone = DAILY.delete().where(DAILY.c.day == day.isoformat(), DAILY.c.kind.in_([ROWS, BYTES]))
-    db.execute(gone)
-    add(db, ROWS, day, rows)
-    add(db, BYTES, day, sizes)
+def replace(db: Connection, kind: str, day: date, numbers: Mapping[str, int]) -> None:
+    """These are the numbers of the day, whatever it had."""
+    db.execute(delete(DAILY).where(DAILY.c.day == day.isoformat(), DAILY.c.kind == kind))
+    add(db, kind, day, numbers)
 
 
 def sizes_of(db: Connection) -> tuple[dict[str, int], dict[str, int]]:
@@ -63,6 +60,11 @@ def unused(db: Connection) -> int:
     if db.dialect.name == "postgresql":
         return 0
     return _pragma(db, "freelist_count") * _pragma(db, "page_size")
+
+
+def in_use(db: Connection) -> tuple[int, int]:
+    """Both."""
+    return whole(db), unused(db)
 
 
 def _pragma(db: Connection, name: str) -> int:

@@ -199,7 +199,10 @@ def _keep_records(
         if known is not None and changed_at < known.changed_at and state == known.state:
             tally.duplicate += 1
             continue
-        row = _Known(dump(record), codec.told(vendor.values), changed_at, state)
+        told = codec.told(vendor.values)
+        if known is not None and codec.same_told(known.vendor, told):
+            told = known.vendor  # nothing new: what was let go stays so
+        row = _Known(dump(record), told, changed_at, state)
         if known is not None and known != row and dated is not None:
             record = dated(vendor, load(known.body), record)
             row = row._replace(body=dump(record))

@@ -19,7 +19,7 @@ from connector.ledger import codec, store_lease
 from connector.ledger.hot import mark_due, where_in
 from connector.ledger.store_admin import audit
 from connector.ledger.store_decide import give_back, load_hold
-from connector.ledger.tables import BRAKE, HOLD, PLAN, PLAN_ROW, RECORD
+from connector.ledger.tables import BRAKE, HOLD, PLAN, PLAN_ROW, RECORD, WRITTEN
 from connector.ports import PLAN_LIFE, Brake, Hold, Lease, PlanInfo
 
 
@@ -62,6 +62,7 @@ def infos(db: Connection, rows: Sequence[Row[Any]], at: datetime | None) -> list
             approval_proof=Proof(row.approval_proof or Proof.CLAIMED),
             kinds=kinds.get(row.id, {}),
             superseded_by=successors.get(row.id),
+            let_go_at=row.let_go_at,
         )
         for row in rows
     ]
@@ -152,12 +153,14 @@ def _content(db: Connection, plan: int) -> str:
 
 
 def ever_applied(db: Connection, crm: str) -> bool:
-    """Whether a write has ever left for this CRM, or a plan of it was applied."""
+    """Whether a write has ever left for this CRM, or a plan of it was applied. Old rows of plans go, what we wrote last
+    stays."""
     sent = exists().where(
         PLAN_ROW.c.crm == crm, PLAN_ROW.c.status.in_(["written", "rejected", "unknown", "sending"])
     )
     applied = exists().where(PLAN.c.crm == crm, PLAN.c.status == "applied")
-    return bool(db.execute(select(or_(sent, applied))).scalar())
+    written = exists().where(WRITTEN.c.ref.startswith(f"{crm}:", autoescape=True))
+    return bool(db.execute(select(or_(sent, applied, written))).scalar())
 
 
 def hold(db: Connection, plan: int, held: str, lease: Lease, at: datetime) -> None:
@@ -178,7 +181,8 @@ def planned_values(
     told = select(RECORD.c.person_id, RECORD.c.ref, RECORD.c.vendor)
     told = told.where(RECORD.c.kind == "person", RECORD.c.state == "live")
     for row in where_in(db, told, RECORD.c.person_id, found):
-        found[row.person_id].append((codec.parse_ref(row.ref), codec.loads(row.vendor)))
+        values = {name: value for name, value in codec.loads(row.vendor).items() if name}
+        found[row.person_id].append((codec.parse_ref(row.ref), values))
     return found
 
 

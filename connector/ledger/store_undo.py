@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, insert, or_, select
 
 from connector.core.model import PlannedWrite, Ref
-from connector.core.undo import Writer
+from connector.core.undo import Writer, images_gone
 from connector.ledger import store_lease
 from connector.ledger.hot import where_in
 from connector.ledger.store_decide import plan_row
@@ -29,8 +29,15 @@ def plans_of(db: Connection, run: int) -> list[PlanInfo]:
 def written_rows(
     db: Connection, run: int, crm: str, limit: int, *, after: Ref | None = None
 ) -> list[PlanRow]:
-    """What a run wrote to the next so many records of a CRM, by record, each record's rows oldest first."""
-    plans = [row.id for row in db.execute(select(PLAN.c.id).where(PLAN.c.run == run, PLAN.c.crm == crm))]
+    """What a run wrote to the next so many records of a CRM, by record, each record's rows oldest first.
+
+    Raises FixConfig where it is not known any more what stood there before: a before-image that is gone must not be
+    taken for a blank."""
+    found = db.execute(select(PLAN.c.id, PLAN.c.let_go_at).where(PLAN.c.run == run, PLAN.c.crm == crm)).all()
+    gone = [row.let_go_at for row in found if row.let_go_at is not None]
+    if gone:
+        raise images_gone(run, crm, min(gone))
+    plans = [row.id for row in found]
     # Of a rejected row some fields may have been written all the same; then they are last written by it.
     in_part = select(WRITTEN.c.plan_row).where(
         WRITTEN.c.ref == PLAN_ROW.c.ref, WRITTEN.c.plan_row == PLAN_ROW.c.id

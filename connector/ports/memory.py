@@ -505,6 +505,9 @@ class PlanInfo:
     approval_proof: Proof = Proof.CLAIMED  # how whoever approved was known
     kinds: Mapping[str, int] = field(default_factory=dict)
     superseded_by: int | None = None  # the plan that came after it
+    let_go_at: datetime | None = (
+        None  # since then its before-images are gone: it cannot be taken back any more
+    )
 
     @property
     def expires_at(self) -> datetime:

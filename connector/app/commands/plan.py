@@ -174,6 +174,10 @@ def _print_head(plan: PlanInfo, versions: Mapping[str, int], acts: list[Act]) ->
         head.append(
             f"  approved by {plan.approved_by} ({plan.approval_proof}), {when(plan.approved_at)} UTC{note}"
         )
+    if plan.let_go_at:
+        head.append(
+            f"  what stood there before is not kept any more since {when(plan.let_go_at)} UTC: no undo"
+        )
     head += [f"  {when(each.at)} UTC  {each.act}, {each.by}" for each in acts]
     for line in head:
         out.print(line, markup=False)

@@ -81,7 +81,10 @@ def runs_show(number: int, *, json: bool) -> int:
             out.print(notice_in_words(notice), markup=False)
         if len(notices) > TOLD:
             out.print(f"and {len(notices) - TOLD:,} notices more; --json has them")
-        out.print(to_json(found.document))
+        if found.finished_at is not None and not found.document:
+            out.print("Its details are older than they are kept (`retention: run_details` of criteria.yaml).")
+        else:
+            out.print(to_json(found.document))
     return OK
 
 

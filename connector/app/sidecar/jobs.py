@@ -17,6 +17,7 @@ import structlog
 
 from connector.app.incoming.early import sync_early
 from connector.app.leases import held
+from connector.app.pruning import prune
 from connector.app.reminding import remind_of_review
 from connector.app.tasks import Tasks
 from connector.app.telling import EVERY, refresh_owners, tell
@@ -69,11 +70,29 @@ async def _forget_keys(side: Sidecar) -> None:
     await side.parts.ledger.prune_keys(side.parts.clock.now() - KEY_LIFE)
 
 
+async def _retain(side: Sidecar) -> None:
+    pruned = await prune(
+        side.parts.ledger,
+        side.current.definition,
+        side.parts.holder,
+        side.parts.clock,
+        patience=timedelta(),
+    )
+    if gone := {what: many for what, many in pruned.gone.items() if many}:
+        log.info("let go of what is old", **gone)
+
+
+async def _sizes(side: Sidecar) -> None:
+    await side.parts.ledger.keep_sizes(side.parts.clock.now().date())
+
+
 JOBS: tuple[Job | CrmJob, ...] = (
     Job("review-reminder", timedelta(hours=1), _remind),
     Job("telling", EVERY, tell),
     CrmJob("owners", DAY, refresh_owners),
     Job("forget-keys", timedelta(hours=1), _forget_keys),
+    Job("retention", DAY, _retain, night=time(3, 30)),
+    Job("sizes", DAY, _sizes, night=time(4, 30)),
     Job("early-sync", timedelta(seconds=30), sync_early),
 )
 
