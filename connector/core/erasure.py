@@ -47,10 +47,11 @@ class Subject:
 
     @property
     def needles(self) -> tuple[str, ...]:
-        """What they are looked for by in texts, in lower case."""
+        """What they are looked for by in texts: as it is spelt, and in lower case."""
         named = [each for each in self.names if len(each) >= _SHORTEST]
-        numbered = [f"person:{number}" for number in self.people]
-        return tuple(dict.fromkeys(each.lower() for each in (*self.keys, *named, *numbered)))
+        numbered = [each for number in self.people for each in (f"person:{number}", f'"person":{number}')]
+        spelt = (*self.keys, *named, *numbered)
+        return tuple(dict.fromkeys((*spelt, *(each.lower() for each in spelt))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,19 @@ class Scrubber:
         """The text without the person."""
         return text if self._pattern is None else self._pattern.sub(self._instead, text)
 
+    def places(self, text: str, around: int) -> list[str]:
+        """Where it names the person, each with so many characters on both sides."""
+        found = self._pattern.finditer(text) if self._pattern is not None else ()
+        return [text[max(0, each.start() - around) : each.end() + around] for each in found]
+
     def _instead(self, found: re.Match[str]) -> str:
         word = found[0]
         if "@" in word:
             return f"erased-{self.number}@erased.invalid"
         if word.lower().startswith("person:"):
             return "person:erased"
+        if word.startswith('"'):
+            return '"person":null'
         return f"{NOBODY}{self.number}" if word.count(":") >= 2 else "erased"
 
 

@@ -427,3 +427,11 @@ def _plain(name: object) -> str:
     """Letters and digits only, without accents. Voicing marks of kana stay: they make another name."""
     spread = unicodedata.normalize("NFKD", str(name or "")).casefold()
     return "".join(each for each in spread if each.isalnum() or each in "\u3099\u309a")
+
+
+def named_as_same(record: PersonRecord) -> set[str]:
+    """The records that this one names as the same person."""
+    if not record.same_as and record.moved_to is None:
+        return set()  # nearly everybody
+    named = {str(ref) for ref in record.same_as}
+    return named | {str(record.moved_to)} if record.moved_to else named

@@ -211,6 +211,6 @@ DECLARED: Mapping[str, Declared] = {
         "tokens of the API", Erase.KEEP,
         staff="name made_by revoked_by", neither="id role service hash made_at expires_at revoked_at last_used",
     ),
-    "erased": _table("hashes of who was erased", Erase.KEEP, neither="hash key erasure at"),
+    "erased": _table("hashes of who was erased", Erase.KEEP, neither="hash key of erasure at"),
     "erasure_key": _table("keys of these hashes", Erase.KEEP, neither="id kept made_at"),
 }  # fmt: skip

@@ -46,6 +46,7 @@ from connector.ledger.growing import Growing
 from connector.ledger.incoming import Incoming
 from connector.ledger.keyed import Keyed
 from connector.ledger.paging import Paging
+from connector.ledger.privacy import Privacy
 from connector.ledger.telling import Telling
 from connector.ledger.upgrade import unreachable, upgrade_connection
 from connector.ports import (
@@ -105,7 +106,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing):
+class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing, Privacy):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:
@@ -396,7 +397,7 @@ class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing):
 
     async def keep(self, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
         """Rows, watermark and due marks in one commit. Only news makes people due."""
-        return await self._db.write(store_gather.keep, page, lease, run, at)
+        return await self._db.write(store_gather.keep, page, lease, run, at, self.box)
 
     # decide
 

@@ -45,13 +45,13 @@ def ids_of(who: str) -> Select[tuple[int]]:
         return select(PERSON.c.id.label("person")).where(PERSON.c.id == number)
     belong = select(RECORD.c.person_id.label("person")).where(RECORD.c.person_id.is_not(None)).distinct()
     if "@" in who:
-        return belong.join(ADDRESS, ADDRESS.c.ref == RECORD.c.ref).where(ADDRESS.c.email.in_(_spellings(who)))
+        return belong.join(ADDRESS, ADDRESS.c.ref == RECORD.c.ref).where(ADDRESS.c.email.in_(spellings(who)))
     if who.count(":") >= 2:
         return belong.where(RECORD.c.ref == who)
     return belong.where(RECORD.c.vendor_id == who)
 
 
-def _spellings(address: str) -> list[str]:
+def spellings(address: str) -> list[str]:
     """As typed, and with the domain as it travels (IDNA)."""
     name, _, domain = address.lower().rpartition("@")
     try:

@@ -21,7 +21,8 @@ from connector.core.model import (
     VendorRecord,
 )
 from connector.core.normalize import keep_answer_date
-from connector.ledger import codec, store_account, store_lease, store_override
+from connector.core.resolve import named_as_same
+from connector.ledger import codec, store_account, store_erased, store_lease, store_override
 from connector.ledger.hot import (
     chunks,
     delete_in,
@@ -142,14 +143,22 @@ def readings(db: Connection, refs: Sequence[Ref]) -> dict[tuple[Ref, str], float
 # ------------------------------------------------------------------------------------------------ keep
 
 
-def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datetime) -> Kept:
-    """One page in one commit. See `connector.ports.Ledger.keep`.
+def keep(
+    db: Connection,
+    page: NormalizedPage,
+    lease: Lease,
+    run: int,
+    at: datetime,
+    box: store_erased.KeyBox | None = None,
+) -> Kept:
+    """One page in one commit. See `connector.ports.Ledger.keep`. `box` opens the key by which erased people are known.
 
     A row older than what is stored is left out, unless its state differs. `stored + duplicate` counts the rows
     of the page that are not quarantined; an event is one row, however many records it is about.
     """
     repeatable(db)
     store_lease.check(db, lease)
+    page, left = store_erased.without_erased(db, page, at, box)
     tally = _Tally()
     _keep_people(db, page, at, tally)
     _keep_companies(db, page, at, tally)
@@ -163,10 +172,22 @@ def keep(db: Connection, page: NormalizedPage, lease: Lease, run: int, at: datet
     _keep_quarantine(db, page, run, at)
     if page.backfill is not None:
         wish = keep_place(db, page.backfill, page.stream, page.cursor, page.fetched, at)
-        return Kept(tally.stored, tally.duplicate, len(page.quarantined), frozenset(tally.touched), wish)
+        return _kept(tally, page, left, wish)
     saved = (page.crm, page.stream, codec.dumps(dict(page.cursor)), run, time_to_db(at, db.dialect.name))
     upsert(db, WATERMARK, ("crm", "stream", "cursor", "run", "saved_at"), [saved], ("crm", "stream"))
-    return Kept(tally.stored, tally.duplicate, len(page.quarantined), frozenset(tally.touched))
+    return _kept(tally, page, left)
+
+
+def _kept(tally: _Tally, page: NormalizedPage, left: store_erased.Left, wish: str = "") -> Kept:
+    return Kept(
+        tally.stored,
+        tally.duplicate,
+        len(page.quarantined),
+        frozenset(tally.touched),
+        wish,
+        left.rows,
+        left.refs,
+    )
 
 
 def _keep_records(
@@ -299,14 +320,6 @@ class _Written:
         if self._found is None:
             self._found = written_to(self._db, self._refs)
         return self._found.get(ref, {})
-
-
-def named_as_same(record: PersonRecord) -> set[str]:
-    """The records that this one names as the same person."""
-    if not record.same_as and record.moved_to is None:
-        return set()  # nearly everybody
-    named = {str(ref) for ref in record.same_as}
-    return named | {str(record.moved_to)} if record.moved_to else named
 
 
 def _relate(

@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 
 from connector.core.model import JsonValue, Outcome, PersonRecord, Receipt, RecordState, Ref
+from connector.core.resolve import named_as_same
 from connector.errors import StopRun
 from connector.ledger import codec, store_lease
 from connector.ledger.hot import chunks, delete_in, mark_due, upsert, where_in
 from connector.ledger.store_admin import audit
 from connector.ledger.store_decide import DAY, give_back
-from connector.ledger.store_gather import named_as_same, rewrite
+from connector.ledger.store_gather import rewrite
 from connector.ledger.store_restored import restored
 from connector.ledger.store_tug import count_tugs
 from connector.ledger.tables import LINK, PERSON, PLAN, PLAN_ROW, RECORD, REFUSAL, WRITTEN

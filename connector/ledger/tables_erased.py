@@ -18,6 +18,7 @@ class ErasedRow(Row, table=True):
     __table_args__: ClassVar[Any] = (Index(None, "erasure"), {"sqlite_with_rowid": False})
     hash: str = _key()
     key: str = _col(KEY)  # the number of the key by which it was made
+    of: str = _col(KEY)  # of a record that its CRM counts: `crm:object`
     erasure: int = _col(Integer)  # which of the hashes are of one person
     at: datetime = _col(UtcTime)
 

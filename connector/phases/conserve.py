@@ -38,13 +38,13 @@ async def conserve(intake: Intake, stream: Stream, within: Range, cursor: Page, 
         found: list[VendorRecord] = []
         came = 0
         pages = source.backfill(stream.name, within, None, intake.fields)
-        async for page in pages:
-            came += page.fetched
-            missing = await _missing(intake, page.records, within)
+        async for told in pages:
+            came += told.fetched
+            missing = await _missing(intake, told.records, within)
             if missing:
-                found += missing
-                kept = replace(cursor, records=tuple(missing), fetched=len(missing))
-                lease, _ = await intake.keep(kept, stream, lease)
+                page = replace(cursor, records=tuple(missing), fetched=len(missing))
+                lease, kept = await intake.keep(page, stream, lease)
+                found += [each for each in missing if each.ref not in kept.erased_refs]
     except LeaseBusy:
         raise
     except ConnectorError as error:

@@ -90,11 +90,11 @@ class Intake:
         page, vanished = await followed_up(page, stream, self.source, self.ledger, self.fields, at)
         if self.backfill is not None:
             page = replace(page, first_load=True)  # whatever it holds is old news
-        normalized = await _normalized(
-            page, stream, self.source.crm, self.mapping, self.ledger, at, self.gathered
-        )
+        normalized = await _normalized(page, stream, self.source.crm, self.mapping, self.ledger, at)
         normalized = replace(normalized, vanished=vanished, backfill=self.backfill, around=self.around)
         kept = await self.ledger.keep(normalized, lease, self.run, at)
+        if stream.kind == "person":
+            self._took_up(normalized, kept)
         if stream.name in self.gathered.claims:
             self.gathered.claims[stream.name].note(page)
         counts = self.gathered.fetched.setdefault(stream.name, Fetched())
@@ -104,10 +104,21 @@ class Intake:
         counts.duplicate += kept.duplicate + normalized.repeated
         counts.quarantined += kept.quarantined
         counts.ignored += normalized.ignored
+        counts.erased += kept.erased
         if self.backfill is not None:
             self.gathered.touched.update(kept.touched)
         self.progress(self.source.crm, stream.name, counts.rows)
         return lease, kept
+
+    def _took_up(self, page: NormalizedPage, kept: Kept) -> None:
+        """The person records that the run has read, without those of erased people."""
+        bad = {(row.object, row.id) for row in page.quarantined}
+        self.gathered.quarantined.update(bad - {(ref.object, ref.id) for ref in kept.erased_refs})
+        self.gathered.records.update(
+            person.ref
+            for _, person in page.people
+            if person.state is RecordState.LIVE and person.ref not in kept.erased_refs
+        )
 
 
 async def _normalized(
@@ -117,7 +128,6 @@ async def _normalized(
     mapping: CrmMapping,
     ledger: Ledger,
     at: datetime,
-    gathered: Gathered,
 ) -> NormalizedPage:
     """A page in our words. A row that cannot be normalized is quarantined with its reason, never dropped."""
     people: list[tuple[VendorRecord, PersonRecord]] = []
@@ -157,9 +167,6 @@ async def _normalized(
             engagement.extend(grown)
             readings.update(read)
 
-    if stream.kind == "person":
-        gathered.quarantined.update((row.object, row.id) for row in quarantined)
-        gathered.records.update(person.ref for _, person in people if person.state is RecordState.LIVE)
     return replace(
         normalized,
         people=tuple(people),

@@ -44,18 +44,20 @@ class Reread:
 @dataclass(slots=True)
 class Fetched:
     """Per stream: rows on the wire, and what became of each. `ignored`: the mapping or the vendor's own filter
-    leaves them out (bot clicks, copied activities). `note`: why the stream was not read, where that is no failure."""
+    leaves them out (bot clicks, copied activities). `erased`: of people who were erased, not kept. `note`: why the
+    stream was not read, where that is no failure."""
 
     rows: int = 0
     stored: int = 0
     duplicate: int = 0
     quarantined: int = 0
     ignored: int = 0
+    erased: int = 0
     note: str = ""
 
     def adds_up(self) -> bool:
         """Every row became one thing."""
-        return self.rows == self.stored + self.duplicate + self.quarantined + self.ignored
+        return self.rows == self.stored + self.duplicate + self.quarantined + self.ignored + self.erased
 
 
 @dataclass(slots=True)
@@ -128,7 +130,8 @@ class NormalizedPage:
 class Kept:
     """What keeping a page did, in rows of its stream. `touched` are the person records that became due by it.
 
-    `wish`: `pause` or `cancel`, where somebody asked that of the page's backfill meanwhile.
+    `wish`: `pause` or `cancel`, where somebody asked that of the page's backfill meanwhile. `erased`: rows that are an
+    erased person's and were not kept, `erased_refs` the records among them.
     """
 
     stored: int
@@ -136,6 +139,8 @@ class Kept:
     quarantined: int
     touched: frozenset[Ref] = frozenset()
     wish: str = ""
+    erased: int = 0
+    erased_refs: frozenset[Ref] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -626,3 +631,17 @@ class VersionInfo:
     adopted_at: datetime
     brings_back: int | None = None
     agreed: tuple[Agreed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did. `rows`: deleted, blanked or scrubbed, by table. `still_there`: records that their CRMs had
+    when they were last read; nobody has deleted them there. `named_in`: files of the definition that name the person.
+    `shared`: addresses that records of others carry too, which therefore stay."""
+
+    number: int
+    at: datetime
+    rows: Mapping[str, int]
+    still_there: tuple[Ref, ...] = ()
+    named_in: tuple[str, ...] = ()
+    shared: int = 0

@@ -17,6 +17,7 @@ def upgrade() -> None:
         "erased",
         sa.Column("hash", KEY, nullable=False),
         sa.Column("key", KEY, nullable=False),
+        sa.Column("of", KEY, nullable=False),
         sa.Column("erasure", sa.Integer(), nullable=False),
         sa.Column("at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("hash", name=op.f("pk_erased")),
