@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from connector.app.erasure_key import key_box
 from connector.app.settings import load_settings
 from connector.core.names import nearest
 from connector.errors import FixConfig
@@ -19,7 +20,9 @@ def ask_ledger(question: Callable[[SqlLedger], Awaitable[T]]) -> T:
     """What the ledger answers. Raises FixConfig where there is none to open."""
 
     async def go() -> T:
-        ledger = open_ledger(load_settings().database_url)
+        settings = load_settings()
+        ledger = open_ledger(settings.database_url)
+        ledger.box = key_box(settings)
         try:
             return await question(ledger)
         finally:

@@ -15,6 +15,7 @@ from connector import __version__
 from connector.app.cli_criteria import criteria_app, mapping_app
 from connector.app.cli_override import override_app
 from connector.app.cli_people import people_app
+from connector.app.cli_person import person_app
 from connector.app.cli_report import report_app
 from connector.app.cli_review import review_app
 from connector.app.cli_size import db_prune, db_size
@@ -68,6 +69,7 @@ app.add_typer(holds_app, name="holds")
 app.add_typer(review_app, name="review")
 app.add_typer(runs_app, name="runs")
 app.add_typer(override_app, name="override")
+app.add_typer(person_app, name="person")
 app.add_typer(criteria_app, name="criteria")
 app.add_typer(mapping_app, name="mapping")
 db_app.command("size")(db_size)

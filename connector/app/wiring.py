@@ -23,6 +23,7 @@ import structlog
 
 import adapters as adapters_package
 from connector.app.definition import by_the_clock_of, in_zone, load_definition, read_texts, refuse_red
+from connector.app.erasure_key import key_box
 from connector.app.in_force import InForce, in_force
 from connector.app.settings import Settings, interval_of, variables_of
 from connector.app.tokens import SealedTokens
@@ -142,6 +143,7 @@ async def wired(
         return found
 
     ledger = open_ledger(settings.database_url)
+    ledger.box = key_box(settings)
 
     async def look(*, strict: bool = False) -> InForce:
         return await in_force(

@@ -10,6 +10,7 @@ from connector.core.model import Quarantined, Ref
 from connector.core.tracking import Call
 from connector.ledger import store_hint, store_tracking
 from connector.ledger.engine import Database
+from connector.ledger.store_erased import KeyBox
 from connector.ports import Lease, Tracked
 
 
@@ -17,6 +18,7 @@ class Incoming:
     """Mixed into the ledger."""
 
     _db: Database
+    box: KeyBox | None
 
     async def keep_tracked(
         self,
@@ -33,12 +35,12 @@ class Incoming:
         `around`: the fields of the account that the definition reads. `counts`: of whose events, by their fields, any
         may be kept; None: of everybody's."""
         return await self._db.write_through(
-            store_tracking.keep, calls, aside, at, urgent=urgent, around=around, counts=counts
+            store_tracking.keep, calls, aside, at, urgent=urgent, around=around, counts=counts, box=self.box
         )
 
     async def keep_hints(self, hints: Sequence[Hint], at: datetime) -> int:
         """Records to be read again, on the disk once this returns; of what we wrote ourselves none. How many."""
-        return await self._db.write_through(store_hint.keep, hints, at)
+        return await self._db.write_through(store_hint.keep, hints, at, self.box)
 
     async def hints(self, crm: str, object: str, limit: int) -> list[tuple[Ref, datetime]]:
         """Records of an object that are to be read again, and when that was last said; the oldest first."""

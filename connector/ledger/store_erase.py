@@ -7,7 +7,7 @@ MQL status with their moments, times as MQL, how many writes each plan had and h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from connector.ledger.store_admin import audit
 from connector.ledger.store_ask import spellings
 from connector.ledger.store_erased import KeyBox
 from connector.ledger.store_subject import about, gathered, mentioning, subject_of
+from connector.ledger.store_tracking import one_by_one
 from connector.ledger.tables import (
     ADDRESS,
     AUDIT,
@@ -44,10 +45,12 @@ from connector.ledger.tables import (
 )
 from connector.ledger.tables_erased import ERASED
 from connector.ledger.tables_telling import DELIVERY, SPELL
+from connector.ledger.tables_tracking import VISITOR
 from connector.ports import Erased, Lease
 
 ERASED_WORD = "erased"
 _STANDING = (RecordState.LIVE.value, RecordState.CONVERTED.value)  # what a CRM counts
+_VISITORS = ("anonymous:", "user:")  # begin an id of the application
 _AT_ONCE = 5_000  # names whose hashes are looked up together
 
 
@@ -95,11 +98,13 @@ def erase_again(db: Connection, at: datetime, box: KeyBox | None) -> list[Erased
             found.setdefault(erasure, set()).add(name)
     done = []
     for erasure in sorted(found):
-        emails = {name for name in found[erasure] if "@" in name and ":" not in name}
-        refs = found[erasure] - emails
+        visitors = {name for name in found[erasure] if name.startswith(_VISITORS)}
+        emails = {name for name in found[erasure] - visitors if "@" in name}
+        refs = found[erasure] - visitors - emails
         theirs = select(RECORD.c.person_id).where(RECORD.c.person_id.is_not(None))
         people = sorted({row.person_id for row in where_in(db, theirs, RECORD.c.ref, refs)})
         subject = gathered(db, people, refs, emails)
+        subject = replace(subject, visitors=tuple(sorted({*subject.visitors, *visitors})))
         done.append(_erase(db, subject, by="connector", reason="erased before", at=at, box=box))
     return done
 
@@ -117,6 +122,7 @@ def allow(db: Connection, who: str, *, by: str, reason: str, at: datetime, box: 
 def _all_names(db: Connection) -> Iterable[str]:
     for column in (
         RECORD.c.ref, ADDRESS.c.email, ENGAGEMENT.c.email, ENGAGEMENT.c.about, OVERRIDE.c.target, PLAN_ROW.c.ref,
+        VISITOR.c.key, VISITOR.c.email,
     ):  # fmt: skip
         for part in db.execute(select(column).distinct()).partitions(10_000):
             yield from (row[0] for row in part if row[0])
@@ -135,6 +141,7 @@ def _in_parts(names: Iterable[str], size: int) -> Iterable[list[str]]:
 def _halt_intake(db: Connection) -> None:
     """Every commit that takes something in checks its lease first: it waits until this one is through."""
     db.execute(select(LEASE.c.name).order_by(LEASE.c.name).with_for_update()).all()
+    one_by_one(db)  # first-party engagement has no lease
 
 
 def _erase(

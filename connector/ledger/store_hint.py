@@ -11,16 +11,22 @@ from connector.core.hints import Hint, is_echo
 from connector.core.model import Ref
 from connector.ledger import store_lease
 from connector.ledger.hot import upsert
+from connector.ledger.store_erased import KeyBox, erased_among
 from connector.ledger.store_gather import written_to
 from connector.ledger.tables_tracking import HINT
 from connector.ledger.types import time_to_db
 from connector.ports import Lease
 
 
-def keep(db: Connection, hints: Sequence[Hint], at: datetime) -> int:
-    """Mark these records, but for what only tells of our own write. How many."""
+def keep(db: Connection, hints: Sequence[Hint], at: datetime, box: KeyBox | None = None) -> int:
+    """Mark these records, but for what only tells of our own write, and those of erased people. How many."""
     held = written_to(db, {hint.ref for hint in hints})
-    refs = {hint.ref for hint in hints if not is_echo(hint, held.get(hint.ref, {}))}
+    theirs = erased_among(db, {str(hint.ref) for hint in hints}, box)
+    refs = {
+        hint.ref
+        for hint in hints
+        if str(hint.ref) not in theirs and not is_echo(hint, held.get(hint.ref, {}))
+    }
     mark(db, refs, at)
     return len(refs)
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, or_, s
 
 from connector.core.erasure import Scrubber, Subject, full_names
 from connector.core.resolve import named_as_same
+from connector.core.tracking import APP
 from connector.errors import FixConfig
 from connector.ledger import codec, tables_access, tables_erased, tables_telling  # noqa: F401  (METADATA is whole)
 from connector.ledger.hot import chunks, where_in
@@ -28,6 +29,7 @@ from connector.ledger.tables import (
     RECORD,
     STAGE_HISTORY,
 )
+from connector.ledger.tables_tracking import AWAITED, VISITOR
 
 _NAMES = 100  # texts that are looked for by one statement
 
@@ -43,6 +45,7 @@ def subject_of(db: Connection, who: str) -> Subject | None:
         raise FixConfig(f"{len(people)} people match.", next_step=f"Ask for one of {choices}.")
     who = who.strip()
     emails = set(spellings(who)) if "@" in who else set()
+    people = _now(db, people)
     refs = _records(db, people, who, emails)
     if not people and not refs and not _anything(db, emails | {who}):
         return None
@@ -73,6 +76,7 @@ def gathered(db: Connection, people: Sequence[int], refs: set[str], emails: Iter
     phones = {str(each["phone"]) for each in fields if each.get("phone")}
     return Subject(
         people=tuple(numbers),
+        visitors=tuple(sorted(_visitors(db, mails - shared))),
         refs=tuple(sorted(refs | (named - others))),
         emails=tuple(sorted(mails - shared)),
         shared=tuple(sorted(shared)),
@@ -80,12 +84,20 @@ def gathered(db: Connection, people: Sequence[int], refs: set[str], emails: Iter
     )
 
 
+def _now(db: Connection, people: list[int]) -> list[int]:
+    """As whom they go on where a human has joined them with another: the two are one person."""
+    joined = select(RECORD.c.person_id).where(RECORD.c.home.in_(people), RECORD.c.person_id.is_not(None))
+    own = select(RECORD.c.ref).where(RECORD.c.person_id.in_(people)).limit(1)
+    if not people or db.execute(own).first() is not None:
+        return people
+    return sorted({row.person_id for row in db.execute(joined)}) or people
+
+
 def _records(db: Connection, people: Sequence[int], who: str, emails: set[str]) -> set[str]:
     """Their records by the last decision; of somebody who was not decided yet, those found by what was asked."""
     person = select(RECORD.c.ref).where(RECORD.c.kind == "person")
     if people:
-        theirs = or_(RECORD.c.person_id.in_(people), RECORD.c.home.in_(people))
-        return {row.ref for row in db.execute(person.where(theirs))}
+        return {row.ref for row in db.execute(person.where(RECORD.c.person_id.in_(people)))}
     undecided = person.where(RECORD.c.person_id.is_(None))
     if emails:
         found = {row.ref for row in where_in(db, select(ADDRESS.c.ref), ADDRESS.c.email, emails)}
@@ -98,7 +110,7 @@ def _anything(db: Connection, names: set[str]) -> bool:
     """Whether something is kept of an address or record that no record is read of."""
     found: list[ColumnElement[bool]] = [
         select(column).where(column.in_(names)).exists()
-        for column in (ENGAGEMENT.c.email, ENGAGEMENT.c.about, OVERRIDE.c.target)
+        for column in (ENGAGEMENT.c.email, ENGAGEMENT.c.about, OVERRIDE.c.target, VISITOR.c.email)
     ]
     return bool(db.execute(select(or_(*found))).scalar())
 
@@ -109,6 +121,22 @@ def _bodies(db: Connection, refs: set[str]) -> list[Any]:
     rows = [*where_in(db, query, RECORD.c.ref, refs)]
     rows += where_in(db, select(PAST_RECORD.c.body), PAST_RECORD.c.ref, refs)
     return [codec.load_person(row.body) for row in rows]
+
+
+def _visitors(db: Connection, emails: set[str]) -> set[str]:
+    """Ids of the application that are theirs, and those that lead to these."""
+    found: set[str] = set()
+    fresh = {row.key for row in where_in(db, select(VISITOR.c.key), VISITOR.c.email, emails)}
+    while fresh:
+        found |= fresh
+        nobody_elses = or_(VISITOR.c.email.is_(None), VISITOR.c.email.in_(emails))
+        leading = select(VISITOR.c.key).where(nobody_elses)
+        led = select(VISITOR.c.leads).where(VISITOR.c.leads.is_not(None))
+        near = {row.key for row in where_in(db, leading, VISITOR.c.leads, fresh)}
+        led_to = {row.leads for row in where_in(db, led, VISITOR.c.key, fresh)}
+        near |= {row.key for row in where_in(db, leading, VISITOR.c.key, led_to)}
+        fresh = near - found
+    return found
 
 
 def _people(db: Connection, people: Sequence[int], refs: set[str], emails: set[str]) -> list[int]:
@@ -141,6 +169,9 @@ def about(table: Table, subject: Subject) -> ColumnElement[bool] | None:
     for name in declared.of(Is.RECORD_ID):
         for ref in map(codec.parse_ref, subject.refs):
             found.append(and_(table.c.crm == ref.crm, table.c.object == ref.object, table.c[name] == ref.id))
+    if table is ENGAGEMENT and subject.visitors:  # what waits to be somebody's, and is theirs
+        waits = select(AWAITED.c.event).where(AWAITED.c.visitor.in_(subject.visitors))
+        found.append(and_(table.c.crm == APP, table.c.email.is_(None), table.c.key.in_(waits)))
     return or_(*found) if found else None
 
 

@@ -19,6 +19,7 @@ from connector.core.model import Engagement, Quarantined, Ref, Value
 from connector.core.tracking import APP, STREAM, Call
 from connector.ledger import codec, store_account, store_hint
 from connector.ledger.hot import chunks, delete_in, insert_new, mark_due, upsert, where_in
+from connector.ledger.store_erased import KeyBox, erased_among
 from connector.ledger.store_gather import ENGAGEMENT_COLUMNS, ENGAGEMENT_KEY, clean, said_of
 from connector.ledger.tables import ADDRESS, ENGAGEMENT, PERSON, QUARANTINE, RECORD
 from connector.ledger.tables_tracking import AWAITED, VISITOR
@@ -109,9 +110,12 @@ def keep(
     urgent: Collection[str] = (),
     around: Collection[str] = (),
     counts: Counts | None = None,
+    box: KeyBox | None = None,
 ) -> Tracked:
-    """See `connector.ledger.incoming.Incoming.keep_tracked`."""
-    _one_by_one(db)
+    """See `connector.ledger.incoming.Incoming.keep_tracked`. `box` opens the key by which erased people are known."""
+    one_by_one(db)
+    came = len(calls)
+    calls = _without_erased(db, calls, box)
     visitors = _visitors(db, calls)
     events: dict[str, tuple[Call, Engagement]] = {}
     for call in calls:
@@ -153,10 +157,21 @@ def keep(
         left_out=len(left_out),
         touched=frozenset(people),
         urgent=soon,
+        erased=came - len(calls),
     )
 
 
-def _one_by_one(db: Connection) -> None:
+def _without_erased(db: Connection, calls: Sequence[Call], box: KeyBox | None) -> Sequence[Call]:
+    """Without those of erased people: by their address, or by an id that was theirs."""
+
+    def names(call: Call) -> set[str]:
+        return {*call.keys, *call.was, *({call.email} if call.email else ())}
+
+    theirs = erased_among(db, {name for call in calls for name in names(call)}, box)
+    return [call for call in calls if not names(call) & theirs.keys()] if theirs else calls
+
+
+def one_by_one(db: Connection) -> None:
     """Two replicas must not tie an id and let an event await it without seeing each other. SQLite has one writer."""
     if db.dialect.name == "postgresql":
         db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

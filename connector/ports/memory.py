@@ -147,7 +147,7 @@ class Kept:
 class Tracked:
     """What keeping first-party calls did, in events: new, known already, malformed, of people whose events may not be
     kept. `touched` are the person records that became due by it; `urgent`: one of them by an event of a type that was
-    asked about."""
+    asked about. `erased`: calls of people who were erased, not kept."""
 
     stored: int = 0
     duplicate: int = 0
@@ -155,6 +155,7 @@ class Tracked:
     left_out: int = 0
     touched: frozenset[Ref] = frozenset()
     urgent: bool = False
+    erased: int = 0
 
 
 EARLY = Ref(APP, "sync", "early")

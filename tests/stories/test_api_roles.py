@@ -57,6 +57,9 @@ ROLES: Mapping[str, Role] = {
     "POST /api/v1/review/{pair}/join": OPERATOR,
     "POST /api/v1/review/{pair}/split": OPERATOR,
     "POST /api/v1/review/{pair}/undo": OPERATOR,
+    "GET /api/v1/people/{person}/export": ADMIN,
+    "POST /api/v1/people/{person}/erase": ADMIN,
+    "POST /api/v1/people/{person}/allow": ADMIN,
 }
 """The least role of each route that takes one."""
 

@@ -127,7 +127,7 @@ class Keyed:
         with suppress(ConnectorError):  # the ledger is away: as if we had died before the answer
             if answer.status >= 300 and await ledger.drop_key(caller, key, attempt):
                 return messages
-            if answer.status < 500:
+            if answer.status < 500 and not _unkept(messages):
                 await ledger.answer_key(caller, key, attempt, answer)
         return messages
 
@@ -169,6 +169,13 @@ def _answer(messages: list[Message]) -> KeptAnswer:
     body = b"".join(each.get("body", b"") for each in messages[1:])
     return KeptAnswer(
         start["status"], {name: headers[name] for name in KEPT_HEADERS if name in headers}, body.decode()
+    )
+
+
+def _unkept(messages: list[Message]) -> bool:
+    """Whether the answer says that nobody is to keep it: it tells of somebody who is erased."""
+    return any(
+        name.lower() == b"cache-control" and b"no-store" in value for name, value in messages[0]["headers"]
     )
 
 
