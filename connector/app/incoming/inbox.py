@@ -22,9 +22,7 @@ log = structlog.get_logger("connector.incoming")
 
 MOST = 32_000_000  # bytes of requests that wait; some seconds' work
 AT_ONCE = 2_000  # events of one commit
-TRIES = (
-    2  # requests that fail one after the other: then it is the ledger, which may take half a minute to say so
-)
+TRIES = 2  # requests that fail in a row: then it is the ledger, which may take half a minute to say so
 
 Keep = Callable[[Sequence[Call], Sequence[Quarantined]], Awaitable[Tracked]]
 
