@@ -149,6 +149,12 @@ async def takeable(ledger: Ledger, clock: Clock, run: int, crms: Mapping[str, ob
     info = await ledger.run(run)
     if info is None:
         raise FixConfig(f"There is no run {run}.", next_step="`connector runs list` shows them.")
+    if gap := next((each for each in await ledger.gaps() if run <= each.run), None):
+        raise FixConfig(
+            f"Run {run} cannot be undone: the ledger was restored at {gap.until:%Y-%m-%d %H:%M} UTC from a backup made "
+            f"at {gap.since:%Y-%m-%d %H:%M} UTC (run {gap.run}), and what was written between the two is not known.",
+            next_step="Correct the definition or the records instead; runs after the restore can be undone.",
+        )
     for plan in await ledger.plans_of(run):
         if plan.crm in crms and plan.let_go_at is not None:
             raise images_gone(run, plan.crm, plan.let_go_at)

@@ -13,6 +13,7 @@ import typer
 
 from connector import __version__
 from connector.app.cli_criteria import criteria_app, mapping_app
+from connector.app.cli_db import db_app
 from connector.app.cli_override import override_app
 from connector.app.cli_people import people_app
 from connector.app.cli_person import person_app
@@ -51,7 +52,6 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="Look at a write plan, apply exactly it, or drop it.", no_args_is_help=True)
 runs_app = typer.Typer(help="History of runs, with counts that add up.", no_args_is_help=True)
-db_app = typer.Typer(help="The ledger's database.", no_args_is_help=True)
 config_app = typer.Typer(
     help="The definition from one pair of accounts to another, names instead of ids.", no_args_is_help=True
 )
@@ -652,17 +652,6 @@ def config_check(
     from connector.app.commands.config import config_check as body
 
     guarded(json, lambda: body(against, mappings=mappings, json=json))
-
-
-@db_app.command("upgrade")
-def db_upgrade(json: Json = False) -> None:
-    """Bring the ledger's database to this version's schema. Twice is harmless.
-
-    Example: connector db upgrade
-    """
-    from connector.app.commands.db import db_upgrade as body
-
-    guarded(json, lambda: body(json=json))
 
 
 @app.command()

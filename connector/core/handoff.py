@@ -24,6 +24,7 @@ NOT_READY = "not_ready"
 """How a spell ended of whom sales said: not ready. The next one goes to a BDR first."""
 
 FIRST_LOAD, BACKFILL, NEW_DEFINITION, BEFORE = "first load", "backfill", "new definition", "known before"
+FOUND = "found after a restore"
 """Why nobody is told of a spell person by person."""
 
 

@@ -83,8 +83,9 @@ def decide_stage(
     )
     state = before or StageState("lead", since=at, dwell_from=at)
     state = follow(case, state, evidence, adopt=adopt)
+    followed = before is not None and state.stage != before.stage
+    adopted = (adopt and before is None) or (followed and not state.by_human)
     state = hear(case, state, answers, adopt=adopt and before is None)
-    adopted = adopt and before is None
     found = state.stage
     state = _reached_again(case, used_up(case, _overruled(case, state), state, answers))
     state = replace(state, privacy=criteria.under.do if criteria.under else "")

@@ -22,6 +22,7 @@ class StageEvidence:
 
     `at` is when it was set, by the vendor where it says so. `ours`: it equals what we last wrote there, an echo;
     `wrote_at` is when that was, so that a human who sets back what stood there before us is heard.
+    `found`: it may be our own doing, of a time that a restored ledger does not know; it is adopted as on a first load.
     `only_raises`: it can lift a person, never lower one (an open deal of somebody who is a customer).
     """
 
@@ -32,6 +33,7 @@ class StageEvidence:
     ours: bool = False
     only_raises: bool = False
     wrote_at: datetime | None = None
+    found: bool = False
 
     @property
     def said(self) -> str:
@@ -53,7 +55,7 @@ def follow(case: Case, state: StageState, evidence: Sequence[StageEvidence], *, 
             newest = each
     if newest is None or (case.before is not None and newest.stage == state.stage):
         return state
-    return _followed(case, state, newest, adopt=adopt and case.before is None)
+    return _followed(case, state, newest, adopt=(adopt and case.before is None) or newest.found)
 
 
 def _is_news(case: Case, said: StageEvidence, state: StageState, known: dict[str, str] | None) -> bool:

@@ -134,10 +134,11 @@ def build_engine(
 
 
 class Database:
-    """The threads and connections of one ledger."""
+    """The threads and connections of one ledger. `guard` begins each writing transaction, and may refuse it."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, guard: Callable[[Connection], None] = lambda connection: None) -> None:
         self.url = url
+        self._guard = guard
         self.sqlite = url.drivername == "sqlite"
         writers = 1 if self.sqlite else PG_WRITERS
         self._write_engine = build_engine(url, connections=writers)
@@ -165,6 +166,7 @@ class Database:
 
         def once() -> T:
             with self._write_engine.begin() as connection:
+                self._guard(connection)
                 if first is not None:
                     first(connection)
                 return work(connection, *args, **kwargs)

@@ -25,6 +25,7 @@ from connector.ledger import (
     store_decide,
     store_draft,
     store_explain,
+    store_gap,
     store_gather,
     store_job,
     store_lease,
@@ -48,7 +49,7 @@ from connector.ledger.keyed import Keyed
 from connector.ledger.paging import Paging
 from connector.ledger.privacy import Privacy
 from connector.ledger.telling import Telling
-from connector.ledger.upgrade import unreachable, upgrade_connection
+from connector.ledger.upgrade import refuse_other_schema, unreachable, upgrade_connection
 from connector.ports import (
     Act,
     Answered,
@@ -58,6 +59,7 @@ from connector.ports import (
     Draft,
     Estimate,
     Facts,
+    Gap,
     Held,
     Hold,
     JobRun,
@@ -93,7 +95,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     """
     parsed = parse_url(url)
     check_place(parsed, create=create)
-    database = Database(parsed)
+    database = Database(parsed, refuse_other_schema)
     try:
         with database.write_engine.begin() as connection:
             upgrade_connection(connection, create=create)
@@ -137,6 +139,10 @@ class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing, Privacy):
     async def run(self, run: int) -> RunInfo | None:
         """One run."""
         return await self._db.read(store_admin.run, run)
+
+    async def gaps(self) -> list[Gap]:
+        """Times that were lost when the ledger was restored from a backup, the oldest first."""
+        return await self._db.read(store_gap.gaps)
 
     # leases
 

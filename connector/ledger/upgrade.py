@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from connector.errors import FixConfig
@@ -13,8 +14,16 @@ from connector.ledger.engine import build_engine, check_place, parse_url
 HEAD = "0016"
 """The newest migration, known without loading Alembic, so that opening an up-to-date ledger stays quick."""
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own table, in which the database states its version."""
+
 _SCRIPTS = Path(__file__).parent / "migrations"
-_LOCK = 4_702_111_935  # of PostgreSQL, so that two sidecars that start together upgrade once
+_LOCK = 4_702_111_935
+"""Of PostgreSQL. Every writer shares it; an upgrade has it alone. So two sidecars that start together upgrade once, and
+no writer is half way while the schema changes. (SQLite has one writer anyway.)"""
 
 
 def upgrade(url: str, *, create: bool = True) -> str:
@@ -39,6 +48,31 @@ class LedgerAwayError(FixConfig):
     """A database server does not answer. A command ends; whoever may wait tries again."""
 
 
+class OtherSchemaError(FixConfig):
+    """The database has a schema that is not this program's: a newer program has upgraded it."""
+
+
+def other_schema(
+    found: str, *, of: str = "The database", where: str = "CONNECTOR_DATABASE_URL"
+) -> OtherSchemaError:
+    """What to tell of a schema that this program does not know, naming both."""
+    return OtherSchemaError(
+        f"{of} has schema {found}, newer than this version of the connector knows ({HEAD}).",
+        next_step="Run the newer connector again, or restore the backup taken before its upgrade.",
+        where=where,
+    )
+
+
+def refuse_other_schema(connection: Connection) -> None:
+    """Begins every writing transaction. While several programs share a ledger one of them may be newer and upgrade it:
+    from that commit on an older one writes nothing, whatever it is in the middle of. Raises OtherSchemaError."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
+    found = connection.exec_driver_sql(f"SELECT version_num FROM {VERSION.name}").scalar()  # noqa: S608
+    if found != HEAD:
+        raise other_schema(str(found))
+
+
 def unreachable(where: str, error: DBAPIError) -> FixConfig:
     """What to tell when the database does not answer, or answers that it will not."""
     away = isinstance(error, OperationalError)
@@ -50,12 +84,11 @@ def unreachable(where: str, error: DBAPIError) -> FixConfig:
     )
 
 
-def upgrade_connection(connection: Connection, *, create: bool = True) -> str:
-    """The same inside a transaction that is already open."""
-    if version(connection) == HEAD:
-        return HEAD
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+def upgrade_connection(connection: Connection, *, create: bool = True, to: str = HEAD) -> str:
+    """The same inside a transaction that is already open. `to`: an older version, where there is no ledger yet."""
+    if version(connection) == to:
+        return to
+    alone(connection)
     found = version(connection)
     if found is None and not create:
         raise FixConfig(
@@ -63,31 +96,48 @@ def upgrade_connection(connection: Connection, *, create: bool = True) -> str:
             next_step="Run `connector db upgrade` or a first `connector sync`, or correct the URL.",
             where="CONNECTOR_DATABASE_URL",
         )
-    if found != HEAD:
-        _run_alembic(connection, found)
-    return HEAD
+    if found != to:
+        _run_alembic(connection, found, to)
+    return to
+
+
+def alone(connection: Connection) -> None:
+    """Wait for those who are writing, and let nobody begin before this transaction ends. (On SQLite it is alone.)"""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def version(connection: Connection) -> str | None:
     """The schema's version as the database states it; None where there is no ledger."""
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(VERSION.name):
         return None
-    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return connection.execute(select(VERSION.c.version_num)).scalar()
 
 
-def _run_alembic(connection: Connection, found: str | None) -> None:
-    from alembic import command  # only needed when something changes, and slow to load
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
+def knows(found: str) -> bool:
+    """Whether this is a version of the schema that this program can upgrade."""
+    return found in _known(_config())
+
+
+def _config() -> Config:
+    from alembic.config import Config  # only needed when something changes, and slow to load
 
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
-        raise FixConfig(
-            f"The database has schema {found}, newer than this version of the connector knows ({HEAD}).",
-            next_step="Run the newer connector again, or restore the backup taken before its upgrade.",
-            where="CONNECTOR_DATABASE_URL",
-        )
+    return config
+
+
+def _known(config: Config) -> frozenset[str]:
+    from alembic.script import ScriptDirectory
+
+    return frozenset(script.revision for script in ScriptDirectory.from_config(config).walk_revisions())
+
+
+def _run_alembic(connection: Connection, found: str | None, to: str) -> None:
+    from alembic import command
+
+    config = _config()
+    if found is not None and found not in _known(config):
+        raise other_schema(found)
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

@@ -36,7 +36,7 @@ from connector.phases.lease import acquired, in_turn
 from connector.phases.others import others_pushed
 from connector.phases.places import Given, give_places
 from connector.phases.planning import Schemas, ladder_of, master_here, outlived_of, plan_for, tugs_of
-from connector.ports import Clock, Decided, Facts, Hold, Lease, Ledger, Review, wanted
+from connector.ports import Clock, Decided, Facts, Gap, Hold, Lease, Ledger, Review, wanted
 
 BATCH = 500  # people a commit: small enough to lose little in a crash, large enough to score in one go
 
@@ -110,6 +110,7 @@ class _Asked:
     run: int
     desks: Desks
     backfill: bool
+    gaps: Sequence[Gap]
 
 
 async def decide(
@@ -159,6 +160,7 @@ async def decide(
             run,
             await desks(ledger),
             turn is not None,
+            await ledger.gaps(),
         )
         for crm in crms:
             done.tallies.setdefault(crm, CrmTally())
@@ -278,7 +280,7 @@ def _decide_one(
             known_then(facts, definition, as_of, candidate.records, since=since), as_of
         ),
         criteria=criteria,
-        evidence=said_of_stage(candidate.records, facts, definition),
+        evidence=said_of_stage(candidate.records, facts, definition, asked.gaps),
         answers=[record.answer for record in candidate.records if record.answer],
         adopt=new,
         may_leave=asked.may_leave,
@@ -287,10 +289,11 @@ def _decide_one(
         override=override,
         take_back_at=take_back_at(facts.spell, facts.state, criteria.handoff, done_by_sales),
     )
+    found = facts.state is not None and decision.change is not None and decision.change.adopted
     handed = hand_over(
         facts, known, candidate.records, decision, definition, asked.desks,
         at=as_of, whole=asked.may_leave, run=asked.run,
-        quiet=quiet(facts, asked.version, first_load=new, backfill=asked.backfill),
+        quiet=quiet(facts, asked.version, first_load=new, backfill=asked.backfill, found=found),
     )  # fmt: skip
     decision = handed.decision
     persona = known.fields.get(PERSONA)

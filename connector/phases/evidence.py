@@ -10,14 +10,16 @@ from connector.core.model import PersonRecord, RecordState
 from connector.core.stage_heard import StageEvidence
 from connector.core.values import same_value
 from connector.phases.planning import master_here
-from connector.ports import Facts
+from connector.ports import Facts, Gap
+
+_OURS = frozenset({"lead", "mql"})  # stages that we set ourselves
 
 
 def said_of_stage(
-    records: Sequence[PersonRecord], facts: Facts, definition: Definition
+    records: Sequence[PersonRecord], facts: Facts, definition: Definition, gaps: Sequence[Gap] = ()
 ) -> list[StageEvidence]:
     """What the CRMs say of the stage. Equal to what we last wrote there is our own echo; equal to what its master says
-    is a copy, and no second voice."""
+    is a copy, and no second voice. A stage of ours that was set in one of these gaps may be our own or not."""
     found: list[StageEvidence] = []
     master = master_here(records, definition.mappings)
     there = {record.stage for record in records if record.ref.crm == master}
@@ -27,13 +29,14 @@ def said_of_stage(
         mapping = definition.mappings.get(record.ref.crm)
         stage = mapping.objects[record.ref.object].stage if mapping else None
         last = facts.written.get((record.ref, stage.source)) if stage else None
+        at = record.stage_at or _noticed(record, facts)
         copied = bool(master) and record.ref.crm != master and record.stage in there
         found.append(
             StageEvidence(
                 crm=record.ref.crm,
                 ref=record.ref,
                 stage=record.stage,
-                at=record.stage_at or _noticed(record, facts),
+                at=at,
                 ours=copied
                 or (
                     last is not None
@@ -41,6 +44,7 @@ def said_of_stage(
                     and same_value(last.value, record.held.get(stage.source))
                 ),
                 wrote_at=last.at if last is not None else None,
+                found=record.stage in _OURS and any(gap.holds(at) for gap in gaps),
             )
         )
     for deal in facts.opportunities:

@@ -13,6 +13,7 @@ from connector.core.guards import guard_of
 from connector.core.handoff import (
     BACKFILL,
     FIRST_LOAD,
+    FOUND,
     NEW_DEFINITION,
     Around,
     Followed,
@@ -74,12 +75,15 @@ def _touches(
     return touches((known.engagement for known in facts.engagement), answers, at)
 
 
-def quiet(facts: Facts, version: int, *, first_load: bool, backfill: bool) -> str:
-    """Why nobody is told person by person of what this decision finds; empty: they are."""
+def quiet(facts: Facts, version: int, *, first_load: bool, backfill: bool, found: bool = False) -> str:
+    """Why nobody is told person by person of what this decision finds; empty: they are. `found`: it was decided in a
+    time that a restored ledger does not know, and told then."""
     if backfill:
         return BACKFILL
     if first_load and facts.state is None:
         return FIRST_LOAD
+    if found:
+        return FOUND
     return NEW_DEFINITION if facts.version is not None and facts.version != version else ""
 
 

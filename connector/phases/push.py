@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from connector.core.exact import Aside
 from connector.core.limits import too_many_rejected
@@ -102,7 +102,8 @@ async def push(
     hold = Heartbeat(ledger, clock, lease)
     info = await ledger.plan(plan)
     undo = info is not None and info.kind == UNDO
-    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, during_freeze, undo, stopping)
+    lost = max((gap.until for gap in await ledger.gaps()), default=None)
+    work = _Work(adapter, terms, ledger, clock, hold, plan, progress, during_freeze, undo, stopping, lost)
     try:
         if await work.may_leave() and adapter.bulk is not None:
             await _upload(adapter.bulk, work)
@@ -142,6 +143,9 @@ class _Work:
     during_freeze: bool
     undo: bool  # it takes a run back: its rows are always read again, and judged by their own rule
     stopping: Callable[[], bool]
+    lost: (
+        datetime | None
+    )  # what was read until then is not what stands there: the ledger was restored at this moment
     pushed: Pushed = field(default_factory=Pushed)
     unanswered: int = 0  # batches in a row without an answer
 
@@ -166,8 +170,15 @@ class _Work:
         """Those that are to be read again before they leave."""
         if self.undo:
             return [replace(row, read_at=None) for row in rows]
+        if self.lost is not None:
+            rows = [self._known(row) for row in rows]
         now = self.clock.now()
         return [row for row in rows if self.terms.exact or row.read_at is None or now - row.read_at > FRESH]
+
+    def _known(self, row: PlanRow) -> PlanRow:
+        """What was read before the restore counts as never read."""
+        old = self.lost is not None and row.read_at is not None and row.read_at <= self.lost
+        return replace(row, read_at=None) if old else row
 
     def count(self, receipts: Sequence[Receipt]) -> None:
         """Add what came of some rows."""

@@ -29,6 +29,7 @@ from connector.ports.memory import (
     Backfill,
     Brake,
     Decided,
+    Gap,
     Judge,
     Kept,
     Lease,
@@ -59,6 +60,9 @@ class Ledger(Protocol):
     ) -> None: ...
     async def runs(self, limit: int = 20) -> list[RunInfo]: ...
     async def run(self, run: int) -> RunInfo | None: ...
+    async def gaps(self) -> Sequence[Gap]:
+        """Times that were lost when the ledger was restored from a backup, the oldest first."""
+        ...
 
     # leases
     async def acquire(self, name: str, holder: str, at: datetime) -> Lease:

@@ -532,6 +532,20 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """A time of which this ledger knows nothing of what it did itself: it was restored at `until` from a backup made at
+    `since` (aware UTC). `run`: the one that marks it; every run before it is on the other side."""
+
+    run: int
+    since: datetime
+    until: datetime
+
+    def holds(self, at: datetime | None) -> bool:
+        """Whether this moment lies in it."""
+        return at is not None and self.since < at <= self.until
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """A run in one line, and the document that its `--json` printed."""
 

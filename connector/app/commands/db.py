@@ -1,10 +1,17 @@
-"""`connector db upgrade`: the schema of the ledger's database."""
+"""`connector db`: the ledger's database as a whole: its schema, a file of it, and back from one."""
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC
+from pathlib import Path
+
 from connector.app.exits import OK
-from connector.app.output import out, print_json
+from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
+from connector.app.who import actor
+from connector.app.wiring import SystemClock
+from connector.errors import FixConfig
 
 
 def db_upgrade(*, json: bool) -> int:
@@ -17,3 +24,76 @@ def db_upgrade(*, json: bool) -> int:
     else:
         out.print(f"The ledger's schema is at {version}.")
     return OK
+
+
+def db_backup(file: Path, *, json: bool) -> int:
+    """Write the backup, and say what is in it."""
+    from connector.ledger.whole.backup import back_up
+
+    manifest = back_up(load_settings().database_url, file, SystemClock().now(), _said)
+    size = file.stat().st_size
+    if json:
+        print_json(
+            {
+                "file": str(file),
+                "bytes": size,
+                "made_at": manifest.made_at,
+                "schema": manifest.schema,
+                "accounts": dict(manifest.accounts),
+                "rows": {each.shape.name: each.seal.rows for each in manifest.tables},
+            }
+        )
+    else:
+        out.print(f"{file}: {manifest.rows:,} rows, {size:,} bytes, schema {manifest.schema}.", markup=False)
+        out.print("It holds personal data. Keep it where few can read it.")
+    return OK
+
+
+def db_restore(file: Path, *, replace: bool, yes: bool, given: str | None, json: bool) -> int:
+    """Restore, after a question where a ledger is replaced, and say what to expect."""
+    from connector.ledger.whole.backup import opened
+    from connector.ledger.whole.restore import restore
+
+    url = load_settings().database_url
+    if replace and not yes:
+        with opened(file) as (manifest, _):
+            made, accounts = manifest.made_at, manifest.accounts
+        of = ", ".join(f"{crm} {account}" for crm, account in accounts.items()) or "no account"
+        _confirm(f"The ledger that stands there goes; that of {when(made)} UTC ({of}) takes its place.", json)
+    done = restore(url, file, SystemClock().now(), actor(given), replace=replace, said=_said)
+    made_at = done.manifest.made_at.astimezone(UTC)
+    if json:
+        print_json(
+            {
+                "run": done.run,
+                "made_at": made_at,
+                "rows": done.manifest.rows,
+                "replaced": done.replaced,
+                "accounts": dict(done.manifest.accounts),
+            }
+        )
+    else:
+        out.print(f"The ledger is that of {when(made_at)} UTC: {done.manifest.rows:,} rows.", markup=False)
+        out.print(
+            f"Run {done.run} marks the gap. The next sync reads what changed since; what was written before it cannot "
+            "be undone. Plans that waited have ended and are made anew."
+        )
+    return OK
+
+
+def _confirm(what: str, json: bool) -> None:
+    """FixConfig where nobody can be asked, or they do not want it."""
+    asked = sys.stdin.isatty() and not json
+    if asked:
+        sys.stderr.write(f"{what} Go on? [y/N] ")
+        sys.stderr.flush()
+    if not asked or sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise FixConfig(
+            "Nobody has said yes to it; nothing was changed.", next_step="Say --yes.", where="--replace"
+        )
+
+
+def _said(table: str, rows: int) -> None:
+    if rows:
+        sys.stderr.write(f"{table}: {rows:,} rows\n")
+        sys.stderr.flush()

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from connector.core.criteria import Criteria
-from connector.core.handoff import BACKFILL, FIRST_LOAD, NEW_DEFINITION, Users
+from connector.core.handoff import BACKFILL, FIRST_LOAD, FOUND, NEW_DEFINITION, Users
 from connector.core.notify import DIGEST, HEALTH, PRIVACY, REVOPS, SUMMARY, WEEK, Notify, folded_text
 from connector.core.routing import Way
 from connector.insight.sla import SlaReport, sla_report
@@ -30,6 +30,7 @@ _HOW: Mapping[str, str] = {
     FIRST_LOAD: "The first load",
     BACKFILL: "A backfill",
     NEW_DEFINITION: "A new definition",
+    FOUND: "The read after a restore",
 }
 
 
