@@ -16,7 +16,7 @@ from connector.phases.lease import PATIENCE, Heartbeat
 from connector.ports import Clock
 
 LEASE = "prune"
-PAYLOADS, IMAGES = "raw_payloads", "before_images"
+PAYLOADS, IMAGES, VISITORS = "raw_payloads", "before_images", "unknown_visitors"
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ async def would_prune(ledger: SqlLedger, definition: Definition, at: datetime) -
         found.gone[PAYLOADS] = await ledger.old_payloads(cuts.raw_payloads)
     if cuts.before_images:
         found.gone[IMAGES] = await ledger.old_images(cuts.before_images)
+    if cuts.unknown_visitors:
+        found.gone[VISITORS] = await ledger.old_visits(cuts.unknown_visitors)
     if cuts.run_details:
         for what in DETAILS:
             found.gone[what] = await ledger.old_details(what, cuts.run_details)
@@ -53,6 +55,8 @@ async def prune(
             done.gone[PAYLOADS] = await _payloads(ledger, cuts.raw_payloads, _told_by(definition), hold)
         if cuts.before_images:
             done.gone[IMAGES] = await _images(ledger, cuts.before_images, clock, hold)
+        if cuts.unknown_visitors:
+            done.gone[VISITORS] = await _visits(ledger, cuts.unknown_visitors, hold)
         if cuts.run_details:
             for what in DETAILS:
                 done.gone[what] = await _details(ledger, what, cuts.run_details, clock, hold)
@@ -88,6 +92,18 @@ async def _images(ledger: SqlLedger, before: datetime, clock: Clock, hold: Heart
             gone, after = gone + rows, 0
             while after := await ledger.let_images_go(plan, after, hold.lease):
                 pass
+    return gone
+
+
+async def _visits(ledger: SqlLedger, before: datetime, hold: Heartbeat) -> int:
+    gone, after = 0, ("", "")
+    while True:
+        after, some = await ledger.let_visits_go(before, after, hold.lease)
+        if not any(after):
+            break
+        gone += some
+    while await ledger.let_visitors_go(before, hold.lease):
+        pass
     return gone
 
 

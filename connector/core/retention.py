@@ -17,12 +17,14 @@ class Retention:
 
     `run_details`: what a run printed, the rows of its plans, work left to the sidecar, bars, deliveries.
     `raw_payloads`: a CRM's own values of a record as they were read, beside our reading of them. `before_images`: what
-    stood in the CRM before a planned write, without which it cannot be taken back.
+    stood in the CRM before a planned write, without which it cannot be taken back. `unknown_visitors`: first-party
+    events that are still nobody's.
     """
 
     run_details: timedelta | None = 400 * DAY
     raw_payloads: timedelta | None = 14 * DAY
     before_images: timedelta | None = 90 * DAY
+    unknown_visitors: timedelta | None = 400 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,12 @@ class Cuts:
     run_details: datetime | None
     raw_payloads: datetime | None
     before_images: datetime | None
+    unknown_visitors: datetime | None
 
     @classmethod
     def of(cls, retention: Retention, at: datetime) -> Cuts:
         """At this moment."""
-        spans = (retention.run_details, retention.raw_payloads, retention.before_images)
+        spans = (
+            retention.run_details, retention.raw_payloads, retention.before_images, retention.unknown_visitors
+        )  # fmt: skip
         return cls(*(at - span if span is not None else None for span in spans))

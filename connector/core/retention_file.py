@@ -10,7 +10,7 @@ from connector.core.criteria_reading import Reading
 from connector.core.durations import show_duration
 from connector.core.retention import SHORTEST, SHORTEST_RUN, SHORTEST_UNDO, Retention
 
-KEYS = ("run_details", "raw_payloads", "before_images")
+KEYS = ("run_details", "raw_payloads", "before_images", "unknown_visitors")
 KEEP = "keep"
 
 
@@ -30,7 +30,8 @@ def read_retention(read: Reading, top: Mapping[str, object]) -> Retention:
             (*path, "before_images"),
             "Before-images stand in the details of a run: they cannot be kept longer than these.",
         )
-    return Retention(runs, payloads, images)
+    visitors = _span(read, doc, path, "unknown_visitors", SHORTEST, usual.unknown_visitors)
+    return Retention(runs, payloads, images, visitors)
 
 
 def _span(

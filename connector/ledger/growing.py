@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from connector.ledger import store_daily, store_prune
+from connector.ledger import store_daily, store_nobody, store_prune
 from connector.ledger.engine import Database
 from connector.ports import Lease
 
@@ -53,6 +53,23 @@ class Growing:
     async def let_details_go(self, what: str, before: datetime, lease: Lease, at: datetime) -> int:
         """The next batch of them; 0: there are no more."""
         return await self._db.write(store_prune.let_details_go, what, before, lease, at)
+
+    async def old_visits(self, before: datetime) -> int:
+        """How many first-party events that came before this moment are still nobody's."""
+        return await self._db.read(store_nobody.events, before)
+
+    async def let_visits_go(
+        self, before: datetime, after: tuple[str, str], lease: Lease
+    ) -> tuple[tuple[str, str], int]:
+        """The next batch of them after this place: (the last place, how many); empty: there are no more."""
+        rows = await self._db.read(store_nobody.old_events, before, after)
+        if not rows:
+            return ("", ""), 0
+        return rows[-1], await self._db.write(store_nobody.let_events_go, rows, lease)
+
+    async def let_visitors_go(self, before: datetime, lease: Lease) -> int:
+        """The next batch of ids that lead to nobody, unheard of since this moment; 0: there are no more."""
+        return await self._db.write(store_nobody.let_ids_go, before, lease)
 
     async def shrink(self) -> int:
         """Give the pages that wait for new rows back to the disk (SQLite alone; it takes as much room again meanwhile,

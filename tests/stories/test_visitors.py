@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, select
 
+from connector.app.commands.init import shipped
+from connector.app.definition import load_definition
+from connector.app.pruning import prune, would_prune
+from connector.app.wiring import plugins
 from connector.core.model import Quarantined
 from connector.core.tracking import APP, STREAM, Call, read_call
 from connector.ledger import SqlLedger, open_ledger
 from connector.ledger.tables import ENGAGEMENT, QUARANTINE
-from connector.ledger.tables_tracking import AWAITED
+from connector.ledger.tables_tracking import AWAITED, VISITOR
 from connector.ports import Tracked
+from connector.testing.clock import HandClock
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
@@ -89,6 +94,33 @@ async def test_an_id_that_leads_to_another_over_others_joins_with_it(sqlite_url:
     finally:
         await ledger.close()
     assert whose(sqlite_url) == {"m1": "ada@example.com"}
+
+
+async def test_what_is_nobodys_for_long_goes_and_what_is_somebodys_stays(database_url: str) -> None:
+    ledger = open_ledger(database_url)
+    app, clock = Counter(ledger), HandClock(NOW)
+    definition = load_definition(shipped(), plugins())
+    try:
+        await app.said(app.call(anonymousId="a"), app.call(anonymousId="a", userId="7"))
+        await app.said(app.call(anonymousId="b", userId="8"))
+        await app.said(app.call("identify", userId="8", traits={"email": "ada@example.com"}))
+        clock.advance(timedelta(days=399))
+        nothing = await prune(ledger, definition, "tests", clock)
+        await ledger.keep_tracked([app.call(anonymousId="c", userId="9")], [], clock.now())
+        clock.advance(timedelta(days=2))
+        told = await would_prune(ledger, definition, clock.now())
+        gone = await prune(ledger, definition, "tests", clock)
+        again = await prune(ledger, definition, "tests", clock)
+        # What b does is ada's as before.
+        await app.said(app.call(anonymousId="b"))
+    finally:
+        await ledger.close()
+    assert [each.gone["unknown_visitors"] for each in (nothing, told, gone, again)] == [0, 2, 2, 0]
+    assert whose(database_url) == {"m3": "ada@example.com", "m5": None, "m6": "ada@example.com"}
+    engine = create_engine(database_url)
+    with engine.connect() as db:
+        assert "anonymous:a" not in db.execute(select(VISITOR.c.key)).scalars().all()
+    engine.dispose()
 
 
 async def test_an_event_and_its_tie_that_come_to_two_replicas_at_once_find_each_other(

@@ -235,7 +235,7 @@ async def test_of_raw_values_those_by_which_a_plan_names_an_import_are_kept(sqli
 async def test_what_is_kept_for_good_by_the_file_stays(sqlite_url: str) -> None:
     async with world(sqlite_url, people=8) as made:
         await made.sync("hubspot")
-        made.redefine(retention=Retention(None, None, None))
+        made.redefine(retention=Retention(None, None, None, None))
         made.later(days=5_000)
         told = (await would_prune(made.ledger, made.definition, made.clock.now())).gone
 

@@ -23,6 +23,7 @@ DAY = timedelta(days=1)
         ({"run_details": "30d"}, Retention(30 * DAY, 14 * DAY, 30 * DAY)),  # they stand in the details
         ({"run_details": "keep", "before_images": "keep"}, Retention(None, 14 * DAY, None)),
         ({"before_images": "400d"}, Retention(400 * DAY, 14 * DAY, 400 * DAY)),
+        ({"unknown_visitors": "30d"}, Retention(400 * DAY, 14 * DAY, 90 * DAY, 30 * DAY)),
     ],
 )
 def test_what_the_file_leaves_out_is_kept_as_shipped(said: object, means: Retention) -> None:
@@ -54,7 +55,8 @@ def test_what_cannot_be_meant_is_refused(said: object, wrong: str) -> None:
 def test_what_is_kept_for_good_has_no_moment_before_which_it_goes() -> None:
     at = datetime(2026, 11, 26, tzinfo=UTC)
 
-    assert Cuts.of(Retention(None, DAY, 2 * DAY), at) == Cuts(None, at - DAY, at - 2 * DAY)
+    kept = Retention(None, DAY, 2 * DAY, 3 * DAY)
+    assert Cuts.of(kept, at) == Cuts(None, at - DAY, at - 2 * DAY, at - 3 * DAY)
 
 
 @pytest.mark.parametrize("values", [{"a": "x", "b": 1.5}, {"a": "\ud800"}, {"b": 2**70, "a": None}])

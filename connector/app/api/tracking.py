@@ -171,7 +171,7 @@ class _Reader:
         counter = self._side.meters.tracked
         for outcome, number in (
             ("stored", told.stored), ("duplicate", told.duplicate), ("set_aside", told.aside),
-            ("left_out", told.left_out),
+            ("left_out", told.left_out + told.erased),
         ):  # fmt: skip
             counter.labels(outcome).inc(number)
 

@@ -20,6 +20,7 @@ from connector.ledger import SqlLedger
 SAID = {
     "raw_payloads": "records lose their CRM's own values as they were read",
     "before_images": "planned writes lose what stood there before; their runs cannot be undone any more",
+    "unknown_visitors": "events of your application that are still nobody's",
     "plan_rows": "rows of plans",
     "plan_summaries": "summaries of plans",
     "run_documents": "details of runs",
@@ -51,6 +52,7 @@ def db_prune(*, dry_run: bool, shrink: bool, json: bool) -> int:
                 ("run_details", kept.run_details),
                 ("raw_payloads", kept.raw_payloads),
                 ("before_images", kept.before_images),
+                ("unknown_visitors", kept.unknown_visitors),
             )
         }
         document: dict[str, Any] = {"dry_run": dry_run, "retention": spans, "gone": pruned.gone}
