@@ -19,7 +19,7 @@ from connector.app.settings import Settings
 from connector.app.token_lookup import NamedTokens, RefusedError
 from connector.core.approval import Proof
 from connector.errors import FixConfig
-from connector.transport import is_loopback, remember_secrets
+from connector.transport import is_loopback
 
 FORWARDED = frozenset(
     {
@@ -92,7 +92,6 @@ class Access:
             raise FixConfig(
                 "Two roles have the same token.", next_step=f"Give each of {names} its own.", where=names
             )
-        remember_secrets(tokens.values())
         return cls(settings.bind, tokens)
 
     async def has_admin(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from connector import errors
@@ -16,11 +16,14 @@ def error_document(error: ConnectorError) -> dict[str, Any]:
     document: dict[str, Any] = {
         "kind": type(error).__name__,
         "message": redact(error.message),
-        "next_step": error.next_step,
-        "where": error.where,
+        "next_step": redact(error.next_step),
+        "where": redact(error.where),
     }
     if isinstance(error, FixConfig):
-        document["problems"] = [asdict(problem) for problem in error.problems]
+        document["problems"] = [
+            asdict(replace(each, what=redact(each.what), nearest=each.nearest and redact(each.nearest)))
+            for each in error.problems
+        ]
     return document
 
 

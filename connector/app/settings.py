@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -22,6 +24,7 @@ from connector.core.durations import parse_duration
 from connector.core.names import nearest
 from connector.errors import FixConfig, Problem
 from connector.ports import Variable
+from connector.transport.redact import remember_secrets
 from connector.transport.urls import checked_url
 
 SECRET_SUFFIX = "_FILE"  # noqa: S105 (a suffix, not a secret)
@@ -64,6 +67,10 @@ class Settings(BaseSettings):
     log_format: Literal["json", "text"] | None = Field(
         None, description="Log lines as JSON or text; unset: text on a terminal, else JSON"
     )
+
+    def model_post_init(self, context: Any) -> None:
+        """Hide what is secret wherever it turns up, from the first moment on that anybody has it."""
+        remember_secrets(secrets_in(self))
 
     @classmethod
     def settings_customise_sources(
@@ -137,6 +144,16 @@ class Settings(BaseSettings):
         if found is None or int(found[2]) > 65_535:
             raise ValueError("is not host:port with a port up to 65535")
         return value
+
+
+def secrets_in(settings: Settings) -> list[str]:
+    """The value of every setting that is declared a secret, and the password in the database's URL."""
+    values = [getattr(settings, name) for name in type(settings).model_fields]
+    found = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    with suppress(ValueError):  # a URL that cannot be read is told by whoever opens it
+        password = urlsplit(settings.database_url).password
+        found += [password, unquote(password)] if password else []
+    return found
 
 
 class _MountedEnv(EnvSettingsSource):
@@ -224,8 +241,10 @@ def misspelt(known: Iterable[str], environ: Mapping[str, str] | None = None) -> 
 
 
 def variables_of(variables: tuple[Variable, ...], environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """An adapter's variables: what is set, defaults for the rest, nothing for what has neither."""
+    """An adapter's variables: what is set, defaults for the rest, nothing for what has neither. Those declared secret
+    are hidden from now on wherever they turn up."""
     found = mounted([variable.name for variable in variables], environ)
+    remember_secrets(found.get(variable.name) for variable in variables if variable.secret)
     for variable in variables:
         if variable.default is not None:
             found.setdefault(variable.name, variable.default)

@@ -18,7 +18,6 @@ from connector.core.mapping import CrmMapping
 from connector.core.targets import TargetField, reject_reasons, targets_of
 from connector.errors import FixConfig
 from connector.ports import Plugin, Step
-from connector.transport import remember_secrets
 
 LEFT = ("missing", "by_hand")  # a dry run's, and what only a human can do
 
@@ -69,7 +68,6 @@ async def _steps(plugin: Plugin, targets: Sequence[TargetField], *, make: bool) 
     """With the administrator's own credential where one is set; it lives as long as this command."""
     run_time = variables_of(plugin.variables)
     own = mounted([variable.name for variable in plugin.admin_variables])
-    remember_secrets([own[each.name] for each in plugin.admin_variables if each.secret and each.name in own])
     if not own and not plugin.connected(run_time):
         raise unconnected(plugin)
     admin = plugin.admin({**run_time, **variables_of(plugin.admin_variables)}, SystemClock())

@@ -11,7 +11,6 @@ from starlette.requests import Request
 from connector.app.incoming.reading import Refused
 from connector.app.settings import Settings, variables_of
 from connector.ports import Plugin
-from connector.transport import remember_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +42,11 @@ class Doors:
 def doors_of(
     settings: Settings, plugins: Mapping[str, Plugin], environ: Mapping[str, str] | None = None
 ) -> Doors:
-    """By these settings. What is secret in them is shown nowhere from now on."""
+    """By these settings."""
     key = settings.ingest_token.get_secret_value() if settings.ingest_token else ""
     hooks = {
         crm: variables_of(plugin.variables, environ)
         for crm, plugin in plugins.items()
         if plugin.hook is not None
     }
-    secret = [
-        values[each.name]
-        for crm, values in hooks.items()
-        for each in plugins[crm].variables
-        if each.secret and each.name in values
-    ]
-    remember_secrets([*filter(None, [key]), *secret])
     return Doors(key, settings.public_url or "", hooks)
