@@ -12,7 +12,7 @@ import pkgutil
 import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache, partial
@@ -182,6 +182,8 @@ def _ready(
     intervals: dict[str, timedelta] = {}
     for plugin in chosen(names):
         variables = variables_of(plugin.variables, environ)
+        with suppress(FixConfig):  # set-up's alone: hidden as well, and asked for nothing here
+            variables_of(plugin.admin_variables, environ)
         intervals[plugin.crm] = interval_of(settings, plugin.crm, environ)
         if not plugin.connected(variables):
             if plugin.crm in names:

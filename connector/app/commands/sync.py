@@ -193,15 +193,14 @@ def report(result: RunResult) -> None:
         out.print(f"{crm}: plan {plan} of an earlier run still waits. `connector plan show {plan}`.")
     for crm, counts in result.crms.items():
         if counts.error:
-            out.print(f"{crm}: {counts.error}")
+            out.print(f"{crm}: {counts.error}", markup=False)  # what a CRM says is no markup
         for tug in counts.tugs:
             by = f" by {tug['by']}" if tug["by"] else ""
-            out.print(
-                f"{crm}: {tug['field']} of {tug['record']} was changed back {tug['times']} times{by}; it is left alone."
-            )
+            told = f"{tug['field']} of {tug['record']} was changed back {tug['times']} times{by}; it is left alone."
+            out.print(f"{crm}: {told}", markup=False)
         for stream, fetched in counts.fetched.items():
             if fetched.note:
-                out.print(f"{crm}: {stream} {fetched.note}")
+                out.print(f"{crm}: {stream} {fetched.note}", markup=False)
         if counts.waiting and crm in result.plans:
             plan = result.plans[crm]
             because = result.more.get("waits_because", {}).get(crm)
