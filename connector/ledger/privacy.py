@@ -31,7 +31,8 @@ class Privacy:
         )
 
     async def erase_again(self, at: datetime) -> list[Erased]:
-        """Erase whoever was erased before and is held all the same: after a restore."""
+        """Erase whoever was erased before and is held all the same. After a restore, once the rows of `erased` and
+        `erasure_key` from before it stand beside the restored ones."""
         return await self._db.write(store_erase.erase_again, at, self.box)
 
     async def allow_person(self, who: str, *, by: str, reason: str, at: datetime) -> int:

@@ -383,7 +383,7 @@ class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing, Privacy):
         self, crm: str, segments: Mapping[tuple[str, str, str], frozenset[str]], lease: Lease, at: datetime
     ) -> None:
         """Who is on the lists by which a CRM says something above the rules."""
-        await self._db.write(store_override.keep_segments, crm, segments, lease, at)
+        await self._db.write(store_override.keep_segments, crm, segments, lease, at, self.box)
 
     async def absent(self, crm: str, stream: str, census: Census) -> list[str]:
         """Ids known in the census's state and range that it did not meet."""
@@ -835,7 +835,7 @@ class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing, Privacy):
         self, words: Sequence[Override], at: datetime, *, again: bool = True
     ) -> list[Override]:
         """Keep what a human says above the rules; whom it concerns is due. `again=False`: only what is new."""
-        return await self._db.write(store_override.add, words, at, again=again)
+        return await self._db.write(store_override.add, words, at, again=again, box=self.box)
 
     async def end_overrides(self, ids: Sequence[int], by: str, at: datetime) -> list[Override]:
         """These hold no longer; whom they concern is due."""

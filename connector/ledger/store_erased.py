@@ -18,7 +18,9 @@ from connector.core.erasure import KEY_BYTES, hashed
 from connector.core.model import PersonRecord, Ref
 from connector.core.resolve import named_as_same
 from connector.errors import FixConfig
+from connector.ledger import codec
 from connector.ledger.hot import insert_new, where_in
+from connector.ledger.tables import RECORD
 from connector.ledger.tables_erased import ERASED, ERASURE_KEY
 from connector.ledger.types import time_to_db
 from connector.ports import NormalizedPage
@@ -132,9 +134,10 @@ def remember(
 def without_erased(
     db: Connection, page: NormalizedPage, at: datetime, box: KeyBox | None
 ) -> tuple[NormalizedPage, Left]:
-    """The page without what is an erased person's, by record, by address, or by a record that names theirs.
+    """The page without what is an erased person's: by record, by address, or as a new record that names theirs.
 
-    A record that is left out by its address is known by its own hash from then on.
+    A record that is left out is known by its own hash from then on. One that is known as somebody else's, and names
+    an erased one, names nobody instead.
     """
     if not any_erased(db):
         return page, Left()
@@ -142,10 +145,16 @@ def without_erased(
     if not theirs:
         return page, Left()
     gone: dict[Ref, int] = {}
+    naming: set[str] = set()
     for _, record in page.people:
-        found = [theirs[name] for name in _names_of(record) if name in theirs]
-        if found:
-            gone[record.ref] = min(found)
+        own = [theirs[name] for name in (str(record.ref), *record.emails) if name in theirs]
+        named = [theirs[name] for name in named_as_same(record) if name in theirs]
+        if own or named:
+            gone[record.ref] = min(own or named)
+        if named and not own:
+            naming.add(str(record.ref))
+    for row in where_in(db, select(RECORD.c.ref), RECORD.c.ref, naming):
+        del gone[codec.parse_ref(row.ref)]  # somebody else, who was split from the erased person
     for ref, erasure in gone.items():
         if str(ref) not in theirs:
             remember(db, {str(ref): f"{ref.crm}:{ref.object}"}, erasure, at, box)
@@ -165,6 +174,14 @@ def _names(page: NormalizedPage) -> set[str]:
     return names | {f"{each.crm}:{each.object}:{each.id}" for each in page.quarantined}
 
 
+def _naming_nobody(record: PersonRecord, theirs: Collection[str]) -> PersonRecord:
+    if not any(name in theirs for name in named_as_same(record)):
+        return record
+    same_as = tuple(ref for ref in record.same_as if str(ref) not in theirs)
+    moved_to = None if str(record.moved_to) in theirs else record.moved_to
+    return replace(record, same_as=same_as, moved_to=moved_to)
+
+
 def _without(
     page: NormalizedPage, theirs: Collection[str], gone: Collection[Ref]
 ) -> tuple[NormalizedPage, Left]:
@@ -176,7 +193,11 @@ def _without(
     )
     kept = replace(
         page,
-        people=tuple(each for each in page.people if each[1].ref not in gone),
+        people=tuple(
+            (vendor, _naming_nobody(record, theirs))
+            for vendor, record in page.people
+            if record.ref not in gone
+        ),
         opportunities=tuple(
             (vendor, replace(deal, people=tuple(ref for ref in deal.people if str(ref) not in theirs)))
             for vendor, deal in page.opportunities

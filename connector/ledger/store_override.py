@@ -12,10 +12,12 @@ from sqlalchemy import Connection, Row, Select, insert, or_, select, update
 from connector.core.model import CompanyRecord, PersonRecord, Ref
 from connector.core.normalize.transforms import domain
 from connector.core.override import Override
+from connector.errors import FixConfig
 from connector.ledger import codec, store_audience, store_lease
 from connector.ledger.hot import chunks, mark_due, where_in
 from connector.ledger.store_account import companies_of
 from connector.ledger.store_admin import audit
+from connector.ledger.store_erased import KeyBox, erased_among
 from connector.ledger.tables import ADDRESS, COMPANY_DOMAIN, OVERRIDE, PERSON, RECORD
 from connector.ports import Lease
 
@@ -24,11 +26,20 @@ _DOMAINS = 50  # looked for in one walk over the records
 # ------------------------------------------------------------------------------------------------------------- say
 
 
-def add(db: Connection, words: Sequence[Override], at: datetime, *, again: bool) -> list[Override]:
+def add(
+    db: Connection, words: Sequence[Override], at: datetime, *, again: bool, box: KeyBox | None = None
+) -> list[Override]:
     """Keep these words, each in place of what was told to us of the same person, company or domain before.
 
-    `again=False`: one that says what is in force already is left out. Their `id` and `made_at` are given here.
+    `again=False`: one that says what is in force already is left out. Their `id` and `made_at` are given here. Raises
+    FixConfig, and keeps none, where one is about a person who was erased.
     """
+    if erased_among(db, {word.target for word in words if word.scope == "person"}, box):
+        raise FixConfig(
+            "This person was erased, and nothing is kept about them." if len(words) == 1
+            else "Somebody among these was erased, and nothing is kept about them.",
+            next_step="`connector person allow` lets somebody in again.",
+        )  # fmt: skip
     known = {(word.scope, word.target): word for word in _told(db, words) if word.in_force(at)}
     done: list[Override] = []
     for word in words:
@@ -92,6 +103,7 @@ def keep_segments(
     segments: Mapping[tuple[str, str, str], frozenset[str]],
     lease: Lease,
     at: datetime,
+    box: KeyBox | None = None,
 ) -> None:
     """See `connector.ports.Ledger.keep_segments`. One audit row a list that changed."""
     store_lease.check(db, lease)
@@ -103,9 +115,11 @@ def keep_segments(
         (f"{crm} segment {name} of {object_}", kind): (name, {f"{crm}:{object_}:{id_}" for id_ in ids})
         for (object_, name, kind), ids in segments.items()
     }
+    erased = erased_among(db, {ref for _, refs in wanted.values() for ref in refs}, box)
     for source, kind in sorted(standing.keys() | wanted.keys()):
         were = standing.get((source, kind), {})
         name, are = wanted.get((source, kind), ("", set()))
+        are = are - erased.keys()
         came, went = sorted(are - were.keys()), sorted(were.keys() - are)
         if not came and not went:
             continue

@@ -134,7 +134,8 @@ def _visitors(db: Connection, emails: set[str]) -> set[str]:
         led = select(VISITOR.c.leads).where(VISITOR.c.leads.is_not(None))
         near = {row.key for row in where_in(db, leading, VISITOR.c.leads, fresh)}
         led_to = {row.leads for row in where_in(db, led, VISITOR.c.key, fresh)}
-        near |= {row.key for row in where_in(db, leading, VISITOR.c.key, led_to)}
+        others = select(VISITOR.c.key).where(VISITOR.c.email.is_not(None), VISITOR.c.email.not_in(emails))
+        near |= led_to - {row.key for row in where_in(db, others, VISITOR.c.key, led_to)}
         fresh = near - found
     return found
 

@@ -109,11 +109,12 @@ def keep_users(db: Connection, crm: str, told: Sequence[CrmUser], at: datetime) 
 def spells(
     db: Connection, since: datetime | None = None, until: datetime | None = None, audience: str | None = None
 ) -> list[KeptSpell]:
-    """Those that began in `[since, until)`, and all that are open, of people who are there; by beginning."""
+    """Those that began in `[since, until)`, and all that are open, of people who are there, or were erased (then of
+    nobody); by beginning."""
     query = (
         select(SPELL, PERSON.c.fields, PERSON.c.stage)
         .join(PERSON, PERSON.c.id == SPELL.c.person)
-        .where(PERSON.c.ended_at.is_(None))
+        .where(or_(PERSON.c.ended_at.is_(None), PERSON.c.id < 0))
         .order_by(SPELL.c.since, SPELL.c.id)
     )
     if audience is not None:

@@ -43,7 +43,7 @@ def written_rows(
         WRITTEN.c.ref == PLAN_ROW.c.ref, WRITTEN.c.plan_row == PLAN_ROW.c.id
     )
     arrived = or_(PLAN_ROW.c.status == "written", and_(PLAN_ROW.c.status == "rejected", in_part.exists()))
-    of_run = PLAN_ROW.c.plan.in_(plans), arrived
+    of_run = PLAN_ROW.c.plan.in_(plans), arrived, PLAN_ROW.c.person >= 0  # below: of an erased person
     refs = (
         select(PLAN_ROW.c.ref)
         .where(*of_run, PLAN_ROW.c.ref > (str(after) if after is not None else ""))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sqlalchemy import create_engine, select
-from stories.world import somebody, world
 
 from connector.ledger.tables import METADATA
 from connector.ports import Erased
+from tests.stories.world import somebody, world
 
 SUMS = ("read", "unchanged", "planned", "held_back", "quarantined", "written", "set_aside", "waiting")
 
@@ -29,11 +29,11 @@ def cells(url: str, *values: str) -> list[str]:
     return found
 
 
-async def erased(ledger, clock_now, who: str, reason: str = "asked in writing") -> Erased | None:
-    """`person erase` on a ledger that nobody works on."""
+async def erased(ledger, at, who: str, reason: str = "asked in writing") -> Erased | None:
+    """`person erase` on a ledger that nobody else works on."""
     names = ("decide", "push:hubspot", "push:salesforce")
-    leases = [await ledger.acquire(name, "privacy", clock_now) for name in names]
-    done = await ledger.erase_person(who, by="Grace", reason=reason, leases=leases, at=clock_now)
+    leases = [await ledger.acquire(name, "desk", at) for name in names]
+    done = await ledger.erase_person(who, by="Grace", reason=reason, leases=leases, at=at)
     for lease in leases:
         await ledger.release(lease)
     return done
