@@ -18,6 +18,7 @@ MODULES = {
     "P8": "scoring",
     "P9": "due",
     "I1": "ingest",
+    "L1": "lookups",
 }
 
 

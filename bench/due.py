@@ -52,8 +52,8 @@ def _record(n: int, dice: random.Random, at: datetime) -> PersonRecord:
     )  # fmt: skip
 
 
-def _fill(db: Connection, people: int) -> None:
-    """People as an earlier run left them: decided, nothing due."""
+def fill(db: Connection, people: int, events: int = EVENTS) -> None:
+    """People as an earlier run left them, each with so many events: decided, nothing due."""
     dice = random.Random(7)
     before = NOW - timedelta(days=2)
     for start in range(0, people, 5_000):
@@ -70,11 +70,13 @@ def _fill(db: Connection, people: int) -> None:
              "state": "live", "first_load": False, "changed_at": before, "observed_at": before, "known_at": before,
              "person_id": int(r.ref.id)} for r in records])  # fmt: skip
         db.execute(ADDRESS.insert(), [{"email": r.emails[0], "ref": str(r.ref)} for r in records])
+        if not events:
+            continue
         db.execute(ENGAGEMENT.insert(), [
             {"crm": "hubspot", "stream": "events", "key": f"{r.ref.id}-{k}", "about": str(r.ref),
              "type": dice.choice(TYPES), "occurred_at": NOW - timedelta(seconds=dice.randrange(90 * 86_400)),
              "attributes": "{}", "counted": True, "deleted": False, "known_at": before, "observed_at": before}
-            for r in records for k in range(EVENTS)])  # fmt: skip
+            for r in records for k in range(events)])  # fmt: skip
 
 
 def _pages(people: int, turn: int) -> Iterator[NormalizedPage]:
@@ -120,7 +122,7 @@ async def _best(folder: Path, people: int) -> float:
     url = f"sqlite:///{folder}/{people}.db"
     await open_ledger(url).close()
     with build_engine(parse_url(url)).begin() as db:
-        _fill(db, people)
+        fill(db, people)
     definition = load_definition(shipped(), plugins())
     definition = replace(definition, mappings={"hubspot": definition.mappings["hubspot"]})
     ledger = open_ledger(url)
