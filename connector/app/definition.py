@@ -121,6 +121,28 @@ def _of_texts(texts: tuple[tuple[str, str], ...], crms: tuple[str, ...]) -> Defi
             return None
 
 
+def definition_of(texts: Mapping[str, str], known: Iterable[str]) -> Definition:
+    """The definition in these files, by name. Raises FixConfig with all problems, each with file, line and column."""
+    with tempfile.TemporaryDirectory(prefix="connector-") as place:
+        folder = Path(place) / "mappings"
+        write_texts(folder, texts)
+        files = read_files(folder, known)
+
+        def named(problem: Problem) -> Problem:
+            return replace(problem, file=problem.file.removeprefix(f"{folder}/"))
+
+    if files.problems or files.criteria is None:
+        raise FixConfig(
+            f"{len(files.problems)} problem(s) in the files.",
+            next_step="Correct them; the version in force stays.",
+            problems=[named(each) for each in files.problems],
+        )
+    criteria = replace(files.criteria, warnings=tuple(named(each) for each in files.criteria.warnings))
+    return Definition(
+        criteria, with_one_master(files.mappings), files.texts, lambda texts: read_texts(texts, known)
+    )
+
+
 def with_one_master(mappings: Mapping[str, CrmMapping]) -> dict[str, CrmMapping]:
     """Every mapping with the master of the lifecycle stage that one of them declares. Raises FixConfig where they name
     different ones, or one that has no mapping."""

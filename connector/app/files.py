@@ -24,6 +24,8 @@ from connector.core.mapping import CrmMapping
 from connector.core.mapping_file import parse_mapping
 from connector.errors import FixConfig, Problem
 
+LARGEST = 100_000  # values of a file: a few lines of anchors can stand for billions
+
 Place = tuple[int, int]  # line and column, both from 1
 
 
@@ -167,6 +169,8 @@ def write_texts(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def _plain(node: Any, path: tuple[str | int, ...], places: dict[tuple[str | int, ...], Place]) -> Any:
+    if len(places) > LARGEST:
+        raise ValueError(f"it has more than {LARGEST:,} values, or refers to itself too often")
     if isinstance(node, CommentedMap):
         for key in node:
             where = node.lc.data.get(key) if node.lc.data else None

@@ -90,6 +90,7 @@ class Wired:
     intervals: Mapping[str, timedelta] = field(default_factory=dict)  # between two scheduled syncs, by CRM
     look: Callable[[], Awaitable[InForce]] | None = None  # which definition is in force now
     told: str = ""  # where the folder says something else than what is in force
+    load: Callable[[], Definition] | None = None  # the folder's files, whatever is in force
     zone: tzinfo = UTC  # of days, nights and working hours (CONNECTOR_TIMEZONE)
 
     def of(self, crms: Iterable[str]) -> Wired:
@@ -163,7 +164,7 @@ async def wired(
         for crm, (plugin, variables) in ready.items():
             connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
         yield Wired(
-            connected, found.definition, ledger, clock, holder(), tuple(skipped), intervals, look, found.told,
+            connected, found.definition, ledger, clock, holder(), tuple(skipped), intervals, look, found.told, load,
             ZoneInfo(settings.timezone),
         )  # fmt: skip
     finally:

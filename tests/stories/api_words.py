@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from connector.app.api import build_app
 from connector.app.sidecar import Sidecar
 from connector.app.token_text import hash_of, new_token
 from connector.ports import Request
-from tests.stories.sidecar_words import sidecar
+from tests.stories.sidecar_words import parts_of
 from tests.stories.world import World
 
 TOKENS = {role: f"{role.word}-token-of-twenty-letters" for role in Role}
@@ -82,9 +82,10 @@ class Api:
 
 
 @asynccontextmanager
-async def api(world: World, holder: str = "sidecar") -> AsyncIterator[Api]:
-    """The API of a sidecar of this name, with a token of the environment for each role."""
-    side = await sidecar(world, holder)
+async def api(world: World, **more: Any) -> AsyncIterator[Api]:
+    """The API of a sidecar, with a token of the environment for each role. `more`: of what it has wired."""
+    side = Sidecar(replace(parts_of(world), **more))
+    await side.served.look()
     app = build_app(side, Access("127.0.0.1:8080", TOKENS))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         yield Api(world, side, app, client)

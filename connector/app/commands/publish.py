@@ -13,23 +13,23 @@ from typing import Any
 from connector.app import exits
 from connector.app.asking import ask_ledger
 from connector.app.commands.definition import Parts, estimated, kept_version, opened, show
-from connector.app.definition import load_definition, refuse_red
+from connector.app.definition import load_definition
 from connector.app.in_force import waits_for
 from connector.app.log import configure
 from connector.app.output import out, print_json, when
 from connector.app.previewing import preview, to_be_read
+from connector.app.publishing import agreed, leave_the_folder, put_in_force, standing
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings
-from connector.app.versions import draft_document, edits_in_words, version_document
+from connector.app.versions import Read, draft_document, edits_in_words, version_document
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, holder, plugins, read_version
-from connector.core.approval import Agreed, missing, owners, refuse
+from connector.core.approval import Proof, missing, owners
 from connector.core.definition import Definition
 from connector.core.wording import changes_in_words
-from connector.errors import FixConfig, StopRun
+from connector.errors import StopRun
 from connector.ledger import SqlLedger
-from connector.ledger.store_draft import DISCARDED, OPEN, PUBLISHED
-from connector.phases.adopt import adopt
+from connector.ledger.store_draft import DISCARDED, OPEN
 from connector.ports import Draft, VersionInfo
 
 CLOCK = SystemClock()
@@ -102,16 +102,15 @@ def approve(number: int, *, side: str, by: str | None, note: str, json: bool) ->
 
     async def go() -> dict[str, Any]:
         async with opened(settings, None, files_may_be_wrong=True) as parts:
-            ledger, version = parts.ledger, await parts.ledger.version()
-            draft, definition = await _draft(ledger, number, settings)
-            before = read_version(await ledger.files(), settings)
-            asked = owners(before.criteria if before else None, definition.criteria)
-            who = actor(by)
-            refuse(asked, draft.author, draft.agreed, side, who)
-            draft = await ledger.approve_draft(number, Agreed(side, who, note, CLOCK.now()))
+            ledger, who = parts.ledger, actor(by)
+            stands = await standing(ledger, number, _reader(settings))
+            stands = await agreed(
+                ledger, stands, side, by=who, proof=Proof.CLAIMED, note=note, at=CLOCK.now()
+            )
             document = {"draft": number, "approved": side, "by": who, "published": None, "waits": ""}
-            if missing(asked, draft.author, draft.agreed):
-                return document | {"waits": waits_for(draft, asked, version or 0)}
+            draft, definition = stands.draft, stands.definition
+            if stands.missing:
+                return document | {"waits": waits_for(draft, stands.asked, stands.version)}
             parts = Parts(definition, parts.adapters, ledger)
             reread = await to_be_read(definition, parts.adapters, ledger)
             published = await _put_in_force(parts, draft.author, draft.note, draft=draft)
@@ -192,11 +191,7 @@ def history(*, limit: int, words: bool, json: bool) -> int:
 
     async def question(ledger: SqlLedger) -> tuple[list[VersionInfo], list[Draft], dict[int, list[str]]]:
         versions = await ledger.history(limit)
-
-        async def read(texts: Mapping[str, str]) -> Definition | None:
-            return read_version(texts, settings)
-
-        told = await edits_in_words(ledger, versions if words else (), read)
+        told = await edits_in_words(ledger, versions if words else (), _reader(settings))
         return versions, await ledger.drafts(status=OPEN), told
 
     versions, drafts, told = ask_ledger(question)
@@ -209,20 +204,18 @@ def history(*, limit: int, words: bool, json: bool) -> int:
         )
         return exits.OK
     for draft in drafts:
-        agreed = ", ".join(f"{each.by} ({each.side}, {each.proof})" for each in draft.agreed) or "nobody yet"
+        said = ", ".join(f"{each.by} ({each.side}, {each.proof})" for each in draft.agreed) or "nobody yet"
         note = draft.note or "no note"
         back = _back(draft.brings_back)
-        line = (
-            f"draft {draft.id}  {when(draft.made_at)}  by {draft.author}{back}: {note}; approved by {agreed}"
-        )
+        line = f"draft {draft.id}  {when(draft.made_at)}  by {draft.author}{back}: {note}; approved by {said}"
         out.print(line, markup=False)
     for each in versions:
         who = each.author or "the files of the folder"
         back = _back(each.brings_back)
-        agreed = "".join(f"; {word.by} agreed for {word.side} ({word.proof})" for word in each.agreed)
+        said = "".join(f"; {word.by} agreed for {word.side} ({word.proof})" for word in each.agreed)
         note = f": {each.note}" if each.note else ""
         out.print(
-            f"version {each.version}  {when(each.adopted_at)}  by {who}{back}{note}{agreed}", markup=False
+            f"version {each.version}  {when(each.adopted_at)}  by {who}{back}{note}{said}", markup=False
         )
         for sentence in told.get(each.version, ()):
             out.print(f"    {sentence}", markup=False)
@@ -235,41 +228,25 @@ def _back(version: int | None) -> str:
     return f", back to version {version}" if version else ""
 
 
-async def _draft(ledger: SqlLedger, number: int, settings: Settings) -> tuple[Draft, Definition]:
-    found = await ledger.drafts(number=number)
-    if not found:
-        raise StopRun(f"There is no draft {number}.", next_step="`connector criteria history` lists them.")
-    definition = read_version(found[0].files, settings)
-    if definition is None:
-        raise FixConfig(
-            f"The files of draft {number} are not right by today's rules.", next_step="Edit them anew."
-        )
-    refuse_red(definition.criteria)
-    return found[0], definition
+def _reader(settings: Settings) -> Read:
+    async def read(texts: Mapping[str, str]) -> Definition | None:
+        return read_version(texts, settings)
+
+    return read
 
 
 async def _put_in_force(
     parts: Parts, author: str, note: str, *, draft: Draft | None = None, back_to: int | None = None
 ) -> int:
-    """A new version, signed; the draft that it was ends."""
-    adopted = await adopt(parts.ledger, parts.definition, parts.adapters, CLOCK.now())
-    if draft is not None:
-        back_to = draft.brings_back
-    await parts.ledger.sign(adopted.version, author, note, draft.agreed if draft else (), back_to)
-    if draft is not None:
-        await parts.ledger.settle_draft(draft.id, PUBLISHED, author, CLOCK.now(), version=adopted.version)
+    adopted = await put_in_force(
+        parts.ledger, parts.definition, parts.adapters, CLOCK.now(),
+        author=author, note=note, draft=draft, back_to=back_to,
+    )  # fmt: skip
     return adopted.version
 
 
 async def _leave_the_folder(ledger: SqlLedger, settings: Settings, by: str) -> None:
-    """What stands in the folder, where it is something else than what was put in force, is no new edit."""
-    try:
-        ours = load_definition(settings.mappings_dir, plugins())
-    except FixConfig:
-        return
-    version = await ledger.version()
-    if version is not None and dict(ours.texts) != dict(await ledger.files()):
-        await ledger.overtake(ours.texts, version, by, CLOCK.now())
+    await leave_the_folder(ledger, lambda: load_definition(settings.mappings_dir, plugins()), by, CLOCK.now())
 
 
 def _say(document: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from connector.app.api.v1 import (
     people,
     plans,
     privacy,
+    publishing,
     reviewing,
     runs,
     status,
@@ -39,6 +40,7 @@ ROUTERS: tuple[Callable[[Sidecar], APIRouter], ...] = (
     backfilling.router,
     overriding.router,
     reviewing.router,
+    publishing.router,
 )
 
 
