@@ -24,6 +24,7 @@ from connector.ledger.whole.restore import restore
 from connector.ledger.whole.rows import Seal
 from connector.ports import job_lease, serving
 from tests.databases import fresh_url
+from tests.stories.test_erasure import erased
 from tests.stories.test_handed_over import asks, raised
 from tests.stories.world import START, World, look, somebody, world
 
@@ -175,6 +176,30 @@ async def test_what_waited_when_the_backup_was_made_is_not_sent_after_its_restor
         assert "was restored from a backup made at 2026-11-22 10:00 UTC, by Ada" in notice.text
         result = await made.sync()
         assert all(counts.planned == counts.written > 0 for counts in result.crms.values())
+
+
+async def test_who_was_erased_or_shut_out_since_the_backup_stays_so(sqlite_url: str, tmp_path: Path) -> None:
+    async with world(sqlite_url, people=12) as made:
+        await made.sync()
+        who, now = await somebody(made), made.clock.now()
+        token = await made.ledger.make_token(
+            "Eva", "admin", "0" * 64, "Ada", now, expires_at=now + timedelta(days=9)
+        )
+        file = taken(made, tmp_path / "ledger.zip")
+        await erased(made.ledger, now, who.email)
+        await made.ledger.revoke_token(token.id, "Ada", now)
+
+        done = restore(sqlite_url, file, now, "Ada", replace=True)
+
+        assert done.erased == 1
+        assert await made.ledger.find(who.email) == []
+        taken(made, tmp_path / "after.zip")
+        with zipfile.ZipFile(tmp_path / "after.zip") as after, zipfile.ZipFile(file) as before:
+            told = {name: who.email.encode() in after.read(name) for name in after.namelist()}
+            assert any(who.email.encode() in before.read(name) for name in before.namelist())
+        assert not any(told.values())
+        [kept] = await made.ledger.tokens()
+        assert kept.revoked_at is not None
 
 
 async def test_a_restore_that_must_not_be_changes_nothing(database_url: str, tmp_path: Path) -> None:

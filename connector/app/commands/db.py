@@ -6,6 +6,7 @@ import sys
 from datetime import UTC
 from pathlib import Path
 
+from connector.app.erasure_key import key_box
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
 from connector.app.settings import load_settings
@@ -54,13 +55,15 @@ def db_restore(file: Path, *, replace: bool, yes: bool, given: str | None, json:
     from connector.ledger.whole.backup import opened
     from connector.ledger.whole.restore import restore
 
-    url = load_settings().database_url
+    settings = load_settings()
+    url = settings.database_url
     if replace and not yes:
         with opened(file) as (manifest, _):
             made, accounts = manifest.made_at, manifest.accounts
         of = ", ".join(f"{crm} {account}" for crm, account in accounts.items()) or "no account"
         _confirm(f"The ledger that stands there goes; that of {when(made)} UTC ({of}) takes its place.", json)
-    done = restore(url, file, SystemClock().now(), actor(given), replace=replace, said=_said)
+    at, by, box = SystemClock().now(), actor(given), key_box(settings)
+    done = restore(url, file, at, by, replace=replace, box=box, said=_said)
     made_at = done.manifest.made_at.astimezone(UTC)
     if json:
         print_json(
@@ -69,11 +72,14 @@ def db_restore(file: Path, *, replace: bool, yes: bool, given: str | None, json:
                 "made_at": made_at,
                 "rows": done.manifest.rows,
                 "replaced": done.replaced,
+                "erased_again": done.erased,
                 "accounts": dict(done.manifest.accounts),
             }
         )
     else:
         out.print(f"The ledger is that of {when(made_at)} UTC: {done.manifest.rows:,} rows.", markup=False)
+        if done.erased:
+            out.print(f"{done.erased:,} people of the backup had been erased since: they are erased again.")
         out.print(
             f"Run {done.run} marks the gap. The next sync reads what changed since; what was written before it cannot "
             "be undone. Plans that waited have ended and are made anew."

@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.exc import DBAPIError
 
 from connector.errors import FixConfig, LeaseBusy
-from connector.ledger import store_gap
+from connector.ledger import store_erase, store_gap
 from connector.ledger.engine import build_engine, check_place, parse_url
+from connector.ledger.store_erased import KeyBox
 from connector.ledger.tables import LEASE, METADATA
 from connector.ledger.upgrade import (
     VERSION,
@@ -47,11 +48,13 @@ from connector.ledger.whole.tables import all_tables
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What came of it. `run`: the one that marks the gap. `replaced`: rows of the ledger that stood there before."""
+    """What came of it. `run`: the one that marks the gap. `replaced`: rows of the ledger that stood there before;
+    `erased`: people of the backup who had been erased since."""
 
     manifest: Manifest
     run: int
     replaced: int
+    erased: int
 
 
 def restore(
@@ -61,10 +64,12 @@ def restore(
     by: str,
     *,
     replace: bool = False,
+    box: KeyBox | None = None,
     said: Said = lambda table, rows: None,
 ) -> Restored:
     """Bring the ledger of a backup into the database at this URL.
 
+    Whoever was erased since the backup was made is erased again; `box` opens the key of their hashes.
     Raises FixConfig where the file is no whole backup or of a newer schema, the database cannot be used, or holds a
     ledger that is not empty and not to be replaced; LeaseBusy while somebody works on it. Nothing is changed then.
     """
@@ -85,7 +90,9 @@ def restore(
                 upgrade_connection(db)
                 before.put_back(db)
                 _number_on(db, manifest, before)
-                return Restored(manifest, store_gap.mark(db, manifest.made_at, at, by), before.rows)
+                erased = len(store_erase.erase_again(db, at, box))
+                run = store_gap.mark(db, manifest.made_at, at, by)
+                return Restored(manifest, run, before.rows, erased)
     except DBAPIError as error:
         raise unreachable(parsed.render_as_string(hide_password=True), error) from error
     finally:
