@@ -6,10 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from connector.app.asking import one_person
-from connector.core.override import Override
+from connector.app.output import when
+from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
 from connector.core.override_file import moment_of, record_name, target_of
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
+
+WORDS = {MQL_NOW: "MQL now", NEVER: "never", HOLD_UNTIL: "hold"}
 
 
 async def add(
@@ -94,3 +97,14 @@ def moment(text: str | None, option: str, at: datetime) -> datetime | None:
         return None if text is None else moment_of(text, at)
     except ValueError as error:
         raise FixConfig(f"{option}: {error}.", next_step="Write it as 2026-12-31.") from error
+
+
+def override_line(word: Override, at: datetime) -> str:
+    """One word for people."""
+    until = f" until {when(word.until)}" if word.until else ""
+    over = "" if word.in_force(at) else f" (over since {when(word.ends_at)})"
+    expires = f", expires {when(word.expires_at)}" if word.expires_at and not over else ""
+    return (
+        f"override {word.id}: {WORDS[word.kind]}{until} for {word.scope} {word.target}, "
+        f"by {word.author} on {when(word.made_at)}{expires}: {word.reason}{over}"
+    )

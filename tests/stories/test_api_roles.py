@@ -40,6 +40,7 @@ ROLES: Mapping[str, Role] = {
     "GET /api/v1/runs": VIEWER,
     "GET /api/v1/runs/{run}": VIEWER,
     "GET /": VIEWER,
+    "GET /people/{number}": VIEWER,
     "GET /api/v1/status": VIEWER,
     "POST /api/v1/stop": OPERATOR,
     "POST /api/v1/start": OPERATOR,

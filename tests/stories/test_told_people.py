@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from html import escape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -19,6 +20,7 @@ from connector.app.sidecar import Sidecar
 from connector.app.telling import read_targets, tell
 from connector.core.notify import MQL, Notify
 from connector.errors import FixConfig
+from tests.stories.reading_words import client_of
 from tests.stories.sidecar_words import parts_of
 from tests.stories.test_handed_over import asks, owned, raised
 from tests.stories.world import World, somebody, world
@@ -95,8 +97,8 @@ async def mail_server() -> AsyncIterator[tuple[int, list[tuple[list[str], str]]]
         yield server.sockets[0].getsockname()[1], taken
 
 
-def side_of(made: World, *targets: str, holder: str = "one") -> Sidecar:
-    return Sidecar(parts_of(made, holder), read_targets("\n".join(targets)))
+def side_of(made: World, *targets: str, holder: str = "one", address: str = "") -> Sidecar:
+    return Sidecar(parts_of(made, holder), read_targets("\n".join(targets)), address)
 
 
 async def test_a_first_load_is_one_summary_and_a_new_mql_is_told_once_with_a_name_and_the_why(
@@ -250,3 +252,32 @@ def test_a_target_that_cannot_be_used_is_named_by_its_place_and_its_url_stays_se
     assert "is not encrypted" in text
     assert "s3cr3t" not in text
     assert "s3cr3t" not in repr(read_targets("ops=json://127.0.0.1/s3cr3t-path"))
+
+
+async def test_with_an_address_of_the_connector_a_message_leads_to_the_page_of_the_person(
+    sqlite_url: str, board: Board
+) -> None:
+    async with world(sqlite_url, people=20) as made:
+        await made.sync()
+        side = side_of(made, f"sales={board.url('sales')}", address="https://mql.example.com")
+        who = await raised(made)
+        await tell(side)
+        [told] = board.on("sales")
+        [link] = re.findall(r"https://mql\.example\.com(/people/\d+)$", told, re.MULTILINE)
+        async with client_of(side) as client:
+            page = await client.get(link)
+            missing = [
+                (await client.get(path)).status_code for path in ("/people/999999", "/people/0", "/people/x")
+            ]
+
+        [number] = await made.ledger.find(who.email)
+        view = await made.ledger.person(number)
+        assert view is not None
+        assert link == f"/people/{number}"
+        assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+        assert escape(view.state.because) in page.text
+        assert "<h2>Why</h2>" in page.text
+        assert "<h2>History</h2>" in page.text
+        assert who.email not in page.text
+        assert "<script" not in page.text
+        assert missing == [404, 422, 422]

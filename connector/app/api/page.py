@@ -1,5 +1,6 @@
-"""`/`: one plain page about the state of each CRM, the last runs and the plans that wait. No script, nothing from
-outside; whatever it shows is escaped, and a browser is told to run nothing even so.
+"""Plain pages: `/` about the state of each CRM, the last runs and the plans that wait; `/people/NUMBER` about one
+person, where links lead. No script, nothing from outside; whatever they show is escaped, and a browser is told to run
+nothing even so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from connector.app.api.guard import Reader
+from connector.app.api.v1.inputs import InPath
+from connector.app.api.v1.people import explained
+from connector.app.explain_lines import lines_now
 from connector.app.sidecar import Sidecar
 from connector.app.status import CrmState, State, state_of
 from connector.phases.standstill import told
@@ -31,6 +35,7 @@ th, td { text-align: left; vertical-align: top; padding: .4rem 1rem .4rem 0; bor
 th { font-weight: 600; white-space: nowrap; } td.number { text-align: right; font-variant-numeric: tabular-nums; }
 td.moment { white-space: nowrap; }
 .good::before { content: "\\25cf\\a0 "; color: #1a8a3c; } .bad::before { content: "\\25b2\\a0 "; color: #c62828; }
+.line { white-space: pre-wrap; font-variant-numeric: tabular-nums; }
 .wait::before { content: "\\25a0\\a0 "; color: #b26a00; }
 """
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -60,13 +65,19 @@ _STATUS = {
 
 
 def router(side: Sidecar) -> APIRouter:
-    """`/`."""
+    """`/`, `/people/{number}`."""
     app = APIRouter()
 
     @app.get("/", include_in_schema=False)
     async def page(caller: Reader) -> HTMLResponse:
         found = await state_of(side)
         return HTMLResponse(html(found, side.parts.clock.now()), headers=HEADERS)
+
+    @app.get("/people/{number}", include_in_schema=False)
+    async def person(caller: Reader, number: InPath) -> HTMLResponse:
+        now = side.parts.clock.now()
+        found = await explained(side, str(number), now)
+        return HTMLResponse(person_html(number, list(lines_now(found))), headers=HEADERS)
 
     return app
 
@@ -87,9 +98,24 @@ def html(state: State, now: datetime) -> str:
         "<h2>Open plans</h2>",
         _table(plans, [_plan(each) for each in state.plans]) if state.plans else "<p>No plan is open.</p>",
     ]
+    return _page("connector", parts, f'<meta http-equiv=refresh content="{AGAIN}">')
+
+
+def person_html(number: int, lines: Sequence[str]) -> str:
+    """The page of one person: the lines that `connector explain` prints. A line that is not indented begins a part."""
+    parts = ["<header><p><a href=/>connector</a></p></header>"]
+    for line in lines:
+        if line.startswith(" "):
+            parts.append(f"<p class=line>{escape(line[2:])}</p>")
+        else:
+            parts.append(f"<h2>{escape(line)}</h2>")
+    return _page(f"Person {number}", parts)
+
+
+def _page(title: str, parts: Iterable[str], more: str = "") -> str:
     return (
-        f'<!doctype html>\n<html lang=en><head><meta charset=utf-8><meta http-equiv=refresh content="{AGAIN}">'
-        '<meta name=viewport content="width=device-width, initial-scale=1"><title>connector</title>'
+        f"<!doctype html>\n<html lang=en><head><meta charset=utf-8>{more}"
+        f'<meta name=viewport content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 

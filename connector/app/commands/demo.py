@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import orjson
 
-from connector.app.commands.explain import reasons
 from connector.app.commands.init import shipped
 from connector.app.commands.sandbox import until_stopped
 from connector.app.commands.sync import exit_code, report, run_once
 from connector.app.exits import FAILED, OK
+from connector.app.explain_lines import reasons
 from connector.app.explaining import as_decided
 from connector.app.log import configure
 from connector.app.output import out, print_json

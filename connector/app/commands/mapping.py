@@ -6,9 +6,9 @@ from pathlib import Path
 
 from connector.app import exits
 from connector.app.commands.check import mapping_of
-from connector.app.commands.override import WORDS
 from connector.app.mapping_document import mapping_document
 from connector.app.output import out, print_json
+from connector.app.overriding import WORDS
 from connector.app.settings import load_settings
 from connector.app.wiring import chosen
 from connector.core.mapping import COUNTERS

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from connector.app.asking import ask_ledger, asked_audience
 from connector.app.exits import OK
-from connector.app.output import out, print_json, when
-from connector.app.overriding import add, moment, override_document, remove
+from connector.app.output import out, print_json
+from connector.app.overriding import WORDS, add, moment, override_document, remove
 from connector.app.who import actor
 from connector.app.wiring import SystemClock
 from connector.core.override import HOLD_UNTIL, MQL_NOW, NEVER, Override
@@ -18,7 +18,6 @@ from connector.core.override_file import names_in, read_overrides
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger
 
-WORDS = {MQL_NOW: "MQL now", NEVER: "never", HOLD_UNTIL: "hold"}
 _SHOWN = ("id", "kind", "scope", "target", "until", "expires", "author", "reason", "made", "ended", "source")
 
 
@@ -136,17 +135,6 @@ def override_import(file: Path, *, given: str | None, json: bool) -> int:
         if waiting:
             out.print(f"{waiting:,} of them wait for people who are not in the ledger yet.")
     return OK
-
-
-def override_line(word: Override, at: datetime) -> str:
-    """One word for people."""
-    until = f" until {when(word.until)}" if word.until else ""
-    over = "" if word.in_force(at) else f" (over since {when(word.ends_at)})"
-    expires = f", expires {when(word.expires_at)}" if word.expires_at and not over else ""
-    return (
-        f"override {word.id}: {WORDS[word.kind]}{until} for {word.scope} {word.target}, "
-        f"by {word.author} on {when(word.made_at)}{expires}: {word.reason}{over}"
-    )
 
 
 def _plain(value: object) -> str:

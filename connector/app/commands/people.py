@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from connector.app.asking import ask_ledger, choice
-from connector.app.commands.override import WORDS
 from connector.app.definition import readable_criteria
 from connector.app.exits import OK
 from connector.app.output import out, print_json, when
+from connector.app.overriding import WORDS
 from connector.app.ranking import SORTS, Asked, ranked
 from connector.core.model import MqlStatus
 from connector.errors import FixConfig

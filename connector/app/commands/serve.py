@@ -53,7 +53,7 @@ def serve() -> int:
             )
             if parts is None:
                 return
-            side = Sidecar(parts, targets)
+            side = Sidecar(parts, targets, settings.public_url or "")
             watch_calls(calls_told(counted(side)))
             config = uvicorn.Config(
                 build_app(side, access, doors), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS,

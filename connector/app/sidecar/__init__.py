@@ -63,10 +63,10 @@ class Sidecar:
     """What one sidecar does, in turn: the syncs of the CRMs that it serves, as scheduled and as asked for; and beside
     them their backfills and its jobs."""
 
-    def __init__(self, parts: Wired, targets: Sequence[Target] = ()) -> None:
+    def __init__(self, parts: Wired, targets: Sequence[Target] = (), address: str = "") -> None:
         self.parts = parts
         self.registry = CollectorRegistry()
-        self.outbox = Outbox(targets, self.registry)
+        self.outbox = Outbox(targets, self.registry, address)
         self.health, self.meters = Health(), Meters(self.registry)
         self.served = Served(parts)
         self.stopping = False

@@ -42,10 +42,11 @@ STALE = timedelta(days=3)  # what is older is told of in one line: it is no news
 
 
 class Outbox:
-    """Where messages go. `failing`: targets that did not take the last message; each is logged once."""
+    """Where messages go. `failing`: targets that did not take the last message; each is logged once. `address`: of the
+    connector, by which others reach it; without one no message has a link."""
 
-    def __init__(self, targets: Sequence[Target], registry: CollectorRegistry) -> None:
-        self.targets = tuple(targets)
+    def __init__(self, targets: Sequence[Target], registry: CollectorRegistry, address: str = "") -> None:
+        self.targets, self.address = tuple(targets), address
         self.failing: set[str] = set()
         self.waiting = Gauge(
             "connector_notifications_waiting", "Messages that wait to be told", ["target"], registry=registry
@@ -147,7 +148,9 @@ async def _told(desk: _Desk, target: Target, each: Delivery) -> bool:
             await ledger.settle_delivery(each, GIVEN_UP, desk.hold.lease, clock.now())
             return True
         fields, owner = found
-    title, body = message(each.notice_number, each.notice, fields, desk.notify, desk.users, owner)
+    title, body = message(
+        each.notice_number, each.notice, fields, desk.notify, desk.users, owner, outbox.address
+    )
     took = await send(target, title, body, to=each.address)
     outbox.tried.labels(each.target, "told" if took else "failed").inc()
     now = clock.now()

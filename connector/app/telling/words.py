@@ -37,9 +37,10 @@ def message(
     notify: Notify,
     users: Users,
     owner: str,
+    address: str = "",
 ) -> tuple[str, str]:
-    """Title and body. `fields`: of whom it is about; `owner`: to whom that person was handed. The number at its end
-    lets a receiver tell a message that came twice."""
+    """Title and body. `fields`: of whom it is about; `owner`: to whom that person was handed; `address`: of the
+    connector, for a link. The number at its end lets a receiver tell a message that came twice."""
     title = TITLES.get(notice.kind, "Connector")
     lines = [notice.text]
     if notice.person is not None and fields is not None:
@@ -50,4 +51,6 @@ def message(
         lines = [name, notice.text]
         if notice.kind in PERSONAL and owner:
             lines.append(f"Handed to: {name_of_owner(owner, users)}")
+    if address:
+        lines.append(f"{address}/people/{notice.person}" if notice.person is not None else f"{address}/")
     return title, "\n".join([*lines, f"#{number}"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -16,6 +17,7 @@ from connector.app.api.v1.answers import Explanation, Person, RankedPage
 from connector.app.api.v1.words import Given, Moment, Name, ShowEmail, moment, unusable
 from connector.app.explaining import (
     Definitions,
+    Explained,
     explain_change,
     explain_now,
     explain_past,
@@ -110,9 +112,7 @@ def router(side: Sidecar) -> APIRouter:
             raise unusable("until", "It says where a change ends; `since` says where it begins")
         if known and not then:
             raise unusable("known_at", "It goes with `at`")
-        read = definitions_of(side)
-        gathered = await gather(ledger, await _one(side, person), read, now)
-        found = await asyncio.to_thread(explain_now, gathered, now)
+        found, read = await explained(side, person, now), definitions_of(side)
         if first:
             found = await explain_change(ledger, found, first, last or now, read)
         if then:
@@ -120,6 +120,12 @@ def router(side: Sidecar) -> APIRouter:
         return Explanation.model_validate(whole_document(found, now, email=email))
 
     return app
+
+
+async def explained(side: Sidecar, person: str, now: datetime) -> Explained:
+    """Why somebody stands where they stand. 404 where nobody is meant, 409 where several are."""
+    gathered = await gather(side.parts.ledger, await _one(side, person), definitions_of(side), now)
+    return await asyncio.to_thread(explain_now, gathered, now)
 
 
 def definitions_of(side: Sidecar) -> Definitions:
