@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, or_, select
 
 from connector.core.model import Engagement, MqlStatus, Ref, Value
 from connector.core.reconcile import Standing
@@ -31,33 +31,47 @@ _SENT = ("sending", "written", "rejected", "unknown", "set_aside")
 # ---------------------------------------------------------------------------------------------------------- people
 
 
+_BELONG = select(RECORD.c.person_id.label("person")).where(RECORD.c.person_id.is_not(None)).distinct()
+NAMED: Mapping[str, Select[tuple[int]]] = {
+    "number": select(PERSON.c.id.label("person")).where(PERSON.c.id == bindparam("number")),
+    "address": _BELONG.join(ADDRESS, ADDRESS.c.ref == RECORD.c.ref).where(
+        or_(ADDRESS.c.email == bindparam("typed"), ADDRESS.c.email == bindparam("travels"))
+    ),
+    "ref": _BELONG.where(RECORD.c.ref == bindparam("ref")),
+    "id": _BELONG.where(RECORD.c.vendor_id == bindparam("vendor_id")),
+}
+"""The question for the ids (`person`) of whom something names, by what it is. Built once: with each look-up of a page
+view it would cost as much as the look-up."""
+
+
 def find(db: Connection, who: str) -> list[int]:
     """Person ids by e-mail address, record id, `crm:object:id` or `person:ID`."""
-    return sorted(row.person for row in db.execute(ids_of(who)))
+    kind, given = named(who)
+    return sorted(row.person for row in db.execute(NAMED[kind], given))
 
 
-def ids_of(who: str) -> Select[tuple[int]]:
-    """The question for the ids (`person`) of whom this address, record or number names."""
+def named(who: str) -> tuple[str, dict[str, str | int]]:
+    """What this is, and the parameters of its question in `NAMED`."""
     who = who.strip()
     if who.startswith("person:"):
         digits = who.removeprefix("person:")
-        number = int(digits) if digits.isdecimal() and len(digits) < _DIGITS else 0
-        return select(PERSON.c.id.label("person")).where(PERSON.c.id == number)
-    belong = select(RECORD.c.person_id.label("person")).where(RECORD.c.person_id.is_not(None)).distinct()
+        return "number", {"number": int(digits) if digits.isdecimal() and len(digits) < _DIGITS else 0}
     if "@" in who:
-        return belong.join(ADDRESS, ADDRESS.c.ref == RECORD.c.ref).where(ADDRESS.c.email.in_(spellings(who)))
-    if who.count(":") >= 2:
-        return belong.where(RECORD.c.ref == who)
-    return belong.where(RECORD.c.vendor_id == who)
+        typed, travels = spellings(who)
+        return "address", {"typed": typed, "travels": travels}
+    return ("ref", {"ref": who}) if who.count(":") >= 2 else ("id", {"vendor_id": who})
 
 
-def spellings(address: str) -> list[str]:
+def spellings(address: str) -> tuple[str, str]:
     """As typed, and with the domain as it travels (IDNA)."""
     name, _, domain = address.lower().rpartition("@")
+    typed = f"{name}@{domain}"
+    if domain.isascii():
+        return typed, typed
     try:
-        return [f"{name}@{domain}", f"{name}@{domain.encode('idna').decode()}"]
+        return typed, f"{name}@{domain.encode('idna').decode()}"
     except UnicodeError:
-        return [f"{name}@{domain}"]
+        return typed, typed
 
 
 def person(db: Connection, person: int) -> PersonView | None:

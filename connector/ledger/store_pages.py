@@ -72,16 +72,19 @@ class Trouble:
     records: int
 
 
-_GLANCE = (
+_GLANCE: Select[Any] = select(
     PERSON.c.id, PERSON.c.stage, PERSON.c.status, PERSON.c.state, PERSON.c.score, PERSON.c.fit, PERSON.c.engagement,
     PERSON.c.band, PERSON.c.grade, PERSON.c.audience, PERSON.c.privacy, PERSON.c.decided_at,
 )  # fmt: skip
+_GLANCES = {
+    kind: _GLANCE.where(PERSON.c.id.in_(ids)).order_by(PERSON.c.id) for kind, ids in store_ask.NAMED.items()
+}
 
 
 def glance(db: Connection, who: str) -> list[Glance]:
     """Whom this address, record or number names: one statement, by index all the way."""
-    query: Select[Any] = select(*_GLANCE).where(PERSON.c.id.in_(store_ask.ids_of(who))).order_by(PERSON.c.id)
-    return [_glance(row) for row in db.execute(query)]
+    kind, given = store_ask.named(who)
+    return [_glance(row) for row in db.execute(_GLANCES[kind], given)]
 
 
 def _glance(row: Row[Any]) -> Glance:
