@@ -104,4 +104,5 @@ def _tell_problems(operation: dict[str, Any]) -> None:
     content = {MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     answers = operation["responses"]
     for status, what in PROBLEMS.items():
-        answers[str(status)] = {"description": what, "content": content}
+        if str(status) not in answers or status == 422:  # the framework tells its own
+            answers[str(status)] = {"description": what, "content": content}

@@ -12,12 +12,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from connector.app.braking import document
 from connector.app.sidecar import Sidecar
 from connector.app.sidecar.meters import PATIENCE
 from connector.ports import Brake
+
+NO: dict[int | str, dict[str, Any]] = {
+    503: {"description": "Not so, and why", "content": {"application/json": {}}}
+}
 
 
 def waiting() -> APIRouter:
@@ -39,7 +44,7 @@ def router(side: Sidecar) -> APIRouter:
     """`/healthz`, `/readyz`, `/metrics`."""
     app = APIRouter()
 
-    @app.get("/healthz")
+    @app.get("/healthz", responses=NO)
     async def healthz(response: Response) -> dict[str, Any]:
         silent = side.health.silent()
         if not silent or side.stopping:
@@ -47,7 +52,7 @@ def router(side: Sidecar) -> APIRouter:
         response.status_code = 503
         return {"status": "stopped", "silent": silent}
 
-    @app.get("/readyz")
+    @app.get("/readyz", responses=NO)
     async def readyz(response: Response) -> dict[str, Any]:
         health, ledger = side.health, side.parts.ledger
         others: dict[str, str] = {}
@@ -76,7 +81,7 @@ def router(side: Sidecar) -> APIRouter:
             "definition": {"told": side.current.told or None, "review": side.review() or None},
         }
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         await side.meters.refresh(side)
         return Response(generate_latest(side.registry), media_type=CONTENT_TYPE_LATEST)
