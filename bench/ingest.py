@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import socket
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from sqlalchemy import select
 from bench.measure import Rate, Row, Watch, size
 from connector.app.api import build_app
 from connector.app.commands.init import shipped
+from connector.app.commands.serve import listening
 from connector.app.definition import load_definition
 from connector.app.sidecar import Sidecar
 from connector.app.wiring import SystemClock, Wired, plugins
@@ -68,7 +68,7 @@ async def _ours(url: str) -> tuple[Rate, Rate]:
     ledger = open_ledger(url)
     parts = Wired({}, load_definition(shipped(), plugins()), ledger, SystemClock(), "bench")
     app = build_app(Sidecar(parts))
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening("127.0.0.1:0")
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
     serving = asyncio.create_task(server._serve(sockets=[listener]))
     port = listener.getsockname()[1]
