@@ -138,7 +138,7 @@ async def test_the_id_of_a_request_goes_into_its_answer_its_span_and_the_run_tha
             end = tracing.begin({"OTEL_EXPORTER_OTLP_ENDPOINT": found.url})
             try:
                 transport = httpx.ASGITransport(app)
-                async with httpx.AsyncClient(transport=transport, base_url="http://sidecar") as client:
+                async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                     trace = "0af7651916cd43dd8448eb211c80319c"
                     told = await client.post(
                         "/api/v1/people/zelda@example.com/sync",
