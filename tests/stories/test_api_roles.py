@@ -143,7 +143,7 @@ async def test_every_route_is_in_a_table_and_what_is_open_is_open_to_whoever_sho
             }
 
     found, known = set(routes(app)), {*ROLES, *OPEN, *OWN}
-    assert found - known == set(), "say in tests/stories/test_api_roles.py who may ask these"
+    assert found - known == set(), "say here, and in docs/reference/api.md, who may ask these"
     assert known - found == set(), "these are no routes any more"
     assert {route for route, status in statuses.items() if status in (401, 403)} == set()
     assert {route for route, status in taken.items() if status < 400} == set()
