@@ -70,7 +70,7 @@ class Sidecar:
         self.health, self.meters = Health(), Meters(self.registry)
         self.served = Served(parts)
         self.stopping = False
-        self._turn = asyncio.Lock()
+        self.turn = asyncio.Lock()
         self.current = Current(parts)
         works: dict[str, Work] = {
             "sync": self._sync_for_somebody,
@@ -78,7 +78,7 @@ class Sidecar:
             "undo": undo_here,
             "backfill": backfill_for_somebody,
         }
-        self._requests = Requests(parts, self.current, works, self._turn, lambda: self.stopping)
+        self._requests = Requests(parts, self.current, works, self.turn, lambda: self.stopping)
         self._backfills = Backfills(parts, self.current, lambda: self.stopping)
         self._scheduler = AsyncIOScheduler(timezone="UTC", job_defaults=FOLDED)
         self.jobs = Jobs(self)
@@ -165,7 +165,7 @@ class Sidecar:
             await part.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)  # cancels the sync in hand
-        async with self._turn:
+        async with self.turn:
             await self.served.release()
 
     async def sync(self, crms: frozenset[str]) -> None:
@@ -175,16 +175,9 @@ class Sidecar:
             self._syncs.add(task)
         ours = crms
         try:
-            async with self._turn:
+            async with self.turn:
                 ours = crms & self.served.crms
-                if not ours or self.stopping:
-                    return
-                with work("sync") as note:
-                    watched = observed(Watching(stopping=lambda: self.stopping), note)
-                    self._note(
-                        await run_once(await self.current.of(ours), asked_by=SCHEDULE, watched=watched)
-                    )
-                self.health.cannot("sync", None)
+                await self.synced(ours)
         except asyncio.CancelledError:
             log.info("sync stopped", next_step="The next start goes on from what was saved.")
             return
@@ -200,6 +193,19 @@ class Sidecar:
         finally:
             if task is not None:
                 self._syncs.discard(task)
+
+    async def synced(self, crms: frozenset[str]) -> RunResult | None:
+        """One sync of those of these CRMs that are ours, by whoever has the turn; None where none is, or the process is
+        to end. What ends it early is raised."""
+        ours = crms & self.served.crms
+        if not ours or self.stopping:
+            return None
+        with work("sync") as note:
+            watched = observed(Watching(stopping=lambda: self.stopping), note)
+            result = await run_once(await self.current.of(ours), asked_by=SCHEDULE, watched=watched)
+            self._note(result)
+        self.health.cannot("sync", None)
+        return result
 
     async def _sync_for_somebody(
         self, parts: Wired, arguments: Mapping[str, Any], asked_by: str, watching: Watching

@@ -19,6 +19,7 @@ from connector.app.incoming.early import sync_early
 from connector.app.leases import held
 from connector.app.pruning import prune
 from connector.app.reminding import remind_of_review
+from connector.app.sidecar.nightly import full_compare, sweep
 from connector.app.tasks import Tasks
 from connector.app.telling import EVERY, refresh_owners, tell
 from connector.errors import ConnectorError, LeaseBusy
@@ -29,19 +30,21 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("connector.jobs")
 
-AGAIN = timedelta(minutes=5)  # after a try that failed; sooner where the job itself is due sooner
+AGAIN = timedelta(minutes=5)
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One piece of work. `every`: between its beginnings. `night`: the hour of the day at which it is due, in
-    CONNECTOR_TIMEZONE; `every` is then a day. Whoever of the replicas comes first does it."""
+    CONNECTOR_TIMEZONE; `every` is then whole days. `again`: after a try that failed; sooner where it is due sooner.
+    Whoever of the replicas comes first does it."""
 
     name: str
     every: timedelta
     body: Callable[[Sidecar], Awaitable[None]]
     night: time | None = None
+    again: timedelta = AGAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,13 @@ class CrmJob:
     every: timedelta
     body: Callable[[Sidecar, str], Awaitable[None]]
     night: time | None = None
+    again: timedelta = AGAIN
 
     def of(self, crm: str) -> Job:
         """For this CRM."""
-        return Job(f"{self.name}:{crm}", self.every, partial(_for_crm, self.body, crm), self.night)
+        return Job(
+            f"{self.name}:{crm}", self.every, partial(_for_crm, self.body, crm), self.night, self.again
+        )
 
 
 async def _for_crm(body: Callable[[Sidecar, str], Awaitable[None]], crm: str, side: Sidecar) -> None:
@@ -91,6 +97,8 @@ JOBS: tuple[Job | CrmJob, ...] = (
     Job("telling", EVERY, tell),
     CrmJob("owners", DAY, refresh_owners),
     Job("forget-keys", timedelta(hours=1), _forget_keys),
+    CrmJob("sweep", DAY, sweep, night=time(2), again=timedelta(minutes=30)),
+    CrmJob("full-compare", 7 * DAY, full_compare, night=time(3), again=timedelta(hours=6)),
     Job("retention", DAY, _retain, night=time(3, 30)),
     Job("sizes", DAY, _sizes, night=time(4, 30)),
     Job("early-sync", timedelta(seconds=30), sync_early),
@@ -102,10 +110,10 @@ def due_at(job: Job, last: JobRun | None, zone: tzinfo) -> datetime | None:
     if last is None:
         return None
     if last.done_at is None or last.done_at < last.begun_at:  # it failed, or its process died
-        return None if last.failed == STOPPED else last.begun_at + min(AGAIN, job.every)
+        return None if last.failed == STOPPED else last.begun_at + min(job.again, job.every)
     if job.night is None:
         return last.begun_at + job.every
-    local = last.begun_at.astimezone(zone)
+    local = last.begun_at.astimezone(zone) + (job.every - DAY)
     tonight = datetime.combine(local.date(), job.night, zone)
     if tonight <= local:
         tonight = datetime.combine(local.date() + DAY, job.night, zone)
