@@ -24,6 +24,26 @@ def db_upgrade(json: Json = False) -> None:
     guarded(json, lambda: body(json=json))
 
 
+@db_app.command("copy")
+def db_copy(
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to", help="URL of the other database, without a password: PGPASSFILE or PGPASSWORD has it."
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """The whole ledger into another database, say from SQLite to PostgreSQL, compared by count and hash. Broken off,
+    the same command goes on. The ledger that is copied stands still meanwhile, and stays.
+
+    Example: connector db copy --to postgresql+psycopg://connector@db.example/connector
+    """
+    from connector.app.commands.db import db_copy as body
+
+    guarded(json, lambda: body(to, json=json))
+
+
 @db_app.command("backup")
 def db_backup(
     file: Annotated[Path, typer.Argument(help="A new file. Only its owner may read it.")], json: Json = False

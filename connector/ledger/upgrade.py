@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 """Alembic's own table, in which the database states its version."""
 
+COPYING = "copy:"
+"""Begins what a database states in place of a version while a ledger is being copied into it; then whose copy it is."""
+
 _SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 4_702_111_935
 """Of PostgreSQL. Every writer shares it; an upgrade has it alone. So two sidecars that start together upgrade once, and
@@ -56,6 +59,12 @@ def other_schema(
     found: str, *, of: str = "The database", where: str = "CONNECTOR_DATABASE_URL"
 ) -> OtherSchemaError:
     """What to tell of a schema that this program does not know, naming both."""
+    if found.startswith(COPYING):
+        return OtherSchemaError(
+            f"{of} holds a part of a ledger: a copy into it has not ended.",
+            next_step="Run the same `connector db copy` again; it goes on where it broke off. Or use an empty one.",
+            where=where,
+        )
     return OtherSchemaError(
         f"{of} has schema {found}, newer than this version of the connector knows ({HEAD}).",
         next_step="Run the newer connector again, or restore the backup taken before its upgrade.",
@@ -73,14 +82,14 @@ def refuse_other_schema(connection: Connection) -> None:
         raise other_schema(str(found))
 
 
-def unreachable(where: str, error: DBAPIError) -> FixConfig:
+def unreachable(url: str, error: DBAPIError, *, where: str = "CONNECTOR_DATABASE_URL") -> FixConfig:
     """What to tell when the database does not answer, or answers that it will not."""
     away = isinstance(error, OperationalError)
-    kind = "cannot be reached" if away else "refused the schema"
-    return (LedgerAwayError if away and not where.startswith("sqlite") else FixConfig)(
-        f"The database {where} {kind}: {str(error.orig).strip().splitlines()[0] if str(error.orig) else error}.",
+    kind = "cannot be reached" if away else "refused the work"
+    return (LedgerAwayError if away and not url.startswith("sqlite") else FixConfig)(
+        f"The database {url} {kind}: {str(error.orig).strip().splitlines()[0] if str(error.orig) else error}.",
         next_step="See that it is up, that the name and the password are right, and that this user may create tables.",
-        where="CONNECTOR_DATABASE_URL",
+        where=where,
     )
 
 

@@ -27,6 +27,37 @@ def db_upgrade(*, json: bool) -> int:
     return OK
 
 
+def db_copy(to: str, *, json: bool) -> int:
+    """Copy, telling how far it is, and say what was compared."""
+    from connector.ledger.engine import parse_url
+    from connector.ledger.whole.copying import copy
+
+    def told(table: str, done: int, all_: int) -> None:
+        sys.stderr.write(f"{table}: {done:,} of {all_:,} rows\n")
+        sys.stderr.flush()
+
+    done = copy(load_settings().database_url, to, SystemClock().now(), told)
+    if json:
+        print_json(
+            {
+                "rows": done.rows,
+                "found": done.found,
+                "tables": {
+                    name: {"rows": seal.rows, "sha256": seal.sha256} for name, seal in done.seals.items()
+                },
+            }
+        )
+    else:
+        where = parse_url(to).render_as_string(hide_password=True)
+        out.print(f"{done.rows:,} rows are in {where}, the same as here.", markup=False)
+        if done.found:
+            out.print(f"{done.found:,} of them were brought by an earlier try.")
+        out.print(
+            "Set CONNECTOR_DATABASE_URL to it. Keep the old database as it is, and let nothing run on it any more."
+        )
+    return OK
+
+
 def db_backup(file: Path, *, json: bool) -> int:
     """Write the backup, and say what is in it."""
     from connector.ledger.whole.backup import back_up

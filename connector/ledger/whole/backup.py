@@ -77,15 +77,7 @@ def snapshot(url: str) -> Iterator[Connection]:
         engine = engine.execution_options(isolation_level="REPEATABLE READ")
     try:
         with engine.begin() as db:
-            found = version(db)
-            if found is None:
-                raise FixConfig(
-                    "The database holds no ledger.",
-                    next_step="Correct the URL.",
-                    where="CONNECTOR_DATABASE_URL",
-                )
-            if found != HEAD:
-                raise _not_ours(found)
+            refuse_other(version(db))
             yield db
     except DBAPIError as error:
         raise unreachable(parsed.render_as_string(hide_password=True), error) from error
@@ -93,10 +85,17 @@ def snapshot(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _not_ours(found: str) -> FixConfig:
+def refuse_other(found: str | None) -> None:
+    """That the schema which a database states is this program's. FixConfig otherwise."""
+    if found == HEAD:
+        return
+    if found is None:
+        raise FixConfig(
+            "The database holds no ledger.", next_step="Correct the URL.", where="CONNECTOR_DATABASE_URL"
+        )
     if not found.isdigit() or found > HEAD:
-        return other_schema(found)
-    return FixConfig(
+        raise other_schema(found)
+    raise FixConfig(
         f"The database has schema {found}, older than this version of the connector's ({HEAD}).",
         next_step="Use the version that made it, or run `connector db upgrade` first.",
         where="CONNECTOR_DATABASE_URL",

@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from connector.errors import FixConfig, LeaseBusy
+from connector.errors import FixConfig
 from connector.ledger import store_erase, store_gap
 from connector.ledger.engine import build_engine, check_place, parse_url
 from connector.ledger.store_erased import KeyBox
-from connector.ledger.tables import LEASE, METADATA
+from connector.ledger.tables import METADATA
 from connector.ledger.upgrade import (
     VERSION,
     alone,
@@ -43,6 +43,7 @@ from connector.ledger.whole.rows import (
     shape_of,
 )
 from connector.ledger.whole.special import ENDURES, NOT_CARRIED
+from connector.ledger.whole.standing import nobody_at_work, rows_standing
 from connector.ledger.whole.tables import all_tables
 
 
@@ -125,15 +126,8 @@ def _cleared(db: Connection, at: datetime, *, replace: bool) -> _Before:
     if version(db) is None:
         return _Before(0, {}, {})
     upgrade_connection(db)  # refuses a newer one; an older one is brought to the tables that we know
-    busy = db.execute(select(LEASE).where(LEASE.c.expires_at > at, LEASE.c.holder != "").limit(1)).first()
-    if busy is not None:
-        raise LeaseBusy(
-            f"`{busy.name}` of the ledger that stands there is being done by {busy.holder}.",
-            next_step="Stop every sidecar and command that uses it; a holder that died is let go after 45 seconds.",
-            where="ledger",
-        )
-    tables = all_tables()
-    rows = sum(_count(db, table) for table in tables if table.name not in NOT_CARRIED)
+    nobody_at_work(db, at)
+    tables, rows = all_tables(), rows_standing(db)
     if rows and not replace:
         raise FixConfig(
             f"The database holds a ledger already ({rows:,} rows).",
@@ -149,10 +143,6 @@ def _cleared(db: Connection, at: datetime, *, replace: bool) -> _Before:
     METADATA.drop_all(db)
     VERSION.drop(db)
     return _Before(rows, kept, numbers)
-
-
-def _count(db: Connection, table: Table) -> int:
-    return int(db.execute(select(func.count()).select_from(table)).scalar() or 0)
 
 
 # ------------------------------------------------------------------------------------------------- what comes back

@@ -152,6 +152,14 @@ def seal(db: Connection, shape: Shape) -> Seal:
     return sealing.seal
 
 
+def last_line(db: Connection, shape: Shape) -> bytes | None:
+    """That of the highest key; None where the table is empty."""
+    table = as_table(shape)
+    query = select(table).order_by(*(table.c[name].desc() for name in shape.key)).limit(1)
+    row = db.execute(query).first()
+    return _to_line(shape)(row) if row is not None else None
+
+
 def key_of(line: bytes, shape: Shape) -> list[Any]:
     """The key in a line, as the line spells it."""
     row = orjson.loads(line)
