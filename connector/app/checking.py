@@ -37,7 +37,7 @@ from connector.errors import ConnectorError, FixConfig, Problem
 from connector.insight import in_use
 from connector.insight.automations import findings_of, written_fields
 from connector.insight.portable import unresolved
-from connector.insight.schema import hold_against, unfilled
+from connector.insight.schema import hold_against, left_standing, unfilled
 from connector.ledger import SqlLedger, open_ledger
 from connector.phases.standstill import told
 from connector.ports import Account, Adapter, Allowance, FieldInfo, Finding, Plugin, ProbeAnswer, TokenStore
@@ -177,6 +177,7 @@ def _judged(files: Files) -> list[Finding]:
     ]
     if not files.problems:  # else what is filled is not known
         found += unfilled(files.criteria, files.mappings.values())
+        found += left_standing(files.criteria, files.mappings.values())
     try:
         refuse_red(files.criteria)
     except FixConfig as error:

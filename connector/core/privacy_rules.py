@@ -47,6 +47,9 @@ def _rule(read: Reading, doc: object, path: Path) -> PrivacyRule:
         near = nearest(str(do), TREATMENTS)
         read.wrong((*path, "do"), f"`do` is one of {', '.join(TREATMENTS)}, not {shown(do)}.", near)
     when = read.condition(body, path) if body else NEVER
-    if any(name.startswith("account.") for name in fields_of(when)):
+    asked = fields_of(when)
+    if any(name.startswith("account.") for name in asked):
         read.wrong((*path, "when"), "A privacy rule asks the person, not the account.")
+    if "persona" in asked:
+        read.wrong((*path, "when"), "A privacy rule cannot depend on `persona`, which is found after it.")
     return PrivacyRule(when, str(do), read.text(body, path, "because"))

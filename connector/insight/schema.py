@@ -20,6 +20,7 @@ from connector.core.mapping import (
     wanted_fields,
 )
 from connector.core.names import nearest
+from connector.core.privacy_rules import DO_NOT_SCORE
 from connector.core.targets import TargetField, targets_of
 from connector.ports import FieldInfo, Finding
 
@@ -70,6 +71,28 @@ def unfilled(criteria: Criteria, mappings: Collection[CrmMapping]) -> list[Findi
         what = f"reads {', '.join(ours)}, which no mapping fills: missing for everybody, so these rules are silent"
         found.append(Finding("note", "criteria.yaml", what, "Map them where your CRM knows them."))
     return found
+
+
+def left_standing(criteria: Criteria, mappings: Collection[CrmMapping]) -> list[Finding]:
+    """Lines that leave a value of ours where it stands although its person may not be scored any more."""
+    if not any(rule.do == DO_NOT_SCORE for rule in criteria.privacy):
+        return []
+    lines = {
+        mapping.crm: sorted(
+            {line.to for each in mapping.objects.values() for line in each.write if not line.clear}
+        )
+        for mapping in mappings
+    }
+    return [
+        Finding(
+            "note",
+            f"{crm}.yaml",
+            f"of who may not be scored (`privacy`) these keep what we wrote before: {', '.join(fields)}",
+            "Add `clear: true` to a line that is to be blank then.",
+        )
+        for crm, fields in lines.items()
+        if fields
+    ]
 
 
 def _object(mapping: CrmMapping, each: ObjectMapping, schema: Mapping[str, FieldInfo]) -> Iterator[Finding]:

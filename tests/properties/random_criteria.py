@@ -189,7 +189,7 @@ def shared_docs(draw):
     if doc["personas"]:
         doc["fit"].append({"id": "of-persona", "when": draw(OF_PERSONA), "points": draw(POINTS)})
     doc["privacy"] = [
-        {"when": draw(conditions(every)), "do": draw(st.sampled_from(TREATMENTS)), "because": "law"}
+        {"when": draw(conditions(FIELDS)), "do": draw(st.sampled_from(TREATMENTS)), "because": "law"}
         for _ in range(draw(st.integers(0, 2)))
     ]
     doc["audiences"] = []

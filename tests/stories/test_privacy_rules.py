@@ -41,7 +41,7 @@ async def test_who_may_not_be_scored_any_more_is_cleared_where_the_mapping_says_
     async with world(database_url, people=24) as made:
         mapping = made.definition.mappings["hubspot"]
         lines = {line.result: line.to for line in mapping.objects["contact"].write}
-        clearing(made, "score", "reason", "status")
+        clearing(made, "score", "reason", "status", "grade")
         easy = StageEntry((StageTest("fit", "gte", 10.0),))
         made.redefine(stages=Stages(MqlStage(easy, StageAny(()))))
         assert "privacy" not in (await made.sync()).document()
@@ -50,6 +50,10 @@ async def test_who_may_not_be_scored_any_more_is_cleared_where_the_mapping_says_
         assert contact[lines["score"]]
         assert contact[lines["reason"]]
         band = contact[lines["band"]]
+        running = await made.ledger.in_the_running({""})
+        theirs = "D4" if contact[lines["grade"]] != "D4" else "A1"
+        made.hubspot.edit("contact", who.contact, {lines["grade"]: theirs})
+        made.later(minutes=5)
 
         made.redefine(privacy=(forbidding(who.email),))
         told = await preview(
@@ -73,11 +77,13 @@ async def test_who_may_not_be_scored_any_more_is_cleared_where_the_mapping_says_
         contact = contact_of(made, who)
         assert [contact.get(lines[name]) or None for name in ("score", "reason", "status")] == [None] * 3
         assert contact[lines["band"]] == band, "its line has no `clear: true`"
+        assert contact[lines["grade"]] == theirs, "somebody else wrote it"
+        assert await made.ledger.in_the_running({""}) == running - 1
         held = result.crms["hubspot"].held_back + result.crms["hubspot"].planned
         assert held
 
         # what is cleared stays so, and what stands without `clear` is told as held back, not written
-        since = len(made.writes("hubspot"))
+        since = len(made.hubspot.log.writes())
         again = await made.sync()
         assert made.writes("hubspot", since) == []
         assert again.crms["hubspot"].planned == 0

@@ -12,17 +12,21 @@ from connector.core.criteria import fields_of_criteria
 from connector.core.criteria_file import parse_criteria
 from connector.core.examples import as_new, run_examples
 from connector.core.known import known_as, score_known, told_as
-from connector.core.model import Engagement, MqlStatus, StageState
+from connector.core.mapping import WriteLine
+from connector.core.mapping_file import parse_mapping
+from connector.core.model import Engagement, MqlStatus, PersonRecord, Ref, StageState
 from connector.core.override import MQL_NOW, Override
 from connector.core.privacy import behaviour_counts, set_aside_behaviour
 from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR
 from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
 from connector.core.wording import changes_in_words
+from connector.core.write_plan import plan_record
 from connector.errors import FixConfig
 from connector.insight.explain.deciding import Case
 from connector.insight.explain.missing import missing
 from connector.insight.explain.why import why
+from connector.insight.schema import left_standing
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 RULES = [
@@ -125,6 +129,28 @@ def test_who_is_not_scored_is_no_mql_of_ours_any_more_and_the_reason_is_told_ane
     assert (staged(sales, objected=True).state.stage) == "sql"
 
 
+def test_the_reason_is_told_anew_though_nothing_else_has_changed():
+    told = StageState("lead", since=AT, because="Lead: band 1", band=1)
+    assert staged(told, objected=True).because == "Lead: not scored: Objected"
+    same = StageState("lead", since=AT, because="as it was told", band=1, privacy=DO_NOT_SCORE)
+    assert staged(same, objected=True).because == "as it was told"
+
+
+def test_a_reason_of_ours_is_cleared_with_the_score_beside_which_it_stands():
+    lines = [WriteLine("p", name, name, "always", clear=True) for name in ("score", "reason")]
+    record = PersonRecord(Ref("x", "p", "1"), {}, held={"score": 70, "reason": "MQL"})
+    planned = plan_record(
+        record, lines, {"score": None, "reason": None}, written={}, refused=None, stage_order=(),
+        stage_values={}, min_change=3, at=AT,
+    )  # fmt: skip
+    assert {write.field: write.after for write in planned.writes} == {"score": None, "reason": None}
+    alone = plan_record(
+        record, lines[1:], {"reason": None}, written={}, refused=None, stage_order=(), stage_values={},
+        min_change=3, at=AT,
+    )  # fmt: skip
+    assert [write.field for write in alone.writes] == ["reason"]
+
+
 def test_no_word_stands_above_it():
     word = Override(1, MQL_NOW, "person", "x", "Ada", "A friend of the house", AT - timedelta(days=1))
     assert staged(None, word).state.stage == "mql"
@@ -189,6 +215,7 @@ def test_a_difference_is_told_and_decided_anew():
         ({"when": {"field": "a", "is": 1}, "do": "score", "because": " "}, (0, "because"), "empty"),
         ({"when": {"field": "a", "is": 1}, "do": "score", "because": "x", "id": "y"}, (0, "id"), "no key"),
         ({"when": {"field": "account.mqls", "gt": 1}, "do": "score", "because": "x"}, (0, "when"), "account"),
+        ({"when": {"field": "persona", "is": "x"}, "do": "score", "because": "x"}, (0, "when"), "persona"),
         ("no rule", (0,), "map"),
     ],
 )  # fmt: skip
@@ -215,3 +242,14 @@ def test_an_audience_has_no_rules_of_its_own_and_a_mistake_has_its_line(tmp_path
         (3, ("privacy", 0, "do")),
         (5, ("audiences", 0, "privacy")),
     ]
+
+
+def test_check_names_the_lines_that_leave_a_value_of_ours_standing():
+    write = [
+        {"result": "score", "to": "s", "rule": "always", "clear": True},
+        {"result": "band", "to": "b", "rule": "always"},
+    ]
+    mapping = parse_mapping({"crm": "x", "objects": {"p": {"kind": "person", "write": write}}})
+    [note] = left_standing(CRITERIA, [mapping])
+    assert (note.where, note.what.endswith("before: b")) == ("x.yaml", True)
+    assert left_standing(parse_criteria({**DOC, "privacy": RULES[:2]}), [mapping]) == []
