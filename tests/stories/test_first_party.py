@@ -219,6 +219,24 @@ async def test_somebody_who_raises_a_hand_in_the_application_is_decided_by_a_syn
     assert sum("Demo Request" in str(line) for line in story) >= 1
 
 
+async def test_what_was_done_before_anybody_had_the_address_counts_once_somebody_has_it(
+    sqlite_url: str,
+) -> None:
+    async with world(sqlite_url, people=12) as here:
+        async with client(Sidecar(parts_of(here))) as app:
+            call = {"userId": "later@example.com", "event": "Demo Request", "messageId": "1"}
+            assert (await app.post("/v1/track", json=call)).status_code == 200
+        here.later(minutes=1)
+        await here.sync()
+        ada = await somebody(here, where=lambda view: view.score.fit >= 25)
+        assert ada.view.score.hand_raised is None
+        here.hubspot.edit("contact", ada.contact, {"email": "later@example.com"})
+        here.later(minutes=1)
+        await here.sync()
+        now = await look(here, ada)
+    assert (now.state.stage, now.score.hand_raised is not None) == ("mql", True)
+
+
 async def test_of_people_whose_behaviour_may_not_be_counted_nothing_is_stored(sqlite_url: str) -> None:
     async with world(sqlite_url, people=12) as here:
         await here.sync()
