@@ -10,7 +10,9 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -195,6 +197,29 @@ class Database:
                     driver.execute("PRAGMA synchronous=NORMAL")
 
         return await self._in(self._writers, once)
+
+    async def write_over(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As `write`, and what it deletes is overwritten in SQLite's file and gone from its log
+        (https://sqlite.org/pragma.html#pragma_secure_delete). PostgreSQL does that when it vacuums, which it does by
+        itself.
+        """
+        if not self.sqlite or in_memory(self.url):
+            return await self.write(work, *args, **kwargs)
+        await self._in(self._writers, partial(self._tell, "secure_delete=ON"))
+        try:
+            return await self.write(work, *args, **kwargs)
+        finally:
+            for pragma in ("secure_delete=OFF", "wal_checkpoint(TRUNCATE)"):
+                await self._in(self._writers, partial(self._tell, pragma))
+
+    def _tell(self, pragma: str) -> None:
+        """To the one writing connection of SQLite, outside of transactions. Where somebody reads for too long, the log
+        is emptied later."""
+        with self._write_engine.connect() as connection, suppress(sqlite3.OperationalError):
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute(f"PRAGMA {pragma}")
 
     async def read(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs

@@ -26,14 +26,14 @@ class Privacy:
         self, who: str, *, by: str, reason: str, leases: Sequence[Lease], at: datetime
     ) -> Erased | None:
         """See `store_erase.erase`."""
-        return await self._db.write(
+        return await self._db.write_over(
             store_erase.erase, who, by=by, reason=reason, leases=leases, at=at, box=self.box
         )
 
     async def erase_again(self, at: datetime) -> list[Erased]:
         """Erase whoever was erased before and is held all the same. After a restore, once the rows of `erased` and
         `erasure_key` from before it stand beside the restored ones."""
-        return await self._db.write(store_erase.erase_again, at, self.box)
+        return await self._db.write_over(store_erase.erase_again, at, self.box)
 
     async def allow_person(self, who: str, *, by: str, reason: str, at: datetime) -> int:
         """Whoever has this address or record may come in again. Returns how many erasures that were."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, insert, select
@@ -154,6 +155,18 @@ async def test_whatever_the_ledger_holds_of_somebody_is_shown_and_then_gone(desk
     assert [each.engagement.key for each in facts.engagement] == ["e3"]  # the address is his, too
     assert [str(ref) for each in facts.opportunities for ref in each.people] == ["erased:person:1", str(BOB)]
     assert await ledger.written_rows(desk.run, "hubspot", 10) == []
+
+
+async def test_no_byte_of_them_stays_in_the_file_of_sqlite_or_its_log(desk, ledger, sqlite_url):
+    await a_full_life(desk)
+    folder = Path(sqlite_url.removeprefix("sqlite:///")).parent
+
+    def mentions() -> int:
+        return sum(file.read_bytes().count(MAIL.encode()) for file in folder.glob("ledger.db*"))
+
+    assert mentions() > 0
+    await erased(ledger, desk.at, MAIL)
+    assert mentions() == 0
 
 
 async def test_who_is_not_decided_yet_is_found_too_and_nobody_is_nobody(desk, ledger, sqlite_url):
