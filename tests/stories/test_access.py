@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.exceptions import HTTPException
 
 from connector.app.access import Access, Role
@@ -21,6 +20,7 @@ from connector.app.api import build_app, problems
 from connector.app.api.guard import Admin, Operator, Reader
 from connector.app.settings import load_settings
 from connector.errors import FixConfig, LeaseBusy, LedgerFailed, RetryLater, StopRun
+from tests.stories.port_words import listening
 from tests.stories.sidecar_words import sidecar
 from tests.stories.world import world
 
@@ -31,16 +31,8 @@ ASK = "/api/v1/whoami"
 @asynccontextmanager
 async def port(url: str, access: Access, address: str = "127.0.0.1") -> AsyncIterator[int]:
     """A sidecar's port on a real socket."""
-    async with world(url) as here:
-        app = build_app(await sidecar(here), access)
-        listener = socket.create_server((address, 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, proxy_headers=False, lifespan="off"))
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield int(listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            await serving
+    async with world(url) as here, listening(build_app(await sidecar(here), access), address) as number:
+        yield number
 
 
 async def ask(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import orjson
 import pytest
-import uvicorn
 
 from adapters.hubspot.sandbox.gate import CLIENT_SECRET
 from adapters.hubspot.sandbox.webhooks import Webhooks
@@ -22,26 +18,13 @@ from connector.app.sidecar import Sidecar
 from connector.core.mapping import wanted_fields
 from connector.core.model import RecordState, Ref
 from connector.ports import HookCall
+from tests.stories.port_words import listening
 from tests.stories.sidecar_words import numbers, parts_of
 from tests.stories.world import START, World, somebody, world
 
 PUBLIC = "https://mql.example.com"
 URI = f"{PUBLIC}/webhooks/hubspot"
 DOORS = Doors(hooks={"hubspot": {"HUBSPOT_CLIENT_SECRET": CLIENT_SECRET}}, public_url=PUBLIC)
-
-
-@asynccontextmanager
-async def listening(side: Sidecar) -> AsyncIterator[str]:
-    """Its real port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build_app(side, doors=DOORS), log_config=None, lifespan="off"))
-    server.capture_signals = None  # type: ignore[assignment, method-assign]
-    task = asyncio.create_task(server._serve(sockets=[listener]))
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
 
 
 def hooks(here: World) -> Webhooks:
@@ -90,7 +73,8 @@ async def test_what_hubspot_calls_about_is_read_by_the_next_sync_before_its_inde
         unread = "zip"
         assert unread not in read
         side = Sidecar(parts_of(here))
-        async with listening(side) as base:
+        async with listening(build_app(side, doors=DOORS)) as port:
+            base = f"http://127.0.0.1:{port}"
             echoes = await delivered(here, side, base)  # of all that the sync has written
             of_echoes = await named(here)
             here.later(minutes=1)

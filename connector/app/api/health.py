@@ -27,7 +27,7 @@ NO: dict[int | str, dict[str, Any]] = {
 
 def waiting() -> APIRouter:
     """While the database is waited for at the start: alive, and not ready."""
-    app = APIRouter()
+    app = APIRouter(tags=["health"])
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -42,7 +42,7 @@ def waiting() -> APIRouter:
 
 def router(side: Sidecar) -> APIRouter:
     """`/healthz`, `/readyz`, `/metrics`."""
-    app = APIRouter()
+    app = APIRouter(tags=["health"])
 
     @app.get("/healthz", responses=NO)
     async def healthz(response: Response) -> dict[str, Any]:
