@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from connector.app.access import Role
+from connector.ports import backfill_lease
 from tests.stories.api_words import TOKENS, api, new_key
 from tests.stories.world import somebody, world
 
@@ -85,10 +86,13 @@ async def test_a_backfill_is_estimated_then_begun_once_paused_and_cancelled(sqli
         [kept] = await w.ledger.unfinished_backfills()
         paused = await it.post(f"/backfills/{kept.run}/pause", by=ada)
         resumed = await it.post(f"/backfills/{kept.run}/resume", by=ada)
-        result = await w.backfill(kept, approve=nobody_does)
+        lease = await w.ledger.acquire(backfill_lease("hubspot"), "dies", w.clock.now())
+        died = await w.ledger.begin_backfill(kept.id, lease, w.clock.now())
+        await w.ledger.release(lease)
+        result = await w.backfill(died, approve=nobody_does)
         over = await it.post(f"/backfills/{kept.run}/cancel", by=ada)
-        plans = await w.ledger.plans_of(kept.run)
-        run = await w.ledger.run(kept.run)
+        plans = await w.ledger.plans_of(result.run)
+        run, next_run = await w.ledger.run(kept.run), await w.ledger.run(result.run)
         wrong = {
             "no such backfill": await it.post("/backfills/4711/pause", by=ada),
             "an object that nobody maps": await it.post("/backfills", {**asked, "object": "kontakt"}, by=ada),
@@ -107,7 +111,11 @@ async def test_a_backfill_is_estimated_then_begun_once_paused_and_cancelled(sqli
     assert result.status == "succeeded"
     assert over[0] == 409
     assert run is not None
-    assert run.asked_by == "Ada", "so that Ada cannot approve of its plans"
+    assert next_run is not None
+    assert run.id != next_run.id
+    assert run.asked_by == next_run.asked_by == "Ada", (
+        "so that Ada cannot approve of its plans, whatever died"
+    )
     assert {each.asked_by for each in plans} <= {"Ada"}
     assert {name: status for name, (status, _) in wrong.items()} == {
         "no such backfill": 404,
