@@ -15,6 +15,7 @@ from connector.core.definition import Definition
 from connector.core.kinds import DEMOTION, PROMOTION
 from connector.core.limits import crossed
 from connector.core.model import OUTCOMES, JsonValue
+from connector.core.privacy_rules import PRIVACY
 from connector.core.refs import RefSet
 from connector.errors import LeaseBusy, StopRun
 from connector.phases.adopt import adopt
@@ -343,6 +344,8 @@ async def _settled(attempt: _Attempt, status: str, reason: str) -> None:
     await ledger.settle_backfill(attempt.backfill.id, status, reason, clock.now())
     now = await ledger.backfill(attempt.backfill.run) or attempt.backfill
     attempt.result.more = document(now, attempt.adapter.allowance())
+    if attempt.done.privacy:
+        attempt.result.more[PRIVACY] = dict(attempt.done.privacy)
 
 
 def document(backfill: Backfill, allowance: Allowance | None = None) -> dict[str, JsonValue]:

@@ -57,15 +57,15 @@ def _decision(found: Explained, *, email: bool) -> Iterator[str]:
     if person.guarded:
         yield f"  held back: {person.guarded}"
     yield "Why"
-    if found.why is None:
+    if not person.scored:
+        yield f"  {NOT_SCORED}"
+    elif found.why is None:
         for line in reasons(person, None):
             yield f"  {line}"
         yield "  The definition of that decision cannot be read any more; no more can be said."
         return
-    if person.scored:
-        yield from _why(found.why)
     else:
-        yield f"  {NOT_SCORED}"
+        yield from _why(found.why)
     if found.missing and found.missing.sentences:
         yield f"Why not yet (as of {when(found.at)} UTC)"
         for sentence in found.missing.sentences:

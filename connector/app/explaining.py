@@ -171,9 +171,10 @@ def explain_now(gathered: Gathered, now: datetime) -> Explained:
         override=override,
         base=definition.criteria,
     )
+    all_told = judged(told, known.fields, definition)
     return Explained(
         gathered,
-        why(known, person.score, person.decided_at, judged(told, known.fields, definition)),
+        why(known, person.score, person.decided_at, all_told) if person.scored else None,
         missing(case, guarded=person.guarded, waits=person.waits),
         now,
     )

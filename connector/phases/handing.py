@@ -29,6 +29,7 @@ from connector.core.known import Known
 from connector.core.mapping import StatusMap
 from connector.core.model import PersonRecord, StageDecision
 from connector.core.notify import ESCALATION, GUARDED, MQL, REMINDER, REVOPS
+from connector.core.privacy import is_unscored
 from connector.phases.owners import known_owners
 from connector.ports import Facts, Ledger, Notice
 
@@ -101,8 +102,10 @@ def hand_over(
     run: int,
 ) -> Handed:
     """The spells of a person after this decision, and whom to tell of it."""
-    followed = Followed()
-    if decision.state.stage == "mql" or (facts.spell is not None and facts.spell.ended_at is None):
+    followed, state = Followed(), decision.state
+    if is_unscored(known.criteria) and state.stage == "mql":
+        state = replace(state, stage="lead", mql_since=None)  # observed, and nobody's work of ours
+    if state.stage == "mql" or (facts.spell is not None and facts.spell.ended_at is None):
         told = known.fields.get("owner")
         source = known.fields.get("source")
         around = Around(
@@ -122,7 +125,7 @@ def hand_over(
             said = [r for r in records if r.answer is not None and r.answer.at == answered]
             return any(_not_ready(definition, each) for each in said)
 
-        followed = follow(facts.spell, facts.state, decision.state, around, desks.pools, not_ready=not_ready)
+        followed = follow(facts.spell, facts.state, state, around, desks.pools, not_ready=not_ready)
     moments = [each for each in (decision.look_again_at, followed.look_again_at) if each is not None]
     return Handed(
         replace(decision, look_again_at=min(moments, default=None)),

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from typer.testing import CliRunner
+
+from connector.app.cli import app
 from connector.app.previewing import preview
 from connector.app.ranking import row_of
 from connector.core.account import ENGAGED, Around
 from connector.core.conditions import Leaf
 from connector.core.criteria import MqlStage, StageAny, StageEntry, Stages, StageTest
+from connector.core.notify import MQL
 from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR, PrivacyRule
 from tests.stories.world import Somebody, World, look, somebody, world
 
@@ -133,3 +139,30 @@ async def test_whose_behaviour_may_not_count_is_judged_by_fit_alone_and_counts_f
         assert after.account is not None
         assert before.account.engaged
         assert after.account.engaged == before.account.engaged - 1
+
+
+async def test_an_mql_whom_a_human_set_and_we_may_not_score_is_observed_and_handed_to_nobody(
+    sqlite_url: str,
+) -> None:
+    async with world(sqlite_url, people=12) as made:
+        await made.sync()
+        who = await somebody(made)
+        other = await somebody(made, where=lambda view: view.id != who.view.id)
+        made.redefine(privacy=(forbidding(who.email),))
+        await made.sync()
+        for each in (who, other):
+            made.hubspot.edit("contact", each.contact, {"lifecyclestage": "marketingqualifiedlead"})
+        made.later(hours=1)
+        await made.sync()
+
+        assert [(await look(made, each)).state.stage for each in (who, other)] == ["mql", "mql"]
+        environment = {"CONNECTOR_DATABASE_URL": sqlite_url}
+        words = ["explain", who.email, "--json"]
+        done = await asyncio.to_thread(CliRunner().invoke, app, words, env=environment)
+        explained = json.loads(done.output)
+        numbers = [explained[name] for name in ("privacy", "score", "fit", "band", "grade", "why")]
+        assert numbers == [DO_NOT_SCORE, None, None, None, None, None]
+        told = {spell.person for spell in await made.ledger.spells()}
+        assert (who.view.id in told, other.view.id in told) == (False, True)
+        assert await made.ledger.notices(who.view.id) == []
+        assert (await made.ledger.notices(other.view.id))[0].kind == MQL
