@@ -125,7 +125,8 @@ class BackfillsPage(BaseModel):
 
 class PlanLine(BaseModel):
     """A write plan. `held`: why it waits for a human; `counts`: its records by how they stand; `definition`: the
-    version by which it was made; `undoes`: the run that it takes back."""
+    version by which it was made; `undoes`: the run that it takes back; `let_go_at`: since when its before-images are
+    gone."""
 
     plan: int
     run: int
@@ -137,6 +138,7 @@ class PlanLine(BaseModel):
     asked_by: str
     created_at: datetime
     expires_at: datetime
+    let_go_at: datetime | None
     held: str
     approved_by: str | None
     approved_at: datetime | None
