@@ -46,6 +46,15 @@ async def growth_of(ledger: SqlLedger, at: datetime) -> Growth:
     )  # fmt: skip
 
 
+async def whole_a_day(ledger: SqlLedger, at: datetime) -> float | None:
+    """By how many bytes a day the database grew over the last week; None where there is no earlier night. Quick."""
+    kept = await ledger.daily(BYTES, at.date() - WEEK)
+    earlier = {day: sizes[WHOLE] for day, sizes in kept.items() if WHOLE in sizes}
+    first = min(earlier, default=at.date())
+    days = (at.date() - first).days
+    return ((await ledger.bytes_in_use())[0] - earlier[first]) / days if days else None
+
+
 def a_day(earlier: Mapping[str, int], now: Mapping[str, int], days: float) -> dict[str, float]:
     """The growth of each that was there."""
     return {name: (many - earlier[name]) / days for name, many in now.items() if name in earlier}

@@ -22,9 +22,11 @@ from zoneinfo import ZoneInfo
 import structlog
 
 import adapters as adapters_package
+from connector.app.daily_calls import DailyCalls
 from connector.app.definition import by_the_clock_of, in_zone, load_definition, read_texts, refuse_red
 from connector.app.erasure_key import key_box
 from connector.app.in_force import InForce, in_force
+from connector.app.observed import calls_told
 from connector.app.settings import Settings, interval_of, variables_of
 from connector.app.tokens import SealedTokens
 from connector.core.definition import Definition
@@ -32,6 +34,7 @@ from connector.core.names import nearest
 from connector.errors import FixConfig
 from connector.ledger import SqlLedger, open_ledger
 from connector.ports import Adapter, Clock, Plugin, TokenStore
+from connector.transport import watch_calls
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +95,7 @@ class Wired:
     told: str = ""  # where the folder says something else than what is in force
     load: Callable[[], Definition] | None = None  # the folder's files, whatever is in force
     zone: tzinfo = UTC  # of days, nights and working hours (CONNECTOR_TIMEZONE)
+    calls: DailyCalls = field(default_factory=DailyCalls)  # of this process to the CRMs
 
     def of(self, crms: Iterable[str]) -> Wired:
         """The same with these CRMs alone."""
@@ -157,6 +161,8 @@ async def wired(
         )
 
     connected: dict[str, Adapter] = {}
+    calls = DailyCalls()
+    watch_calls(calls_told(by_crm(calls.count)))
     try:
         found = InForce(load()) if edited else await look(strict=strict)
         ready, skipped, intervals = _ready(settings, names, found.definition, environ)
@@ -165,12 +171,25 @@ async def wired(
             connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
         yield Wired(
             connected, found.definition, ledger, clock, holder(), tuple(skipped), intervals, look, found.told, load,
-            ZoneInfo(settings.timezone),
+            ZoneInfo(settings.timezone), calls,
         )  # fmt: skip
     finally:
+        watch_calls(None)
         for adapter in connected.values():
             await adapter.close()
+        await calls.keep(ledger, clock.now())
         await ledger.close()
+
+
+def by_crm(count: Callable[[str, str], None]) -> Callable[[str, str], None]:
+    """Counts a request to a vendor (and what it is for) under its CRM. Those for tokens are nobody's allowance."""
+    crms = {plugin.title: crm for crm, plugin in plugins().items()}
+
+    def counted(vendor: str, feature: str) -> None:
+        if vendor in crms:
+            count(crms[vendor], feature)
+
+    return counted
 
 
 def _ready(

@@ -24,7 +24,7 @@ from connector.app.observed import calls_told
 from connector.app.settings import load_settings
 from connector.app.sidecar import Sidecar
 from connector.app.telling import read_targets
-from connector.app.wiring import Wired, plugins, wired
+from connector.app.wiring import Wired, by_crm, plugins, wired
 from connector.errors import FixConfig
 from connector.ledger import LedgerAwayError
 from connector.transport import watch_calls
@@ -115,14 +115,13 @@ async def _once_the_ledger_answers(
 
 
 def counted(side: Sidecar) -> Callable[[str, str], None]:
-    """Counts a request to a vendor under its CRM. Those for tokens are nobody's allowance."""
-    crms = {plugin.title: crm for crm, plugin in plugins().items()}
+    """Counts a request to a vendor under its CRM, in the metrics and among those of the day."""
 
-    def count(vendor: str, feature: str) -> None:
-        if vendor in crms:
-            side.meters.calls.labels(crms[vendor], feature).inc()
+    def count(crm: str, feature: str) -> None:
+        side.meters.calls.labels(crm, feature).inc()
+        side.parts.calls.count(crm, feature)
 
-    return count
+    return by_crm(count)
 
 
 def _end_after(seconds: float) -> None:

@@ -40,6 +40,7 @@ SYNC = "sync "  # of the name of a scheduled sync, before its CRMs
 LOOK = 1.0  # seconds between two looks for work; a lease lives for 45
 LONGEST_LOOK = 60.0  # seconds, then the look is given up; the next one tries again
 BEAT = 5.0  # seconds between two signs of life of the scheduler
+CALLS_KEPT = 60.0  # seconds between two times that calls are added to those of the day
 LONGEST_JITTER = 60.0  # seconds
 GRACE = 8.0  # seconds that a stop leaves to what is in hand
 FOLDED = {
@@ -96,6 +97,7 @@ class Sidecar:
                 id=f"{SYNC}{', '.join(sorted(crms))}",
             )  # fmt: skip
         self._scheduler.add_job(self._beat, "interval", seconds=BEAT, id="heartbeat")
+        self._scheduler.add_job(self._keep_calls, "interval", seconds=CALLS_KEPT, id="calls")
         self._scheduler.start()
 
     def next_sync(self, crm: str) -> datetime | None:
@@ -109,6 +111,9 @@ class Sidecar:
 
     async def _beat(self) -> None:
         self.health.beat(SCHEDULER)
+
+    async def _keep_calls(self) -> None:
+        await self.parts.calls.keep(self.parts.ledger, self.parts.clock.now())
 
     async def look_around(self) -> None:
         """Serve until cancelled. A ledger that is away for a while is waited for."""

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from connector.app.growth import whole_a_day
 from connector.core.model import OUTCOMES
+from connector.ledger.store_daily import CALLS
 from connector.pipeline import RunResult
 
 if TYPE_CHECKING:
@@ -72,6 +74,14 @@ class Meters:
         self.hints = counter(
             "webhook_events_total", "What webhooks said by outcome: kept, ignored, refused", "crm", "outcome"
         )
+        self.calls_today = gauge(
+            "crm_calls_today",
+            "Requests to the CRM since midnight UTC, of all replicas and commands, by what they were for",
+            "crm",
+            "feature",
+        )
+        self.size = gauge("ledger_bytes", "Bytes of the ledger's database")
+        self.growth = gauge("ledger_growth_bytes", "Bytes a day by which it grew over the last 7 days")
         self.job_failing = gauge("job_failing", "1 while the last try of a job by the clock failed", "job")
         self.job_done = gauge("job_last_success_timestamp_seconds", "When the job was last done", "job")
         self.stopped = gauge("stopped", "1 while nothing is pushed (connector stop)", "crm")
@@ -138,3 +148,8 @@ class Meters:
             self.build.labels(version("mql-connector"), schema).set(1)
             self.due.set(pulse.due)
             self.oldest.set((at - pulse.oldest).total_seconds() if pulse.oldest else 0)
+            self.size.set((await ledger.bytes_in_use())[0])
+            self.growth.set(await whole_a_day(ledger, at) or 0)
+            self.calls_today.clear()
+            for name, many in (await ledger.daily(CALLS, at.date())).get(at.date(), {}).items():
+                self.calls_today.labels(*name.split(" ", 1)).set(many)
