@@ -56,6 +56,21 @@ async def test_a_write_under_a_key_is_done_once_and_answered_alike_for_a_day(dat
     assert "idempotency-replayed" not in anew.headers
 
 
+async def test_of_many_at_once_to_two_sidecars_one_is_done(database_url: str) -> None:
+    async with world(database_url, people=1) as w, api(w) as it, api(w, holder="another") as other:
+        key, word = new_key(), {"who": "new@example.com", "kind": "never", "reason": "own staff"}
+        asked = [each.send("POST", "/overrides", word, key=key) for each in (it, other) for _ in range(4)]
+        answers = await asyncio.gather(*asked)
+        late = await other.send("POST", "/overrides", word, key=key)
+        words = await w.ledger.overrides(ended=True)
+
+    assert len(words) == 1
+    assert {each.status_code for each in answers} <= {201, 409}
+    done = [each for each in answers if each.status_code == 201]
+    assert {each.content for each in (*done, late)} == {late.content}
+    assert [each.headers.get("idempotency-replayed") for each in done].count(None) == 1
+
+
 async def test_one_that_is_under_way_is_not_begun_again(sqlite_url: str) -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
     done: list[str] = []

@@ -45,6 +45,14 @@ IDEMPOTENCY = {
     "description": "A new one for each thing that you want, the same one when you send it again: it is done once.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
 }
+REPLAYED = {
+    "description": "`true`: it was done before under this key, and this is the answer of then",
+    "schema": {"type": "string", "enum": ["true"]},
+}
+LOCATION = {
+    "description": "Where to follow it, or to find it",
+    "schema": {"type": "string", "format": "uri-reference"},
+}
 DESCRIPTION = """One definition of a Marketing Qualified Lead, kept true in HubSpot and in Salesforce.
 
 Times are UTC (ISO 8601). Errors are problem+json (RFC 9457) with the next step."""
@@ -93,11 +101,20 @@ def _document(app: FastAPI) -> dict[str, Any]:
             for method in METHODS & methods.keys():
                 _tell_problems(methods[method])
                 if method != "get" and path.startswith("/api/"):
-                    methods[method].setdefault("parameters", []).append(IDEMPOTENCY)
+                    _tell_keys(methods[method])
         for left in ("HTTPValidationError", "ValidationError"):
             schemas.pop(left, None)
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _tell_keys(operation: dict[str, Any]) -> None:
+    operation.setdefault("parameters", []).append(IDEMPOTENCY)
+    for status, answer in operation["responses"].items():
+        if status.startswith("2"):
+            answer.setdefault("headers", {})["Idempotency-Replayed"] = REPLAYED
+        if status in ("201", "202"):
+            answer["headers"]["Location"] = LOCATION
 
 
 def _tell_problems(operation: dict[str, Any]) -> None:
