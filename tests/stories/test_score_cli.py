@@ -133,7 +133,7 @@ def test_times_in_a_zone_that_is_only_an_offset_are_instants(folder):
     assert bob["engagement"] == 10.0
 
 
-def test_each_audience_is_scored_by_its_own_criteria(folder):
+def test_each_audience_is_scored_by_its_own_criteria_and_each_treatment_by_what_is_left(folder):
     shared = """
 personas: [{id: head, name: Head, when: {field: seniority, in: [VP, Director]}}]
 audiences:
@@ -142,6 +142,9 @@ audiences:
     name: Heads
     when: {field: persona, is: head}
     weights: {fit: 1, engagement: 0}
+privacy:
+  - {when: {field: domain, is: rival.example}, do: do_not_score, because: They asked us not to}
+  - {when: {field: seniority, is: vp}, do: no_behaviour, because: No consent}
 """
     (folder / "criteria.yaml").write_text(CRITERIA + shared, encoding="utf-8")
     people = pl.read_parquet(folder / "people.parquet")
@@ -149,11 +152,12 @@ audiences:
     people.write_parquet(folder / "people.parquet")
     score(folder)
     scores = pl.read_parquet(folder / "out.parquet").sort("person_id")
-    assert scores.select("person_id", "audience", "fit", "engagement", "score").rows() == [
-        ("ann", "heads", 40.0, 17.5, 40.0),
-        ("bob", None, 0.0, 0.0, 0.0),
-        ("cho", "partners", 0.0, 0.0, 0.0),
+    assert scores.select("person_id", "audience", "privacy", "fit", "engagement", "score").rows() == [
+        ("ann", "heads", "no_behaviour", 40.0, 0.0, 40.0),
+        ("bob", None, "do_not_score", None, None, None),
+        ("cho", "partners", None, 0.0, 0.0, 0.0),
     ]
+    assert scores.select("band", "grade", "disqualified").rows()[1] == (None, None, None), "though a rival"
 
 
 @pytest.mark.parametrize(

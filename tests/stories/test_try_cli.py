@@ -101,23 +101,28 @@ def test_it_says_why_and_how_well_the_score_separates_who_bought(folder):
     assert "AUC 0.75" in plain
 
 
-def test_every_lead_is_judged_by_the_criteria_of_its_audience(folder):
+def test_every_lead_is_judged_by_the_criteria_of_its_audience_and_treated_by_the_rules_of_privacy(folder):
     large = """
 audiences:
   - {id: large, name: Large companies, when: {field: company_size, gte: 100}, weights: {fit: 1, engagement: 0}}
+privacy:
+  - {when: {field: title, contains: nobody}, do: score, because: asked}
+  - {when: {field: title, is_blank: true}, do: do_not_score, because: unknown}
 """
     (folder / "small-criteria.yaml").write_text(CRITERIA + large, encoding="utf-8")
     words = ["leads.csv", "--mapping", "small-leads.yaml", "--out", "SCORES.csv", "--json"]
     told = json.loads(connector(folder, *words).stdout)
     header, *rows = rows_of(folder / "SCORES.csv")
-    assert header == [*HEADER, "audience"]
-    assert [(row[0], float(row[3]), row[6]) for row in rows] == [
-        ("z-9", 75.5, "large"),
-        ("a-1", 0.0, ""),
-        ("m-5", 25.0, ""),
-        ("b-2", 10.0, ""),
+    assert header == [*HEADER, "audience", "privacy"]
+    assert [(row[0], row[3], *row[5:]) for row in rows] == [
+        ("z-9", "75.5", "mql", "large", ""),
+        ("a-1", "", "lead", "", "do_not_score"),
+        ("m-5", "25.0", "lead", "", ""),
+        ("b-2", "", "lead", "", "do_not_score"),
     ]
     assert told["audiences"] == {"large": 1}
+    assert told["privacy"] == {"do_not_score": 2}
+    assert sum(told["bands"].values()) == told["separation"]["people"] == 2
 
 
 def test_it_writes_nothing_but_the_scores(folder):

@@ -10,7 +10,9 @@ from connector.app.files import load_criteria
 from connector.core.changed import DECIDE, differences
 from connector.core.criteria import fields_of_criteria
 from connector.core.criteria_file import parse_criteria
+from connector.core.definition import Definition
 from connector.core.examples import as_new, run_examples
+from connector.core.facts import Facts
 from connector.core.known import known_as, score_known, told_as
 from connector.core.mapping import WriteLine
 from connector.core.mapping_file import parse_mapping
@@ -23,6 +25,7 @@ from connector.core.stage_rules import Measured
 from connector.core.wording import changes_in_words
 from connector.core.write_plan import plan_record
 from connector.errors import FixConfig
+from connector.insight.compared import Compared, verdicts
 from connector.insight.explain.deciding import Case
 from connector.insight.explain.missing import missing
 from connector.insight.explain.why import why
@@ -253,3 +256,14 @@ def test_check_names_the_lines_that_leave_a_value_of_ours_standing():
     [note] = left_standing(CRITERIA, [mapping])
     assert (note.where, note.what.endswith("before: b")) == ("x.yaml", True)
     assert left_standing(parse_criteria({**DOC, "privacy": RULES[:2]}), [mapping]) == []
+
+
+def test_two_definitions_compared_tell_whom_one_of_them_does_not_score():
+    facts = [Facts(records=(PersonRecord(Ref("x", "p", "1"), {"seniority": "vp", "objected": True}),))]
+    [free] = verdicts(Definition(parse_criteria({**DOC, "privacy": []}), {}), facts, AT)
+    [private] = verdicts(Definition(CRITERIA, {}), facts, AT)
+    counted = Compared()
+    counted.add((), free, private)
+    assert (counted.unscored_before, counted.unscored_after) == (0, 1)
+    assert (sum(counted.bands_before.values()), sum(counted.bands_after.values())) == (1, 0)
+    assert counted.scores == [0, 0, 0], "no score is neither lower nor higher"
