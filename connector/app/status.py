@@ -45,7 +45,8 @@ async def state_of(side: Sidecar) -> State:
     """As it stands now."""
     ledger, now = side.parts.ledger, side.parts.clock.now()
     runs = await ledger.runs(LATEST)
-    brakes, plans = await ledger.brakes(), await ledger.open_plans(at=now)
+    brakes, found = await ledger.brakes(), await ledger.plans_page(LATEST, at=now, open_only=True)
+    plans = [plan for plan in found if plan.status == "open"]
     crms = [await _crm(side, crm, runs, brakes.get(crm), plans) for crm in side.parts.adapters]
     return State(
         tuple(crms), await ledger.version(), side.current.told, side.review(), await ledger.pulse(now), tuple(runs),

@@ -38,7 +38,8 @@ class Paging:
         run: int | None = None,
         open_only: bool = False,
     ) -> list[PlanInfo]:
-        """Plans, the newest first; an open one older than 24 h by `at` is told as expired."""
+        """Plans, the newest first, their rows not counted by kind; an open one older than 24 h by `at` is told as
+        expired."""
         return await self._db.read(
             store_pages.plans, limit, before, at=at, crm=crm, run=run, open_only=open_only
         )
@@ -51,9 +52,11 @@ class Paging:
         """A backfill by its own number, not that of a run of it."""
         return await self._db.read(store_pages.backfill, number)
 
-    async def notices_page(self, limit: int, before: int | None = None) -> list[tuple[int, Notice]]:
-        """Notices with their numbers, the last made first."""
-        return await self._db.read(store_pages.notices, limit, before)
+    async def notices_page(
+        self, limit: int, before: int | None = None, *, run: int | None = None, person: int | None = None
+    ) -> list[tuple[int, Notice]]:
+        """Notices with their numbers, the last made first: of this run, about this person."""
+        return await self._db.read(store_pages.notices, limit, before, run=run, person=person)
 
     async def overrides_page(
         self, limit: int, before: int | None = None, *, ended: bool = False

@@ -141,7 +141,7 @@ def plans(
     run: int | None = None,
     open_only: bool = False,
 ) -> list[PlanInfo]:
-    """Plans, the newest first. Fewer than there are on an open one's page are those that have expired by `at`."""
+    """Plans, the newest first, their rows not counted by kind. An open one that has expired by `at` says so."""
     query = select(PLAN)
     if crm is not None:
         query = query.where(PLAN.c.crm == crm)
@@ -149,7 +149,8 @@ def plans(
         query = query.where(PLAN.c.run == run)
     if open_only:
         query = query.where(PLAN.c.status == "open")
-    return store_plan.infos(db, db.execute(_newest_first(query, PLAN.c.id, limit, before)).all(), at)
+    rows = db.execute(_newest_first(query, PLAN.c.id, limit, before)).all()
+    return store_plan.infos(db, rows, at, by_kind=False)
 
 
 def backfills(db: Connection, limit: int, before: int | None = None) -> list[Backfill]:
@@ -164,10 +165,22 @@ def backfill(db: Connection, number: int) -> Backfill | None:
     return store_backfill.load(db, row) if row is not None else None
 
 
-def notices(db: Connection, limit: int, before: int | None = None) -> list[tuple[int, Notice]]:
-    """Notices with their numbers, the last made first."""
-    query = _newest_first(select(NOTICE), NOTICE.c.id, limit, before)
-    return [(row.id, load_notice(row)) for row in db.execute(query)]
+def notices(
+    db: Connection,
+    limit: int,
+    before: int | None = None,
+    *,
+    run: int | None = None,
+    person: int | None = None,
+) -> list[tuple[int, Notice]]:
+    """Notices with their numbers, the last made first: of this run, about this person."""
+    query = select(NOTICE)
+    if run is not None:
+        query = query.where(NOTICE.c.run == run)
+    if person is not None:
+        query = query.where(NOTICE.c.person == person)
+    rows = db.execute(_newest_first(query, NOTICE.c.id, limit, before))
+    return [(row.id, load_notice(row)) for row in rows]
 
 
 def overrides(

@@ -90,6 +90,9 @@ async def test_what_went_wrong_in_a_run_is_counted_by_kind_and_its_notices_are_t
                 "crm": "hubspot", "outcome": "set_aside", "kind": "changed since it was planned", "records": 2,
             }  # fmt: skip
             assert [each["text"] for each in whole["notices"]] == ["Somebody is new."]
+            mine = await all_of(client, "notices", "notices", run=run.run)
+            assert mine == whole["notices"]
+            assert await all_of(client, "notices", "notices", run=run.run, person=1) == []
             assert "Somebody is new." in {
                 each["text"] for each in await all_of(client, "notices", "notices", limit=1)
             }

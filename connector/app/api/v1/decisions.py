@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from connector.app.api.guard import Viewer
 from connector.app.api.paging import Page
 from connector.app.api.v1.answers_rules import NoticesPage, OverridesPage, ReviewPage
-from connector.app.api.v1.words import ShowEmail
+from connector.app.api.v1.words import AskedFor, ShowEmail
 from connector.app.overriding import override_document
 from connector.app.reviewing import pair_document
 from connector.app.sidecar import Sidecar
@@ -41,9 +41,11 @@ def router(side: Sidecar) -> APIRouter:
         return ReviewPage.model_validate({"pairs": told, "next": more})
 
     @app.get("/notices")
-    async def notices(caller: Viewer, page: Page) -> NoticesPage:
-        """What somebody is to be told, or was (`told_at`), the last made first."""
-        rows = await ledger.notices_page(page.limit + 1, page.number(NOTICES))
+    async def notices(
+        caller: Viewer, page: Page, run: AskedFor = None, person: AskedFor = None
+    ) -> NoticesPage:
+        """What somebody is to be told, or was (`told_at`), the last made first; of one run, about one person."""
+        rows = await ledger.notices_page(page.limit + 1, page.number(NOTICES), run=run, person=person)
         found, more = page.cut(NOTICES, rows, lambda row: row[0])
         return NoticesPage.model_validate({"notices": [notice for _, notice in found], "next": more})
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 
 from connector.app.api.guard import Viewer
 from connector.app.api.paging import Page
 from connector.app.api.v1.answers_work import PlanRowsPage, PlansPage, WholePlan
-from connector.app.api.v1.inputs import InPath, Number
-from connector.app.api.v1.words import Given, ShowEmail
+from connector.app.api.v1.inputs import InPath
+from connector.app.api.v1.words import AskedFor, Given, ShowEmail
 from connector.app.plans import head_document, info_document, piece, row_document, versions_in
 from connector.app.sidecar import Sidecar
 from connector.insight.planned import Filter, name_of
@@ -20,7 +20,6 @@ from connector.ports import PlanInfo
 PLANS, ROWS = "plans", "rows of plan {}"
 Status = Literal["planned", "held_back", "sending", "written", "rejected", "unknown", "set_aside", "waiting"]
 Group = Literal["promotion", "demotion", "clearing", "score", "held_back"]
-AskedFor = Annotated[Number | None, Query()]
 
 
 def router(side: Sidecar) -> APIRouter:

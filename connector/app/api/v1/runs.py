@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 
 from connector.app.api.guard import Viewer
-from connector.app.api.paging import Page
+from connector.app.api.paging import MOST, Page
 from connector.app.api.v1.answers_work import (
     BackfillsPage,
     BackfillTold,
@@ -18,7 +18,7 @@ from connector.app.api.v1.answers_work import (
 )
 from connector.app.api.v1.inputs import InPath
 from connector.app.backfill_document import backfill_of_run
-from connector.app.run_document import NOTICES, run_document, whole_run
+from connector.app.run_document import run_document, whole_run
 from connector.app.sidecar import Sidecar
 from connector.ports import Request
 
@@ -40,11 +40,12 @@ def router(side: Sidecar) -> APIRouter:
 
     @app.get("/runs/{run}")
     async def one_run(caller: Viewer, run: InPath) -> WholeRun:
-        """One run with its counts, which add up, what went wrong with how many records, and what somebody is told."""
+        """One run with its counts, which add up, what went wrong with how many records, and the last 200 things that
+        somebody is told of it (`/notices?run=` has all)."""
         found = await ledger.run(run)
         if found is None:
             raise HTTPException(404, f"There is no run {run}.")
-        notices = await ledger.notices(limit=NOTICES, run=run)
+        notices = await ledger.notices(limit=MOST, run=run)
         return WholeRun.model_validate(whole_run(found, notices, await ledger.troubles(run)))
 
     @app.get("/requests/{request}")

@@ -8,12 +8,15 @@ from typing import Annotated
 from fastapi import Path, Query
 from fastapi.exceptions import RequestValidationError
 
-from connector.app.api.v1.inputs import Word
+from connector.app.api.v1.inputs import Number, Word
 
 EARLIEST = 1970
 
 Given = Annotated[Word | None, Query()]
 """A text that may be given."""
+
+AskedFor = Annotated[Number | None, Query()]
+"""The number of something, that may be given."""
 
 Name = Annotated[Word, Path()]
 """A name in the path."""
