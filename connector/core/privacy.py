@@ -75,6 +75,6 @@ def under_in_words(criteria: Criteria) -> str:
     return f"not scored: {because}" if rule.do == DO_NOT_SCORE else f"behaviour is not counted: {because}"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _tests(criteria: Criteria) -> tuple[Callable[[Get], bool], ...]:
     return tuple(compiled(each.when) for each in criteria.privacy)

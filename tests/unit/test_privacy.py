@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from connector.app.files import load_criteria
 from connector.core.changed import DECIDE, differences
@@ -19,7 +22,7 @@ from connector.core.mapping_file import parse_mapping
 from connector.core.model import Engagement, MqlStatus, PersonRecord, Ref, StageState
 from connector.core.override import MQL_NOW, Override
 from connector.core.privacy import behaviour_counts, set_aside_behaviour
-from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR
+from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR, SCORE
 from connector.core.stage import decide_stage
 from connector.core.stage_rules import Measured
 from connector.core.wording import changes_in_words
@@ -267,3 +270,25 @@ def test_two_definitions_compared_tell_whom_one_of_them_does_not_score():
     assert (counted.unscored_before, counted.unscored_after) == (0, 1)
     assert (sum(counted.bands_before.values()), sum(counted.bands_after.values())) == (1, 0)
     assert counted.scores == [0, 0, 0], "no score is neither lower nor higher"
+
+
+PAGES = Path(__file__).parents[2] / "docs"
+
+
+def yaml_of(page: str) -> dict[str, object]:
+    """What the YAML blocks of a page say together."""
+    text = (PAGES / page).read_text(encoding="utf-8")
+    found: dict[str, object] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        found |= YAML(typ="safe").load(block)
+    return found
+
+
+def test_the_steps_on_the_page_lead_to_a_definition_that_is_right_and_green() -> None:
+    shown = yaml_of("how-to/privacy-rules.md")
+    parse_mapping(
+        {"crm": "x", "objects": {"p": {"kind": "person"}}, "extra_fields": shown.pop("extra_fields")}
+    )
+    results = run_examples(parse_criteria(shown))
+    assert [each.differences for each in results] == [()]
+    assert {rule.do for rule in parse_criteria(shown).privacy} == {SCORE, DO_NOT_SCORE, NO_BEHAVIOUR}
