@@ -151,6 +151,7 @@ async def test_what_comes_is_taken_set_aside_or_refused_and_never_an_error_of_ou
                 ("group", "/v1/group", json.dumps({"userId": "7", "groupId": "g"}).encode(), {}),
                 ("screen", "/v1/screen", json.dumps({"userId": "7", "messageId": "s"}).encode(), {}),
                 ("large event", "/v1/track", page, {}),
+                ("full batch", "/v1/batch", json.dumps({"batch": [track(4, padding="x" * 32_000)] * 15}).encode(), {}),
                 ("large batch", "/v1/batch", json.dumps(many).encode(), {}),
                 ("bomb", "/v1/batch", bomb, packed),
                 ("half a gzip", "/v1/batch", gzip.compress(json.dumps(batch).encode())[:40], packed),
@@ -174,12 +175,16 @@ async def test_what_comes_is_taken_set_aside_or_refused_and_never_an_error_of_ou
 
     assert answers == {
         "packed batch": 200, "page": 200, "identify": 200, "alias": 200, "group": 200, "screen": 200,
-        "large event": 413, "large batch": 413, "bomb": 413, "half a gzip": 400, "no gzip": 400, "brotli": 415,
-        "no JSON": 400, "surrogate": 400, "no event": 400, "no batch": 400, "deep": 400,
+        "large event": 413, "full batch": 200, "large batch": 413, "bomb": 413, "half a gzip": 400, "no gzip": 400,
+        "brotli": 415, "no JSON": 400, "surrogate": 400, "no event": 400, "no batch": 400, "deep": 400,
         "deep batch": 200, "deeper": 400, "list in list": 400, "early time": 400, "unknown": 404, "numbers": 400,
     }  # fmt: skip
     assert (read.status_code, read.headers["content-type"]) == (405, "application/problem+json")
-    assert [told[f"tracked_total {outcome}"] for outcome in ("stored", "duplicate", "set_aside")] == [4, 1, 4]
+    assert [told[f"tracked_total {outcome}"] for outcome in ("stored", "duplicate", "set_aside")] == [
+        4,
+        16,
+        4,
+    ]
 
 
 async def test_somebody_who_raises_a_hand_in_the_application_is_decided_by_a_sync_before_its_time(
