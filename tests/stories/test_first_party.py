@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,9 +19,10 @@ from sqlalchemy import Connection, create_engine, select
 
 from connector.app.access import Access, Role
 from connector.app.api import build_app, waiting_app
-from connector.app.incoming import Doors, FullError, Inbox
+from connector.app.incoming import Doors, FullError, Inbox, doors_of
 from connector.app.incoming.early import sync_early
 from connector.app.sidecar import Sidecar
+from connector.app.wiring import plugins
 from connector.core.conditions import Leaf
 from connector.core.model import Quarantined
 from connector.core.privacy_rules import NO_BEHAVIOUR, PrivacyRule
@@ -113,6 +115,33 @@ async def test_libraries_that_have_the_key_in_the_body_and_other_addresses_are_t
         single = await app.post("/v1/track", json={**track(9), "writeKey": KEY})
     assert (answers, single.status_code) == ([200, 200, 200, 401, 401], 200)
     assert (await numbers(side))["tracked_total stored"] == 4
+
+
+async def test_a_key_that_is_mounted_anew_is_in_force_at_once_and_the_old_one_within_a_minute_no_more(
+    small: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted, swapped = tmp_path / "key", tmp_path / "new"
+    mounted.write_text(KEY)
+    monkeypatch.setenv("CONNECTOR_INGEST_TOKEN_FILE", str(mounted))
+    number = iter(range(9))
+    async with client(Sidecar(parts_of(small)), access=OPEN, doors=doors_of(plugins())) as app:
+
+        async def by(key: str) -> int:
+            answer = await app.post("/v1/track", json=track(next(number)), headers=basic(key))
+            return answer.status_code
+
+        assert (await by(KEY), await by("another-write-key")) == (200, 401)
+        swapped.write_text("another-write-key")
+        swapped.replace(mounted)
+        small.later(minutes=1)
+        assert (await by(KEY), await by("another-write-key")) == (401, 200)
+        swapped.write_text("the third write key")  # of which nothing can be made: the last one stays
+        swapped.replace(mounted)
+        small.later(minutes=1)
+        assert (await by("another-write-key"), await by("the third write key")) == (200, 401)
+        swapped.write_text(KEY)
+        swapped.replace(mounted)
+        assert (await by(KEY), await by("another-write-key")) == (200, 401)
 
 
 async def test_what_comes_is_taken_set_aside_or_refused_and_never_an_error_of_ours(small: World) -> None:

@@ -103,6 +103,7 @@ class _Reader:
     async def take(self, request: Request, kind: str, shown: HTTPBasicCredentials | None) -> Response:
         """One request, from the door to the disk."""
         received = self._side.parts.clock.now()
+        self._doors.look(received)
         try:
             self._let_in(request, shown)
             body = await read_body(request, MOST if kind == BATCH else MOST_OF_EVENT)

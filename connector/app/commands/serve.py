@@ -42,7 +42,7 @@ def serve() -> int:
     configure(settings)
     access = Access.of(settings)
     targets = read_targets(settings.notify_urls.get_secret_value() if settings.notify_urls else "")
-    doors = doors_of(settings, plugins())
+    doors = doors_of(plugins())
     no_more_traces = tracing.begin()
 
     async def go() -> None:
