@@ -52,6 +52,11 @@ def rewritten(file: Path, to: Path, **changes: Any) -> Path:
     return to
 
 
+def broken_at_record(table: str, rows: int) -> None:
+    if table == "record":
+        raise ConnectionAbortedError
+
+
 async def test_a_restored_ledger_marks_the_gap_reads_before_it_writes_and_undoes_nothing_across_it(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -233,6 +238,8 @@ async def test_a_restore_that_must_not_be_changes_nothing(database_url: str, tmp
             with pytest.raises(FixConfig, match=why) as caught:
                 restore(database_url, broken, now, "Ada", replace=True)
             assert caught.value.next_step
+        with pytest.raises(ConnectionAbortedError):  # as a kill would, it never comes to the commit
+            restore(database_url, file, now, "Ada", replace=True, said=broken_at_record)
         taken(made, tmp_path / "after.zip")
         assert {**seals(file), "lease": None} == {**seals(tmp_path / "after.zip"), "lease": None}
         assert (await made.sync()).status == "succeeded"

@@ -7,15 +7,10 @@ To make a new migration, run `alembic -c` with a file whose `script_location` is
 from alembic import context
 from sqlalchemy import Connection, engine_from_config, pool
 
-from connector.ledger import (  # noqa: F401  (their tables are in METADATA, too)
-    tables_access,
-    tables_daily,
-    tables_erased,
-    tables_keyed,
-    tables_telling,
-    tables_tracking,
-)
 from connector.ledger.tables import METADATA
+from connector.ledger.whole.tables import all_tables
+
+all_tables()  # METADATA has those alone whose modules are loaded
 
 
 def _migrate(connection: Connection) -> None:
