@@ -7,8 +7,10 @@ import io
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -62,15 +64,20 @@ def load_document(path: Path | str) -> Document:
 def read_document(text: str, file: str) -> Document:
     """The same for a text that is already here; `file` is what problems call it."""
     try:
-        loaded = YAML(typ="rt").load(text)
-        places: dict[tuple[str | int, ...], Place] = {(): (1, 1)}
-        data = _plain(loaded, (), places)
+        data, places = _read(text)
     except MarkedYAMLError as error:
         raise _broken(error, file) from error
     except (YAMLError, ValueError, RecursionError) as error:
         what = "it refers to itself" if isinstance(error, RecursionError) else str(error)
         raise FixConfig("This is no YAML.", problems=[Problem((), f"{what}.", file=file)]) from error
-    return Document(file, data, places)
+    return Document(file, deepcopy(data), places)
+
+
+@lru_cache(maxsize=8)
+def _read(text: str) -> tuple[Any, Mapping[tuple[str | int, ...], Place]]:
+    """Kept, since it takes most of the time: of the files of a definition one is edited, the others are as before."""
+    places: dict[tuple[str | int, ...], Place] = {(): (1, 1)}
+    return _plain(YAML(typ="rt").load(text), (), places), places
 
 
 @contextmanager
