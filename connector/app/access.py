@@ -87,12 +87,17 @@ class Access:
     def of(cls, settings: Settings) -> Access:
         """By the environment. FixConfig where two roles have one token: nobody could tell them apart."""
         tokens = of_environment(settings)
-        if len(set(tokens.values())) < len(tokens):
-            names = ", ".join(map(variable, tokens))
-            raise FixConfig(
-                "Two roles have the same token.", next_step=f"Give each of {names} its own.", where=names
-            )
+        _different(tokens)
         return cls(settings.bind, tokens)
+
+    def renew(self, settings: Settings) -> list[Role]:
+        """Tokens of the environment that are others by now take the place of those known; the roles of these. One that
+        is gone stays until a restart: that a port asks for tokens no more must not come of a file that is missing."""
+        now = {**self._bootstrap, **of_environment(settings)}
+        _different(now)
+        changed = [role for role, token in now.items() if self._bootstrap.get(role) != token]
+        self._bootstrap = now
+        return changed
 
     async def has_admin(self) -> bool:
         """Whether there is a token of an admin, or ever was one in the ledger: then every caller but those of health
@@ -149,6 +154,14 @@ def of_environment(settings: Settings) -> dict[Role, str]:
         Role.VIEWER: settings.viewer_token,
     }
     return {role: token.get_secret_value() for role, token in named.items() if token is not None}
+
+
+def _different(tokens: Mapping[Role, str]) -> None:
+    if len(set(tokens.values())) < len(tokens):
+        names = ", ".join(map(variable, tokens))
+        raise FixConfig(
+            "Two roles have the same token.", next_step=f"Give each of {names} its own.", where=names
+        )
 
 
 def variable(role: Role) -> str:

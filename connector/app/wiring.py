@@ -96,6 +96,7 @@ class Wired:
     load: Callable[[], Definition] | None = None  # the folder's files, whatever is in force
     zone: tzinfo = UTC  # of days, nights and working hours (CONNECTOR_TIMEZONE)
     calls: DailyCalls = field(default_factory=DailyCalls)  # of this process to the CRMs
+    reconnect: Callable[[], Awaitable[list[str]]] | None = None  # with what their mounted secrets say now
 
     def of(self, crms: Iterable[str]) -> Wired:
         """The same with these CRMs alone."""
@@ -161,21 +162,38 @@ async def wired(
         )
 
     connected: dict[str, Adapter] = {}
+    former: list[Adapter] = []  # whoever was at work with one of them ends with it
+    ready: dict[str, tuple[Plugin, dict[str, str]]] = {}
+
+    async def reconnect() -> list[str]:
+        """The CRMs whose variables are others than before. Nothing changes where any of them is wrong (FixConfig)."""
+        now = {crm: variables_of(plugin.variables, environ) for crm, (plugin, _) in ready.items()}
+        changed = [
+            crm for crm, (plugin, known) in ready.items() if now[crm] != known and plugin.connected(now[crm])
+        ]
+        for crm in changed:
+            plugin, _ = ready[crm]
+            fresh = await connect(plugin, now[crm], clock, ledger, token_store(settings, ledger, clock))
+            former.append(connected[crm])
+            connected[crm], ready[crm] = fresh, (plugin, now[crm])
+        return changed
+
     calls = DailyCalls()
     watch_calls(calls_told(by_crm(calls.count)))
     try:
         found = InForce(load()) if edited else await look(strict=strict)
-        ready, skipped, intervals = _ready(settings, names, found.definition, environ)
+        asked, skipped, intervals = _ready(settings, names, found.definition, environ)
+        ready.update(asked)
         tokens = token_store(settings, ledger, clock)
         for crm, (plugin, variables) in ready.items():
             connected[crm] = await connect(plugin, variables, clock, ledger, tokens)
         yield Wired(
             connected, found.definition, ledger, clock, holder(), tuple(skipped), intervals, look, found.told, load,
-            ZoneInfo(settings.timezone), calls,
+            ZoneInfo(settings.timezone), calls, reconnect,
         )  # fmt: skip
     finally:
         watch_calls(None)
-        for adapter in connected.values():
+        for adapter in (*connected.values(), *former):
             await adapter.close()
         await calls.keep(ledger, clock.now())
         await ledger.close()

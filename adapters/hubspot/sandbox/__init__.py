@@ -105,6 +105,7 @@ def build(
         per_day=per_day,
         portal=portal,
         rotates=rotates_grant,
+        revoked=store.revoked,
         grants=frozenset(grants),
         shape=limited_as,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections import deque
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -79,12 +80,14 @@ class Gate:
         per_day: int,
         portal: int = PORTAL,
         rotates: bool = False,
+        revoked: Collection[str] = (),
         shape: str = "errorType",
         grants: frozenset[str] | None = None,
     ) -> None:
         self.portal = portal
         self._clock = clock
         self._rotates = rotates
+        self._revoked = revoked
         self._grants = SCOPES if grants is None else grants
         self._shape = shape
         self._grant = REFRESH_TOKEN
@@ -130,7 +133,7 @@ class Gate:
                     context={"expire time": [iso(to_ms(expires))]},
                 )
             return self._grants
-        if token not in self._tokens:
+        if token not in self._tokens or token in self._revoked:
             raise problem(401, "INVALID_AUTHENTICATION", "Authentication credentials are invalid.")
         return self._tokens[token]
 

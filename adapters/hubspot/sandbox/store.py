@@ -124,6 +124,7 @@ class Store:
         self.habits = habits or Habits()
         self.merged_read = merged_read  # told | silent
         self.links_touch = links_touch
+        self.revoked: set[str] = set()  # access tokens that open nothing any more
         self.on_list: dict[str, dict[int, bool]] = {}  # whom somebody put on a manual list, or took off it
         lag = int(index_lag_seconds * 1000)
         self.tables: dict[str, Table] = {
@@ -527,11 +528,15 @@ class Store:
 
     def act(self, object: str, id: str, action: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         """merge {other}, archive, restore, gdpr_delete, set {fields, by}: an edit by somebody else (`sources`);
-        of workflows on, off; of contacts also page_view {url?, times?}, count {counter, times?}, associate
-        {company}; of activities associate {contacts}, of deals also {companies}: these, and no others any more.
+        of workflows on, off; of tokens revoke, as "Rotate and expire now" of a private app does; of contacts also
+        page_view {url?, times?}, count {counter, times?}, associate {company}; of activities associate {contacts}, of
+        deals also {companies}: these, and no others any more.
         """
         if object == "workflows":
             return self.workflows.switch(id, action)
+        if (object, action) == ("tokens", "revoke"):
+            self.revoked.add(id)
+            return {"id": id}
         if action == "set":
             return self._edit(object, id, arguments["fields"], str(arguments.get("by", "user")))
         self.workflows.settle()

@@ -21,6 +21,7 @@ from connector.app.exits import FAILED, OK
 from connector.app.incoming import doors_of
 from connector.app.log import configure
 from connector.app.observed import calls_told
+from connector.app.rotation import EVERY, Rotation
 from connector.app.settings import load_settings
 from connector.app.sidecar import Sidecar
 from connector.app.telling import read_targets
@@ -55,6 +56,7 @@ def serve() -> int:
                 return
             side = Sidecar(parts, targets, settings.public_url or "")
             watch_calls(calls_told(counted(side)))
+            side.every(EVERY, Rotation(side, access).look, "secrets")
             config = uvicorn.Config(
                 build_app(side, access, doors), log_config=None, access_log=False, timeout_graceful_shutdown=ANSWERS,
                 proxy_headers=False,  # who asks is the peer, whatever it says

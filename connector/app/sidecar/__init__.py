@@ -7,7 +7,7 @@ its last one is still going; what it misses is done once, as soon as it can be.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -96,9 +96,17 @@ class Sidecar:
                 self.sync, "interval", seconds=seconds, jitter=min(LONGEST_JITTER, seconds / 10), args=[crms],
                 id=f"{SYNC}{', '.join(sorted(crms))}",
             )  # fmt: skip
-        self._scheduler.add_job(self._beat, "interval", seconds=BEAT, id="heartbeat")
-        self._scheduler.add_job(self._keep_calls, "interval", seconds=CALLS_KEPT, id="calls")
+        self.every(BEAT, self._beat, "heartbeat")
+        self.every(CALLS_KEPT, self._keep_calls, "calls")
         self._scheduler.start()
+
+    def every(self, seconds: float, work: Callable[[], Awaitable[object]], name: str) -> None:
+        """Something of this process that is done again and again."""
+        self._scheduler.add_job(work, "interval", seconds=seconds, id=name)
+
+    def sync_soon(self, crms: frozenset[str]) -> None:
+        """Sync those of these CRMs that are ours as soon as it is their turn."""
+        self._scheduler.add_job(self.sync, args=[crms])
 
     def next_sync(self, crm: str) -> datetime | None:
         """When this CRM is synced next as scheduled; None where it is not."""
@@ -142,7 +150,7 @@ class Sidecar:
         # The first sync asks all CRMs together, so that nobody is decided without one side.
         ours = self.served.crms
         if new := ours - asked:
-            self._scheduler.add_job(self.sync, args=[new])
+            self.sync_soon(new)
         await self._backfills.look(ours)
         await self._requests.look(ours)
         await self.jobs.look()

@@ -1,0 +1,44 @@
+"""Secrets that are mounted as files are read again while the sidecar runs, so that whoever rotates one need not restart
+anything. Kubernetes swaps a link, others write the file anew: what counts is what stands in it.
+
+A secret that cannot be read, is gone or makes no sense leaves everything as it was, and says so. Of the settings these
+alone are read again here: credentials of CRMs, tokens of roles (`incoming.doors` looks after its own).
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from connector.app.access import Access, variable
+from connector.app.settings import load_settings
+from connector.app.sidecar import Sidecar
+from connector.errors import FixConfig
+
+log = structlog.get_logger("connector.serve")
+
+EVERY = 10.0  # seconds between two looks
+WHAT = "read the mounted secrets"
+
+
+class Rotation:
+    """Looks at them; puts what is new in force."""
+
+    def __init__(self, side: Sidecar, access: Access) -> None:
+        self._side, self._access = side, access
+
+    async def look(self) -> list[str]:
+        """What was put in force, by the name of a CRM or of a variable."""
+        side = self._side
+        try:
+            changed = [variable(role) for role in self._access.renew(load_settings())]
+            crms = await side.parts.reconnect() if side.parts.reconnect is not None else []
+        except FixConfig as error:
+            side.health.cannot(WHAT, error)
+            return []
+        side.health.cannot(WHAT, None)
+        for name in (*changed, *crms):
+            log.info("a secret was rotated", what=name)
+        for crm in crms:
+            if side.health.crms.get(crm) is not None:  # it was refused: nobody waits for the next interval
+                side.sync_soon(frozenset({crm}))
+        return [*changed, *crms]
