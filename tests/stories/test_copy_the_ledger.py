@@ -47,6 +47,8 @@ async def test_a_copied_ledger_is_the_same_and_the_next_sync_goes_on_from_it(
         back_up(other, tmp_path / "there.zip", at)
         assert seals(tmp_path / "here.zip") == seals(tmp_path / "there.zip") == done.seals
         assert done.seals["record"].rows > 20
+        assert copy(database_url, other, at).found == done.rows, "it is there already"
+        await made.ledger.start_run("sync", [], at)
         with pytest.raises(FixConfig, match="holds a ledger already"):
             copy(database_url, other, at)
         await made.ledger.close()
