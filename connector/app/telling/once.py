@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from connector import compare
 from connector.core.criteria import Criteria
 from connector.core.handoff import BACKFILL, FIRST_LOAD, FOUND, NEW_DEFINITION, Users
 from connector.core.notify import DIGEST, HEALTH, PRIVACY, REVOPS, SUMMARY, WEEK, Notify, folded_text
@@ -58,6 +59,8 @@ async def _wrong(parts: Wired, now: datetime) -> dict[str, str]:
     ledger, found = parts.ledger, dict[str, str]()
     ended: dict[str, tuple[datetime, Any]] = {}
     for run in await ledger.runs(RUNS):
+        if run.kind == compare.KIND:
+            continue  # it reads other things than a sync does; what is wrong with it is told as its job's
         for crm, counts in (run.document.get("crms") or {}).items():
             if run.finished_at is not None and crm not in ended and run.status != "cancelled":
                 ended[crm] = (run.finished_at, counts)
