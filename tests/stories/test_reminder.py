@@ -11,10 +11,10 @@ import pytest
 
 from connector.app.api import build_app
 from connector.app.commands.init import shipped
-from connector.app.commands.sync import run_and_remind
 from connector.app.definition import load_definition
 from connector.app.reminding import remind_of_review
 from connector.app.sidecar import Sidecar
+from connector.app.syncing import run_and_remind
 from connector.app.wiring import Wired, plugins
 from connector.core.definition import Definition
 from connector.ledger import open_ledger

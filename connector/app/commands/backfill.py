@@ -13,7 +13,7 @@ from connector import backfill as flow
 from connector.app import exits
 from connector.app.asking import ask_ledger
 from connector.app.commands.score import instant
-from connector.app.commands.sync import ask_about, exit_code, report
+from connector.app.commands.sync import exit_code, report
 from connector.app.estimating import estimated, in_order, stream_of, unfinished
 from connector.app.log import configure
 from connector.app.output import err, out, print_json
@@ -21,6 +21,7 @@ from connector.app.plans import row_document
 from connector.app.progress import backfilling
 from connector.app.running import run
 from connector.app.settings import Settings, load_settings
+from connector.app.syncing import ask_about
 from connector.app.who import actor
 from connector.app.wiring import SystemClock, Wired, wired
 from connector.ledger import SqlLedger, open_ledger

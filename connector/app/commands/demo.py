@@ -19,13 +19,14 @@ import orjson
 
 from connector.app.commands.init import shipped
 from connector.app.commands.sandbox import until_stopped
-from connector.app.commands.sync import exit_code, report, run_once
+from connector.app.commands.sync import exit_code, report
 from connector.app.exits import FAILED, OK
 from connector.app.explain_lines import reasons
 from connector.app.explaining import as_decided
 from connector.app.log import configure
 from connector.app.output import out, print_json
 from connector.app.settings import Settings, load_settings
+from connector.app.syncing import run_once
 from connector.app.wiring import plugins, wired
 from connector.core.criteria import Criteria
 from connector.errors import StopRun

@@ -7,25 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from connector import pipeline
 from connector.app import exits
 from connector.app.asking import ask_ledger
 from connector.app.log import configure
-from connector.app.observed import observed, work
 from connector.app.output import out, print_json
-from connector.app.progress import out_of_the_way, watching
-from connector.app.reminding import remind_of_review
 from connector.app.requests import carried_out
 from connector.app.running import run
 from connector.app.settings import load_settings
+from connector.app.syncing import run_and_remind
 from connector.app.who import actor
-from connector.app.wiring import SystemClock, Wired, wired
+from connector.app.wiring import SystemClock, wired
 from connector.core.privacy_rules import PRIVACY, in_words
 from connector.phases.arrivals import IMPORTS
 from connector.phases.first import RECONCILIATION
-from connector.phases.gate import PlanSummary
 from connector.phases.places import PLACES
-from connector.pipeline import RunResult, Watching
+from connector.pipeline import RunResult
 
 
 def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, json: bool) -> int:
@@ -67,63 +63,6 @@ def sync(crms: list[str], *, plan_only: bool, yes: bool, mappings: Path | None, 
     else:
         report(result)
     return exit_code(result)
-
-
-async def run_once(
-    parts: Wired,
-    *,
-    asked_by: str,
-    plan_only: bool = False,
-    yes: bool = False,
-    quiet: bool = False,
-    watched: Watching | None = None,
-) -> RunResult:
-    """One run with what is wired. A plan beyond the limits asks at a terminal, else it waits. `watched`: told how it
-    gets on in place of the terminal, which is not asked then; `quiet`: nobody is."""
-
-    async def approve(plan: PlanSummary) -> bool:
-        if plan.limit is None or yes:
-            return True
-        return ask_about(plan) if sys.stdin.isatty() and not quiet and watched is None else False
-
-    with work("sync") as note, watching(quiet=quiet or watched is not None) as told:
-        result = await pipeline.sync(
-            parts.adapters,
-            parts.definition,
-            parts.ledger,
-            parts.clock,
-            holder=parts.holder,
-            approve=approve,
-            asked_by=asked_by,
-            plan_only=plan_only,
-            anew=yes,
-            watching=observed(watched or told, note),
-        )
-    return result
-
-
-async def run_and_remind(
-    parts: Wired, *, asked_by: str, plan_only: bool = False, yes: bool = False, quiet: bool = False
-) -> RunResult:
-    """One run, and the reminder of the review: where no sidecar is alive that has a job for it."""
-    result = await run_once(parts, asked_by=asked_by, plan_only=plan_only, yes=yes, quiet=quiet)
-    criteria, now = parts.definition.criteria, parts.clock.now()
-    await remind_of_review(parts.ledger, criteria, now, run=result.run)
-    return result
-
-
-def ask_about(plan: PlanSummary) -> bool:
-    """A question at the terminal: may this plan be applied although it is beyond the limits?"""
-    wished = f"; overrides move {plan.by_override} more" if plan.by_override else ""
-    with out_of_the_way():
-        sys.stderr.writelines(f"{line}\n" for line in plan.opens_with)
-        sys.stderr.write(
-            f"The plan for {plan.crm} changes {plan.planned} records, {plan.overwriting} of them over a value "
-            f"already there; it promotes {plan.promoted} people and demotes {plan.demoted}{wished}. "
-            f"It waits because: {plan.limit}. Apply it? [y/N] "
-        )
-        sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _changed(told: Mapping[str, Any]) -> str:

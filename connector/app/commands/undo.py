@@ -6,22 +6,19 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from connector import undo as undoing
 from connector.app.asking import ask_ledger
-from connector.app.commands.sync import ask_about, exit_code
+from connector.app.commands.sync import exit_code
 from connector.app.log import configure
-from connector.app.observed import observed, work
 from connector.app.output import out, print_json
-from connector.app.progress import watching
 from connector.app.requests import carried_out
 from connector.app.running import run
 from connector.app.settings import load_settings
+from connector.app.undoing import undo_here
 from connector.app.who import actor
-from connector.app.wiring import Wired, wired
+from connector.app.wiring import wired
 from connector.core.model import OUTCOMES, JsonValue
 from connector.errors import FixConfig
-from connector.phases.gate import PlanSummary
-from connector.pipeline import RunResult, Watching
+from connector.pipeline import RunResult
 
 
 def undo(
@@ -55,42 +52,6 @@ def undo(
     else:
         _report(document)
     return exit_code(RunResult.of(document))
-
-
-async def undo_here(
-    parts: Wired,
-    arguments: Mapping[str, JsonValue],
-    asked_by: str,
-    watched: Watching | None = None,
-    *,
-    ask: bool = False,
-) -> dict[str, Any]:
-    """The undo of `arguments["run"]` in the CRMs that are wired. `ask`: a question at the terminal once the plan is
-    shown; without it, and without `yes`, the plan waits."""
-
-    async def approve(plan: PlanSummary) -> bool:
-        if arguments["yes"] or not ask:
-            return bool(arguments["yes"])
-        info = await parts.ledger.plan(plan.plan)
-        for line in info.summary["undo"]["lines"] if info else ():
-            sys.stderr.write(f"{line}\n")
-        return ask_about(plan)
-
-    with work("undo") as note, watching(quiet=watched is not None) as told:
-        result = await undoing.undo(
-            int(arguments["run"]),
-            parts.adapters,
-            parts.definition,
-            parts.ledger,
-            parts.clock,
-            holder=parts.holder,
-            approve=approve,
-            asked_by=asked_by,
-            why=str(arguments.get("why") or ""),
-            plan_only=bool(arguments["plan_only"]),
-            watching=observed(watched or told, note),
-        )
-    return result.document()
 
 
 def _report(document: Mapping[str, Any]) -> None:

@@ -17,15 +17,15 @@ from prometheus_client import CollectorRegistry
 
 from connector.app.applying import apply_plan
 from connector.app.backfilling import Backfills
-from connector.app.commands.sync import run_once
-from connector.app.commands.undo import undo_here
 from connector.app.estimating import backfill_for_somebody
 from connector.app.observed import observed, work
 from connector.app.serving import Current, Requests, Served, Work
 from connector.app.sidecar.health import LOOKING, SCHEDULER, Health
 from connector.app.sidecar.jobs import Jobs
 from connector.app.sidecar.meters import Meters
+from connector.app.syncing import run_once
 from connector.app.telling import Outbox, Target
+from connector.app.undoing import undo_here
 from connector.app.who import SCHEDULE
 from connector.app.wiring import Wired
 from connector.core.approval import review
