@@ -66,7 +66,7 @@ DECLARED: Mapping[str, Declared] = {
     # what the CRMs say
     "record": _table(
         "records of the CRMs", Erase.DELETE,
-        key="ref", person="person_id home", personal="vendor_id body vendor company",
+        key="ref", personal="person_id home vendor_id body vendor company",
         neither="kind state first_load changed_at observed_at known_at",
     ),
     "past_record": _table(
@@ -106,7 +106,7 @@ DECLARED: Mapping[str, Declared] = {
     ),
     "stage_history": _table(
         "steps of stage and MQL status", Erase.ANONYMISE,
-        person="person was_of", personal="because before",
+        person="person", personal="was_of because before",
         neither="id at from_stage to_stage from_status to_status adopted entered_mql left_mql criteria_version run "
         "undoes",
     ),

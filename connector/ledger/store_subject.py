@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, or_, s
 
 from connector.core.erasure import Scrubber, Subject, full_names
 from connector.core.resolve import named_as_same
-from connector.core.tracking import APP
+from connector.core.tracking import APP, STREAM
 from connector.errors import FixConfig
 from connector.ledger import codec, tables_access, tables_erased, tables_telling  # noqa: F401  (METADATA is whole)
 from connector.ledger.hot import chunks, where_in
@@ -172,7 +172,7 @@ def about(table: Table, subject: Subject) -> ColumnElement[bool] | None:
             found.append(and_(table.c.crm == ref.crm, table.c.object == ref.object, table.c[name] == ref.id))
     if table is ENGAGEMENT and subject.visitors:  # what waits to be somebody's, and is theirs
         waits = select(AWAITED.c.event).where(AWAITED.c.visitor.in_(subject.visitors))
-        found.append(and_(table.c.crm == APP, table.c.email.is_(None), table.c.key.in_(waits)))
+        found.append(and_(table.c.crm == APP, table.c.stream == STREAM, table.c.key.in_(waits)))
     return or_(*found) if found else None
 
 

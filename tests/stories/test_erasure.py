@@ -54,6 +54,7 @@ async def test_nothing_of_an_erased_person_is_left_and_no_sync_brings_them_back(
         await w.ledger.note(f"person {lea.email}", "look", "Grace", {"why": lea.email}, w.clock.now())
         held = (await w.ledger.export_person(lea.email, w.clock.now()))["held"]
         before = await w.ledger.run(1), [plan.counts for plan in await w.ledger.plans()]
+        spells = len(await w.ledger.spells())
         entered = await w.ledger.entered_mql([""], w.clock.now() - timedelta(days=400))
 
         done = await erased(w.ledger, w.clock.now(), lea.email, reason=f"{lea.email} has asked")
@@ -65,6 +66,7 @@ async def test_nothing_of_an_erased_person_is_left_and_no_sync_brings_them_back(
         assert sums((await w.ledger.run(1)).document) == sums(before[0].document)
         assert [plan.counts for plan in await w.ledger.plans()] == before[1]
         assert await w.ledger.entered_mql([""], w.clock.now() - timedelta(days=400)) == entered
+        assert len(await w.ledger.spells()) == spells > 0
 
         w.hubspot.edit("contacts", lea.contact, {"jobtitle": "Duchess"})
         w.salesforce.edit("Lead", lea.lead, {"Title": "Duchess"})
@@ -73,6 +75,7 @@ async def test_nothing_of_an_erased_person_is_left_and_no_sync_brings_them_back(
 
         assert cells(database_url, *traces, "Duchess") == []
         assert again.status == "succeeded"
+        assert [again.crms[crm].read for crm in sorted(again.crms)] == [39, 39]  # everybody else
         assert [again.crms["hubspot"].fetched["contacts"].erased,
                 again.crms["salesforce"].fetched["Lead"].erased] == [1, 1]  # fmt: skip
         assert all(counts.adds_up() for counts in again.crms.values())

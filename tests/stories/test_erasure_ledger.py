@@ -15,6 +15,7 @@ from connector.app.settings import Settings
 from connector.core.hints import Hint
 from connector.core.model import Outcome, Quarantined, Ref
 from connector.core.override import NEVER, Override
+from connector.core.routing import Way
 from connector.core.tracking import APP, STREAM, Call
 from connector.errors import FixConfig, LeaseBusy
 from connector.ledger import SqlLedger, open_ledger
@@ -111,6 +112,8 @@ async def a_full_life(desk: Desk) -> tuple[int, int]:
         reviews=[Review(ADA, BOB, "secret")],
         clear=(),
     )
+    [(number, _)] = await ledger.unrouted(10)
+    await ledger.route_notices({number: [Way("sales", "")]}, await desk.lease("telling"), at)
     person = await desk.person_of(ADA)
     plan = (await desk.plan(a_write(ADA, secret="before"), a_write(BOB, mql_score=1)))[0].plan
     await desk.send([row for row in await ledger.plan_rows(plan) if row.ref == ADA])
@@ -125,13 +128,13 @@ async def a_full_life(desk: Desk) -> tuple[int, int]:
     await ledger.keep_draft({**files, "more.yaml": ""}, 1, "Grace", f"for {MAIL}", at)
     await ledger.set_brake("hubspot", True, "Grace", f"because of {MAIL}", at)
     await ledger.finish_run(desk.run, "succeeded", {"example": str(ADA), "counts": {"read": 2}}, at)
-    number = await ledger.ask_request("sync", ["hubspot"], {"for": MAIL}, "Grace", at)
-    assert number.id
+    await ledger.ask_request("sync", ["hubspot"], {"for": MAIL}, "Grace", at)
     return person, plan
 
 
 async def test_whatever_the_ledger_holds_of_somebody_is_shown_and_then_gone(desk, ledger, sqlite_url):
     person, _plan = await a_full_life(desk)
+    assert len(await ledger.due_deliveries(desk.at, 10)) == 1
     before = {each.id: each.counts for each in await ledger.plans()}
     held = (await ledger.export_person(MAIL, desk.at))["held"]
 
@@ -154,6 +157,8 @@ async def test_whatever_the_ledger_holds_of_somebody_is_shown_and_then_gone(desk
     (facts,) = await ledger.facts([[BOB]])
     assert [each.engagement.key for each in facts.engagement] == ["e3"]  # the address is his, too
     assert [str(ref) for each in facts.opportunities for ref in each.people] == ["erased:person:1", str(BOB)]
+    assert await ledger.due_deliveries(desk.at, 10) == []
+    assert await ledger.waiting_deliveries() == {}
     assert await ledger.written_rows(desk.run, "hubspot", 10) == []
 
 
