@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from connector import compare
 from connector.app.sidecar import Sidecar
 from connector.ports import Brake, PlanInfo, Pulse, RunInfo, serving
 
@@ -57,7 +58,9 @@ async def state_of(side: Sidecar) -> State:
 async def _crm(
     side: Sidecar, crm: str, runs: Sequence[RunInfo], brake: Brake | None, plans: Sequence[PlanInfo]
 ) -> CrmState:
-    last = next((run for run in runs if crm in run.crms and run.finished_at), None)
+    # A full compare counts and reads no stream: it cannot know whether a sync would.
+    reading = (run for run in runs if run.kind != compare.KIND)
+    last = next((run for run in reading if crm in run.crms and run.finished_at), None)
     ok, error = _answered(side, crm, last)
     here = crm in side.served.crms
     served_by = await side.parts.ledger.holder(serving(crm), side.parts.clock.now())
