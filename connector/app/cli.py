@@ -6,6 +6,7 @@ Imports little, so that `connector --help` answers at once; a command imports it
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from connector.app.cli_report import report_app
 from connector.app.cli_review import review_app
 from connector.app.cli_size import db_prune, db_size
 from connector.app.cli_token import token_app
-from connector.app.exits import LOOK, OK, guarded, tell_usage
+from connector.app.exits import FAILED, LOOK, OK, guarded, tell_usage
 from connector.app.options import (
     As,
     Crms,
@@ -703,6 +704,18 @@ _WrongCommandLine: type[Exception] = next(
 _INTERRUPTED = 130  # what Typer makes of a Ctrl-C that comes before a command has begun
 
 
+def _last_words(error: Exception) -> int:
+    from connector.app.log_errors import last_words
+    from connector.app.settings import load_settings
+    from connector.errors import FixConfig
+
+    debug = False
+    with suppress(FixConfig):
+        debug = load_settings().log_level == "debug"
+    sys.stderr.write(last_words(error, debug=debug))
+    return FAILED
+
+
 def main() -> None:
     """The console script's entry. A wrong command line is told like every other error, with --json as a document."""
     try:
@@ -711,4 +724,6 @@ def main() -> None:
         code = LOOK
     except _WrongCommandLine as error:
         code = tell_usage(error, json="--json" in sys.argv)
+    except Exception as error:  # what it says may quote somebody
+        code = _last_words(error)
     sys.exit(LOOK if code == _INTERRUPTED else code or OK)

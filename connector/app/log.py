@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 
+from connector.app.log_errors import without_text
 from connector.app.settings import Settings
 from connector.transport.redact import redact_processor
 
@@ -28,7 +29,7 @@ def configure(settings: Settings) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        without_text(debug=level <= logging.DEBUG),
         redact_processor,
     ]
     renderer: Any = (

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from traceback import extract_tb
 
 import structlog
 
+from connector.app.log_errors import frames_of
 from connector.errors import ConnectorError, StopRun
 from connector.pipeline import RunResult
 from connector.ports import Brake
@@ -81,10 +81,7 @@ class Health:
         only its class is told."""
         told = StopRun(f"An error that nobody foresaw ({type(error).__name__}).", next_step="Report it.")
         if self.trouble.get(what) != str(told):
-            frames = [
-                f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in extract_tb(error.__traceback__)
-            ]
-            log.error("unforeseen", error=type(error).__name__, frames=frames[-5:])
+            log.error("unforeseen", error=type(error).__name__, frames=frames_of(error))
         self.cannot(what, told)
         return str(told)
 
