@@ -75,7 +75,7 @@ class Trouble:
 _GLANCE: Select[Any] = select(
     PERSON.c.id, PERSON.c.stage, PERSON.c.status, PERSON.c.state, PERSON.c.score, PERSON.c.fit, PERSON.c.engagement,
     PERSON.c.band, PERSON.c.grade, PERSON.c.audience, PERSON.c.privacy, PERSON.c.decided_at,
-)  # fmt: skip
+).where(PERSON.c.ended_at.is_(None))  # fmt: skip
 _GLANCES = {
     kind: _GLANCE.where(PERSON.c.id.in_(ids)).order_by(PERSON.c.id) for kind, ids in store_ask.NAMED.items()
 }

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import orjson
+from sqlalchemy import update
 
 from connector.app.commands.init import shipped
 from connector.app.explaining import explain_now, explain_past, gather, kept_definitions, whole_document
@@ -13,6 +14,7 @@ from connector.app.output import to_json
 from connector.app.ranking import Asked, ranked
 from connector.app.settings import load_settings
 from connector.core.criteria import whole
+from connector.ledger.tables import PERSON
 from connector.testing.clock import HandClock
 from tests.stories.reading_words import all_of, client_of, got
 from tests.stories.sidecar_words import sidecar
@@ -67,6 +69,10 @@ async def test_who_is_not_known_or_not_one_is_a_problem_and_no_address_is_repeat
                 assert (wrong.status_code, wrong.headers["content-type"]) == (422, "application/problem+json")
             for answer in (nobody, wrong):
                 assert "example.org" not in answer.text
+            gone = (await somebody(made)).view.id
+            ended = update(PERSON).where(PERSON.c.id == gone).values(ended_at=made.clock.now())
+            await made.ledger._db.write(lambda db: db.execute(ended))
+            assert (await client.get(LOOKUP, params={"record": f"person:{gone}"})).status_code == 404
             for person in ("99999", "9" * 40, "nobody@example.org", "hubspot:contact:0", "person:x"):
                 answer = await client.get(f"/api/v1/people/{person}/explain")
                 assert (answer.status_code, "example.org" in answer.text) == (404, False), answer.text

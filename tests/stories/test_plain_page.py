@@ -52,6 +52,16 @@ async def test_whatever_is_told_is_escaped_and_the_browser_may_run_and_fetch_not
         assert "unsafe" not in policy
 
 
+async def test_a_ledger_that_fails_is_told_on_the_page(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=1) as made, client_of(await sidecar(made)) as client:
+        await made.ledger._db.write(lambda db: db.exec_driver_sql("DROP TABLE run"))
+        answer = await client.get("/")
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+        assert "<span class=bad>" in answer.text
+        assert "OperationalError" in answer.text
+        assert answer.headers["content-security-policy"] == HEADERS["content-security-policy"]
+
+
 async def test_with_tokens_a_browser_is_asked_for_one_and_a_viewer_may_look(sqlite_url: str) -> None:
     viewer = "a-viewer-token-of-twenty-letters"
     access = Access(bootstrap={Role.ADMIN: "an-admin-token-of-twenty-letters", Role.VIEWER: viewer})

@@ -5,6 +5,7 @@ nothing even so.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,9 @@ from connector.app.api.v1.inputs import InPath
 from connector.app.api.v1.people import explained
 from connector.app.explain_lines import lines_now
 from connector.app.sidecar import Sidecar
+from connector.app.sidecar.meters import PATIENCE
 from connector.app.status import CrmState, State, state_of
+from connector.errors import ConnectorError
 from connector.phases.standstill import told
 from connector.ports import PlanInfo, RunInfo
 
@@ -70,8 +73,12 @@ def router(side: Sidecar) -> APIRouter:
 
     @app.get("/", include_in_schema=False)
     async def page(caller: Reader) -> HTMLResponse:
-        found = await state_of(side)
-        return HTMLResponse(html(found, side.parts.clock.now()), headers=HEADERS)
+        now = side.parts.clock.now()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return HTMLResponse(html(await state_of(side), now), headers=HEADERS)
+        except (ConnectorError, TimeoutError) as error:  # whoever looks now looks because of it
+            return HTMLResponse(away(str(error) or "The ledger does not answer.", now), 503, headers=HEADERS)
 
     @app.get("/people/{number}", include_in_schema=False)
     async def person(caller: Reader, number: InPath) -> HTMLResponse:
@@ -84,12 +91,10 @@ def router(side: Sidecar) -> APIRouter:
 
 def html(state: State, now: datetime) -> str:
     """The whole page."""
-    links = "".join(f'<a href="{path}">{escape(name)}</a>' for path, name in LINKS)
     crms = ("CRM", "State", "Pushing", "Last run", "Next sync", "Served by", "Open plan")
     runs = ("Run", "What", "Status", "CRMs", "Started (UTC)", "Took", "People", "Written", "Error")
     plans = ("Plan", "CRM", "What", "Run", "Records", "Waits because", "Expires (UTC)")
     parts = [
-        f"<header><h1>connector</h1><p class=quiet>As of {_when(now)} UTC</p><nav>{links}</nav></header>",
         *(f"<p>{line}</p>" for line in _lines(state)),
         "<h2>CRMs</h2>",
         _table(crms, [_crm(each) for each in state.crms]),
@@ -98,7 +103,18 @@ def html(state: State, now: datetime) -> str:
         "<h2>Open plans</h2>",
         _table(plans, [_plan(each) for each in state.plans]) if state.plans else "<p>No plan is open.</p>",
     ]
-    return _page("connector", parts, f'<meta http-equiv=refresh content="{AGAIN}">')
+    return _first_page(parts, now)
+
+
+def away(why: str, now: datetime) -> str:
+    """The page while the ledger tells nothing."""
+    return _first_page([f"<p>{_marked(BAD, why)}</p>"], now)
+
+
+def _first_page(parts: Sequence[str], now: datetime) -> str:
+    links = "".join(f'<a href="{path}">{escape(name)}</a>' for path, name in LINKS)
+    head = f"<header><h1>connector</h1><p class=quiet>As of {_when(now)} UTC</p><nav>{links}</nav></header>"
+    return _page("connector", [head, *parts], f'<meta http-equiv=refresh content="{AGAIN}">')
 
 
 def person_html(number: int, lines: Sequence[str]) -> str:
