@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 KEY_BYTES = 32
 NOBODY = "erased:person:"  # begins what stands where a record stood; reads as a record of no CRM
@@ -67,6 +67,11 @@ class Scrubber:
         if words:
             pattern = re.compile(rf"(?<!{_WORD})(?:{words})(?![\w]|[.-]\w)", re.IGNORECASE)
             object.__setattr__(self, "_pattern", pattern)
+
+    @property
+    def by_key(self) -> Scrubber:
+        """One that looks for addresses, records and numbers alone, not for names."""
+        return Scrubber(replace(self.subject, names=()), self.number)
 
     def mentions(self, text: str) -> bool:
         """Whether a text names the person, whole words only: `hubspot:contact:15` is not in `hubspot:contact:151`."""

@@ -22,6 +22,8 @@ class Is(StrEnum):
     """Values of the person whom the row is about."""
     MENTIONS = auto()
     """A text that may quote somebody, in a row that is about nobody in particular."""
+    BY_KEY = auto()
+    """The same, but names in it are of who works with this: only an address or a record is looked for."""
     KEY = auto()
     """Whom the row is about: an address, a record (`crm:object:id`) or a visitor's id."""
     PERSON = auto()
@@ -40,6 +42,7 @@ class Erase(Enum):
 
 
 FINDS = (Is.KEY, Is.PERSON, Is.RECORD_ID)
+QUOTES = (Is.MENTIONS, Is.BY_KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ DECLARED: Mapping[str, Declared] = {
     ),
     # what may quote somebody
     "audit": _table(
-        "audit trail", Erase.SCRUB, mentions="subject detail actor", neither="id at act"
+        "audit trail", Erase.SCRUB, mentions="subject detail", by_key="actor", neither="id at act"
     ),
     "audit_about": _table("audit trail, by record", Erase.DELETE, key="ref", neither="line"),
     "run": _table(
@@ -173,11 +176,11 @@ DECLARED: Mapping[str, Declared] = {
         neither="id run crm status created_at kind definition undoes approved_at approval_proof let_go_at",
     ),
     "file_version": _table(
-        "versions of the definition", Erase.SCRUB, mentions="files note", staff="author agreed",
+        "versions of the definition", Erase.SCRUB, mentions="note", by_key="files", staff="author agreed",
         neither="version adopted_at brings_back",
     ),
     "draft": _table(
-        "drafts of the definition", Erase.SCRUB, mentions="files note", staff="author",
+        "drafts of the definition", Erase.SCRUB, mentions="note", by_key="files", staff="author",
         neither="id base digest status made_at changed_at version brings_back",
     ),
     "draft_approval": _table(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, case, delete, func, insert, select, update
 
@@ -17,11 +16,11 @@ from connector.core.erasure import NOBODY, Scrubber, Subject
 from connector.core.model import JsonValue, RecordState, Ref, StageState
 from connector.ledger import codec, store_erased, store_lease
 from connector.ledger.hot import chunks, where_in
-from connector.ledger.personal import DECLARED, Erase, Is
+from connector.ledger.personal import DECLARED, QUOTES, Erase
 from connector.ledger.store_admin import audit
 from connector.ledger.store_ask import spellings
 from connector.ledger.store_erased import KeyBox
-from connector.ledger.store_subject import about, gathered, mentioning, subject_of
+from connector.ledger.store_subject import about, gathered, mentioning, scrubbers, subject_of
 from connector.ledger.store_tracking import one_by_one
 from connector.ledger.tables import (
     ADDRESS,
@@ -160,7 +159,7 @@ def _erase(
             rows[name] = _ANONYMOUS[name](work)
         if declared.erase is Erase.DELETE and table is not AUDIT_ABOUT:  # the audit trail is scrubbed by it
             rows[name] = _delete(work, table)
-        if declared.of(Is.MENTIONS):
+        if declared.of(*QUOTES):
             rows[name] = rows.get(name, 0) + _scrub(work, table)
     rows["audit_about"] = _delete(work, AUDIT_ABOUT)
     standing = {row.ref: row.ref.rpartition(":")[0] for row in records if row.state in _STANDING}
@@ -217,13 +216,14 @@ def _let_others_go(work: _Erasure) -> None:
 
 
 def _scrub(work: _Erasure, table: Table) -> int:
-    names = DECLARED[table.name].of(Is.MENTIONS)
+    looking = scrubbers(table, work.scrub)
     own = _own_lines(work) if table is AUDIT else set()
     rows = {tuple(row): row for row in mentioning(work.db, table, work.scrub)}
     rows |= {tuple(row): row for row in where_in(work.db, select(AUDIT), AUDIT.c.id, own)} if own else {}
     for row in rows.values():
-        values: dict[str, Any] = {name: work.scrub.scrubbed(getattr(row, name) or "") for name in names}
-        values = {name: value for name, value in values.items() if value != (getattr(row, name) or "")}
+        texts = {name: getattr(row, name) or "" for name in looking}
+        values = {name: looking[name].scrubbed(text) for name, text in texts.items()}
+        values = {name: value for name, value in values.items() if value != texts[name]}
         if table is AUDIT and (row.id in own or work.scrub.mentions(row.subject)):
             values["detail"] = "{}"  # whatever was noted of them
         if values:
@@ -241,9 +241,10 @@ def _named_in(work: _Erasure) -> tuple[str, ...]:
     """Files of the definition in force, and of open drafts, that name the person: they are edited by humans."""
     newest = select(FILE_VERSION.c.files).order_by(FILE_VERSION.c.version.desc()).limit(1)
     drafts = select(DRAFT.c.files).where(DRAFT.c.status == "open")
+    by_key = work.scrub.by_key  # names in it are of who agreed to it
     texts = [row.files for query in (newest, drafts) for row in work.db.execute(query)]
     return tuple(
-        sorted({name for each in texts for name, text in codec.loads(each).items() if work.scrub.mentions(text)})
+        sorted({name for each in texts for name, text in codec.loads(each).items() if by_key.mentions(text)})
     )  # fmt: skip
 
 

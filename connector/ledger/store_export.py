@@ -12,8 +12,9 @@ from sqlalchemy import Connection, Row
 from connector.core.erasure import Scrubber, Subject
 from connector.errors import StopRun
 from connector.ledger import codec
-from connector.ledger.personal import DECLARED, Erase, Is
-from connector.ledger.store_subject import subject_of, walk
+from connector.ledger.personal import DECLARED, Erase
+from connector.ledger.store_subject import scrubbers, subject_of, walk
+from connector.ledger.tables import METADATA
 
 AROUND = 80  # characters of a text on each side of where it names somebody
 
@@ -41,12 +42,12 @@ def _told(name: str, row: Row[Any], subject: Subject) -> Mapping[str, Any]:
     declared = DECLARED[name]
     if declared.erase is not Erase.SCRUB:
         return {column: _plain(value) for column, value in row._asdict().items()}
-    scrub = Scrubber(subject, 0)
+    looking = scrubbers(METADATA.tables[name], Scrubber(subject, 0))
     told: dict[str, Any] = {}
     for column, value in row._asdict().items():
-        if declared.columns[column] is Is.MENTIONS:
-            if isinstance(value, str) and scrub.mentions(value):
-                told[column] = scrub.places(value, AROUND)
+        if column in looking:
+            if isinstance(value, str) and looking[column].mentions(value):
+                told[column] = looking[column].places(value, AROUND)
         elif value is not None:
             told[column] = _plain(value)
     return told

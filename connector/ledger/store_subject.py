@@ -16,7 +16,7 @@ from connector.core.tracking import APP, STREAM
 from connector.errors import FixConfig
 from connector.ledger import codec, tables_access, tables_erased, tables_telling  # noqa: F401  (METADATA is whole)
 from connector.ledger.hot import chunks, where_in
-from connector.ledger.personal import DECLARED, Erase, Is
+from connector.ledger.personal import DECLARED, QUOTES, Erase, Is
 from connector.ledger.store_ask import find, spellings
 from connector.ledger.tables import (
     ADDRESS,
@@ -176,23 +176,32 @@ def about(table: Table, subject: Subject) -> ColumnElement[bool] | None:
     return or_(*found) if found else None
 
 
+def scrubbers(table: Table, scrub: Scrubber) -> dict[str, Scrubber]:
+    """What takes somebody out of the texts of a table, by column."""
+    columns, by_key = DECLARED[table.name].columns, scrub.by_key
+    return {
+        name: scrub if kind is Is.MENTIONS else by_key for name, kind in columns.items() if kind in QUOTES
+    }
+
+
 def mentioning(db: Connection, table: Table, scrub: Scrubber) -> Iterator[Row[Any]]:
     """The rows whose texts name somebody, whole words only."""
-    names = DECLARED[table.name].of(Is.MENTIONS)
+    looking = scrubbers(table, scrub)
     met: set[tuple[Any, ...]] = set()
     for part in chunks(scrub.subject.needles, _NAMES):
         named = or_(
             *(
                 text.contains(each, autoescape=True)
-                for name in names
+                for name in looking
                 for text in (table.c[name], func.lower(table.c[name]))  # SQLite lowers ASCII alone
                 for each in part
             )
         )
         for row in db.execute(select(table).where(named)).all():
             key = tuple(getattr(row, column.name) for column in table.primary_key.columns)
-            texts = (getattr(row, name) for name in names)
-            if key not in met and any(scrub.mentions(text) for text in texts if text):
+            if key not in met and any(
+                each.mentions(getattr(row, name) or "") for name, each in looking.items()
+            ):
                 met.add(key)
                 yield row
 
@@ -207,7 +216,7 @@ def walk(db: Connection, subject: Subject) -> Iterator[tuple[str, Sequence[Row[A
             those = about(table, subject)
             order = table.primary_key.columns
             rows = list(db.execute(select(table).where(those).order_by(*order))) if those is not None else []
-        if declared.of(Is.MENTIONS):
+        if declared.of(*QUOTES):
             known = {tuple(row) for row in rows}
             rows += [row for row in mentioning(db, table, scrub) if tuple(row) not in known]
         if rows:

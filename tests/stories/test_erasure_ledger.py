@@ -50,11 +50,11 @@ TRACES = (
     OLD,
     "hubspot:contact:1",
     "salesforce:lead:00q1",
-    "augusta lovelace",
     "7946 0958",
     "visitor-7",
     "secret",
 )
+NAMESAKE = "augusta lovelace"  # who agreed to the definition, and stays
 EVERYTHING = {name for name, declared in DECLARED.items() if declared.erase is not Erase.KEEP}
 
 
@@ -123,7 +123,8 @@ async def a_full_life(desk: Desk) -> tuple[int, int]:
     await ledger.keep_holds([Hold(ADA, "mql_score", "undone", "secret", desk.run, at, "secret")], at)
     await ledger.add_overrides([Override(0, NEVER, "person", MAIL, "Grace", "secret", at)], at)
     await ledger.answer_review(ADA, BOB, "split", at, author="Grace", note="secret")
-    files = {"criteria.yaml": f"examples: [{{person: {MAIL}}}]", "hubspot.yaml": "of nobody"}
+    agreed = "agreed_by: {marketing: Augusta Lovelace}"
+    files = {"criteria.yaml": f"examples: [{{person: {MAIL}}}]\n{agreed}", "hubspot.yaml": "of nobody"}
     await ledger.adopt_files(files, at)
     await ledger.keep_draft({**files, "more.yaml": ""}, 1, "Grace", f"for {MAIL}", at)
     await ledger.set_brake("hubspot", True, "Grace", f"because of {MAIL}", at)
@@ -146,6 +147,10 @@ async def test_whatever_the_ledger_holds_of_somebody_is_shown_and_then_gone(desk
     assert held.keys() <= EVERYTHING
     assert EVERYTHING - set(held) - missing == set()
     assert cells(sqlite_url, *TRACES) == []
+    assert {each.partition(":")[0] for each in cells(sqlite_url, NAMESAKE)} == {
+        "file_version.files",
+        "draft.files",
+    }
     assert {each.id: each.counts for each in await ledger.plans()} == before
     assert (await ledger.run(desk.run)).document["counts"] == {"read": 2}
     assert done.named_in == ("criteria.yaml",)

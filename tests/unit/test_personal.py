@@ -8,7 +8,7 @@ import pkgutil
 import pytest
 
 import connector.ledger
-from connector.ledger.personal import DECLARED, FINDS, Erase, Is
+from connector.ledger.personal import DECLARED, FINDS, QUOTES, Erase, Is
 from connector.ledger.tables import METADATA
 
 for module in pkgutil.iter_modules(connector.ledger.__path__):
@@ -33,7 +33,7 @@ def test_what_an_erasure_does_to_a_table_fits_what_its_columns_hold(name):
     if table.erase is Erase.KEEP:
         assert set(table.columns.values()) <= {Is.NEITHER, Is.STAFF}
     elif table.erase is Erase.SCRUB:
-        assert table.of(Is.MENTIONS)
+        assert table.of(*QUOTES)
         assert not table.of(*FINDS, Is.PERSONAL)
     else:
         assert table.of(*FINDS), "nothing says whom its rows are about"
