@@ -130,7 +130,7 @@ class OAuth:
             lifetime = 0.0
         renewed = document.get("refresh_token")
         self._refresh_token = renewed if isinstance(renewed, str) and renewed else token
-        remember_secrets([access, self._refresh_token])
+        remember_secrets([access, self._refresh_token], passing=True)
         if self._refresh_token != token:
             await self._keep(self._refresh_token)
         self._access_token = access

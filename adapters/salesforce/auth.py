@@ -328,11 +328,11 @@ class Login:
             origin, _, newest = (await self._tokens.load(CRM) or "").partition(":")
             # A token that is set anew is another authorisation: what grew out of the last one is over.
             current = newest if newest and origin == _fingerprint(given) else given
-            remember_secrets([current])
+            remember_secrets([current], passing=True)
             body = await self._exchange(form, current)
             rotated = body.get("refresh_token") if isinstance(body, Mapping) else None
             if isinstance(rotated, str) and rotated and rotated != current:
-                remember_secrets([rotated])
+                remember_secrets([rotated], passing=True)
                 self._unsaved = f"{_fingerprint(given)}:{rotated}"
                 await self._tokens.save(CRM, self._unsaved)
                 self._unsaved = None
@@ -368,5 +368,5 @@ def _session(body: Any) -> Session:
             next_step="Check SALESFORCE_LOGIN_URL, and whether a proxy answers instead.",
             where=f"POST {TOKEN_PATH}",
         ) from error
-    remember_secrets([token])
+    remember_secrets([token], passing=True)
     return Session(token, checked_url("instance_url of the Salesforce login", instance), org, user)

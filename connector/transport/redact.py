@@ -15,7 +15,11 @@ from urllib.parse import quote, quote_plus
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 6  # anything shorter would blank out ordinary words
 
+MOST_PASSING = 500  # spellings of secrets that are handed out anew every while: a day of them, and more
+
 _known: set[str] = set()
+_passing: dict[str, None] = {}  # the oldest first
+_in_order: list[str] = []  # all of them, the longest first: one may be a part of another
 
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -38,17 +42,30 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 _ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 
 
-def remember_secrets(values: Iterable[str | None]) -> None:
-    """Hide these values wherever they turn up from now on, also URL-encoded."""
-    for value in values:
-        if value and len(value.strip()) >= SHORTEST_SECRET:
-            secret = value.strip()
-            _known.update({secret, quote(secret, safe=""), quote_plus(secret)})
+def remember_secrets(values: Iterable[str | None], *, passing: bool = False) -> None:
+    """Hide these values wherever they turn up from now on, also URL-encoded. `passing`: they are good for a while, as
+    a session is; of those the newest are remembered, so that a process of many months does not know ever more."""
+    secrets = {value.strip() for value in values if value}
+    spelt = {
+        spelling
+        for secret in secrets
+        if len(secret) >= SHORTEST_SECRET
+        for spelling in (secret, quote(secret, safe=""), quote_plus(secret))
+    }
+    if passing:
+        for spelling in spelt - _known:
+            _passing.pop(spelling, None)
+            _passing[spelling] = None
+        for oldest in list(_passing)[:-MOST_PASSING]:
+            del _passing[oldest]
+    else:
+        _known.update(spelt)
+    _in_order[:] = sorted({*_known, *_passing}, key=len, reverse=True)
 
 
 def redact(text: str) -> str:
     """The text without secrets."""
-    for secret in sorted(_known, key=len, reverse=True):
+    for secret in _in_order:
         text = text.replace(secret, HIDDEN)
     for pattern, replacement in _SHAPES:
         text = pattern.sub(replacement, text)

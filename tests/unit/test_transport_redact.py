@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connector.transport import redact, redact_processor, remember_secrets, scrub
+from connector.transport.redact import MOST_PASSING
 
 # Put together here so that no scanner mistakes a made-up example for a leaked token.
 PAT = "pat-" + "na1-11111111-2222-3333-4444-555555555555"
@@ -79,3 +80,18 @@ def test_a_log_line_is_cleaned_however_deep():
     assert clean["refresh_token"] == "[hidden]"
     assert clean["count"] == 3
     assert clean["headers"]["date"] == "today"
+
+
+def test_of_tokens_that_come_and_go_the_newest_are_known_and_what_is_set_stays_known():
+    remember_secrets(["set-once-and-for-all"])
+    remember_secrets(["set-once-and-for-all", "session-first"], passing=True)
+    remember_secrets([f"session-{number:05d}" for number in range(MOST_PASSING)], passing=True)
+    remember_secrets(["session-last"], passing=True)
+    told = redact("set-once-and-for-all session-first session-last")
+    assert told == "[hidden] session-first [hidden]"
+
+
+def test_a_secret_that_is_part_of_another_leaves_no_rest():
+    remember_secrets(["canary-within"])
+    remember_secrets(["canary-within-a-longer-one"])
+    assert redact("<canary-within-a-longer-one> <canary-within>") == "<[hidden]> <[hidden]>"
