@@ -13,7 +13,7 @@ from functools import lru_cache
 from connector.core.conditions import Get, compiled
 from connector.core.criteria import Criteria, MqlStage, RuledStage, StageAll, StageAny, Stages
 from connector.core.model import Engagement, Value
-from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR, SCORE, PrivacyRule
+from connector.core.privacy_rules import DO_NOT_SCORE, NO_BEHAVIOUR, SCORE, UNCOUNTED, PrivacyRule
 
 
 def rule_for(criteria: Criteria, fields: Mapping[str, Value]) -> PrivacyRule | None:
@@ -72,7 +72,7 @@ def under_in_words(criteria: Criteria) -> str:
     if rule is None:
         return ""
     because = " ".join(rule.because.split())
-    return f"not scored: {because}" if rule.do == DO_NOT_SCORE else f"behaviour is not counted: {because}"
+    return f"not scored: {because}" if rule.do == DO_NOT_SCORE else f"{UNCOUNTED}{because}"
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ from connector.core.names import nearest
 SCORE, DO_NOT_SCORE, NO_BEHAVIOUR = "score", "do_not_score", "no_behaviour"
 TREATMENTS = (SCORE, DO_NOT_SCORE, NO_BEHAVIOUR)
 PRIVACY = "privacy"  # what a run tells of it
+UNCOUNTED = "behaviour is not counted: "  # as a reason has it, before the ground
 _KEYS = ("when", "do", "because")
 
 

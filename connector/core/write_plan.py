@@ -25,6 +25,7 @@ from connector.core.model import (
     StageDecision,
     VendorRecord,
 )
+from connector.core.privacy_rules import UNCOUNTED
 from connector.core.values import as_number, is_blank, place_in, same_value
 
 REJECTED_WAIT = timedelta(hours=24)  # what a CRM rejected is tried again after this, or when it changes
@@ -317,7 +318,7 @@ def _worth(writes: Sequence[FieldWrite], min_change: float) -> list[FieldWrite]:
     """All of these differences, or none where they are too small; the reason only beside its cause."""
     if not any(_speaks(write, min_change) for write in writes):
         return []
-    told = any(write.result in _TELLING for write in writes)
+    told = any(write.result in _TELLING or _of_privacy(write) for write in writes)
     return [
         write
         for write in writes
@@ -329,8 +330,14 @@ def _speaks(write: FieldWrite, min_change: float) -> bool:
     if write.result in _NUMBERS:
         return _moved(write.before, write.after, min_change)
     if write.result == "reason":
-        return is_blank(write.before) or is_blank(write.after)
+        return is_blank(write.before) or is_blank(write.after) or _of_privacy(write)
     return write.result not in _FOLLOWERS or is_blank(write.after)
+
+
+def _of_privacy(write: FieldWrite) -> bool:
+    """Whether a reason tells that behaviour counts no longer, or counts again: that is told at once."""
+    before, after = (UNCOUNTED in str(value or "") for value in (write.before, write.after))
+    return write.result == "reason" and before != after
 
 
 def _moved(before: JsonValue, after: JsonValue, min_change: float) -> bool:

@@ -157,6 +157,24 @@ def test_a_reason_of_ours_is_cleared_with_the_score_beside_which_it_stands():
     assert [write.field for write in alone.writes] == ["reason"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "written"),
+    [
+        ("Lead: band 1; Pricing +10", "Lead: band 1; behaviour is not counted: Law", True),
+        ("Lead: band 1; behaviour is not counted: Law", "Lead: band 1; Pricing +10", True),
+        ("Lead: band 1; Pricing +10", "Lead: band 1; Pricing +5", False),  # as ever: with a band or stage
+    ],
+)
+def test_that_behaviour_counts_no_longer_is_told_in_the_crm_at_once(before, after, written):
+    record = PersonRecord(Ref("x", "p", "1"), {}, held={"reason": before})
+    planned = plan_record(
+        record, [WriteLine("p", "reason", "reason", "always")], {"reason": after}, written={}, refused=None,
+        stage_order=(), stage_values={}, min_change=3, at=AT,
+    )  # fmt: skip
+    assert bool(planned.writes) is written
+    assert not planned.held_back
+
+
 def test_no_word_stands_above_it():
     word = Override(1, MQL_NOW, "person", "x", "Ada", "A friend of the house", AT - timedelta(days=1))
     assert staged(None, word).state.stage == "mql"
