@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from connector.core.override import Override
-from connector.ledger import store_pages
+from connector.ledger import store_pages, store_request
 from connector.ledger.engine import Database
 from connector.ledger.store_pages import Glance, Trouble
-from connector.ports import Backfill, Notice, PlanInfo, ReviewPair, RunInfo, VersionInfo
+from connector.ports import Backfill, Notice, PlanInfo, Request, ReviewPair, RunInfo, VersionInfo
 
 
 class Paging:
@@ -43,6 +43,10 @@ class Paging:
         return await self._db.read(
             store_pages.plans, limit, before, at=at, crm=crm, run=run, open_only=open_only
         )
+
+    async def requests_page(self, limit: int, before: int | None = None) -> list[Request]:
+        """Work that was left to the sidecar, the newest first."""
+        return await self._db.read(store_request.page, limit, before)
 
     async def backfills_page(self, limit: int, before: int | None = None) -> list[Backfill]:
         """Backfills, the newest first."""

@@ -28,6 +28,13 @@ def open_requests(db: Connection) -> list[Request]:
     return [_request(row) for row in db.execute(query)]
 
 
+def page(db: Connection, limit: int, before: int | None = None) -> list[Request]:
+    """The newest first; `before`: those with a smaller number."""
+    query = select(REQUEST).order_by(REQUEST.c.id.desc()).limit(limit)
+    rows = db.execute(query.where(REQUEST.c.id < before) if before is not None else query)
+    return [_request(row) for row in rows]
+
+
 def _request(row: Row[Any]) -> Request:
     return Request(
         id=row.id,

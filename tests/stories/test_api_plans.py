@@ -42,6 +42,8 @@ async def test_a_plan_is_approved_by_a_second_person_and_applied_once(database_u
             undone = await it.done(await it.post(f"/runs/{run.run}/undo", {"why": "too early"}, by=ada))
             back = undone.answer["plans"]["hubspot"]
             dropped = await it.post(f"/plans/{back}/discard", by=grace)
+            _, listed = await it.get("/requests?limit=2", by=TOKENS[Role.VIEWER])
+            _, rest = await it.get(listed["next"].removeprefix("/api/v1"), by=TOKENS[Role.VIEWER])
             acts = [(each.act, each.by) for each in await w.ledger.acts(f"plan:{plan}")]
 
     assert run.answer["crms"]["hubspot"]["waiting"] > 0
@@ -63,6 +65,11 @@ async def test_a_plan_is_approved_by_a_second_person_and_applied_once(database_u
     assert [status for status, _ in over] == [409, 409, 409]
     assert undone.answer["undo"]["run"] == run.run
     assert dropped[1]["status"] == "discarded"
+    told = [
+        (each["kind"], each["asked_by"], each["status"]) for each in (*listed["requests"], *rest["requests"])
+    ]
+    assert told == [("undo", "Ada", "done"), ("apply", "Ada", "done"), ("sync", "Ada", "done")]
+    assert rest["next"] is None
 
 
 async def test_what_cannot_be_asked_for_is_told_at_once(sqlite_url: str) -> None:

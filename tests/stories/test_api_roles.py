@@ -35,6 +35,7 @@ ROLES: Mapping[str, Role] = {
     "GET /api/v1/plans": VIEWER,
     "GET /api/v1/plans/{plan}": VIEWER,
     "GET /api/v1/plans/{plan}/rows": VIEWER,
+    "GET /api/v1/requests": VIEWER,
     "GET /api/v1/requests/{request}": VIEWER,
     "GET /api/v1/review": VIEWER,
     "GET /api/v1/runs": VIEWER,

@@ -191,7 +191,7 @@ def _of_before(before: KeptKey, fingerprint: str) -> list[Message]:
         return _problem(
             409,
             "A request under this Idempotency-Key broke off after something of it was done; its answer is lost.",
-            "Look at what stands now, then ask for what is still missing under another key.",
+            "Look at what stands now (`/api/v1/requests`), then ask for what is still missing under another key.",
         )
     return _messages(before.answer.status, before.answer.headers, before.answer.body.encode(), REPLAYED)
 

@@ -66,9 +66,9 @@ class WholeRun(RunLine):
     notices: list[Notice]
 
 
-class RequestTold(BaseModel):
+class RequestLine(BaseModel):
     """Work that was left to the sidecar. `status`: queued, running, done, failed, withdrawn. `progress` while it is
-    worked on, `answer` once it is done, `error` once it has failed."""
+    worked on."""
 
     request: int
     kind: str
@@ -80,6 +80,18 @@ class RequestTold(BaseModel):
     run: int | None
     plan: int | None
     progress: str | None
+
+
+class RequestsPage(BaseModel):
+    """Requests, the newest first."""
+
+    requests: list[RequestLine]
+    next: str | None
+
+
+class RequestTold(RequestLine):
+    """The same, with its `answer` once it is done, and the `error` once it has failed."""
+
     answer: dict[str, JsonValue] | None
     error: dict[str, JsonValue] | None
 

@@ -12,6 +12,7 @@ from connector.app.api.paging import MOST, Page
 from connector.app.api.v1.answers_work import (
     BackfillsPage,
     BackfillTold,
+    RequestsPage,
     RequestTold,
     RunsPage,
     WholeRun,
@@ -22,11 +23,11 @@ from connector.app.run_document import run_document, whole_run
 from connector.app.sidecar import Sidecar
 from connector.ports import Request
 
-RUNS, BACKFILLS = "runs", "backfills"
+RUNS, REQUESTS, BACKFILLS = "runs", "requests", "backfills"
 
 
 def router(side: Sidecar) -> APIRouter:
-    """`/runs`, `/runs/{run}`, `/requests/{request}`, `/backfills`, `/backfills/{run}`."""
+    """`/runs`, `/runs/{run}`, `/requests`, `/requests/{request}`, `/backfills`, `/backfills/{run}`."""
     app = APIRouter(tags=["runs"])
     ledger = side.parts.ledger
 
@@ -47,6 +48,13 @@ def router(side: Sidecar) -> APIRouter:
             raise HTTPException(404, f"There is no run {run}.")
         notices = await ledger.notices(limit=MOST, run=run)
         return WholeRun.model_validate(whole_run(found, notices, await ledger.troubles(run)))
+
+    @app.get("/requests")
+    async def requests(caller: Viewer, page: Page) -> RequestsPage:
+        """Work that was left to the sidecar, the newest first: what waits, what is under way, what was done."""
+        rows = await ledger.requests_page(page.limit + 1, page.number(REQUESTS))
+        found, more = page.cut(REQUESTS, rows, lambda each: each.id)
+        return RequestsPage.model_validate({"requests": [_line(each) for each in found], "next": more})
 
     @app.get("/requests/{request}")
     async def one_request(caller: Viewer, request: InPath) -> RequestTold:
@@ -78,6 +86,14 @@ def router(side: Sidecar) -> APIRouter:
 
 def _request(found: Request) -> dict[str, Any]:
     answer = dict(found.answer)
+    return {
+        **_line(found),
+        "answer": answer if found.status == "done" else None,
+        "error": answer.get("error") if found.status == "failed" else None,
+    }
+
+
+def _line(found: Request) -> dict[str, Any]:
     plan = found.arguments.get("plan")
     return {
         "request": found.id,
@@ -89,7 +105,5 @@ def _request(found: Request) -> dict[str, Any]:
         "changed_at": found.changed_at,
         "run": found.run,
         "plan": plan if isinstance(plan, int) else None,
-        "progress": answer.get("progress") if found.status == "running" else None,
-        "answer": answer if found.status == "done" else None,
-        "error": answer.get("error") if found.status == "failed" else None,
+        "progress": found.answer.get("progress") if found.status == "running" else None,
     }
