@@ -57,6 +57,18 @@ def db_backup(
     guarded(json, lambda: body(file, json=json))
 
 
+@db_app.command("mark-gap")
+def db_mark_gap(as_: As = None, json: Json = False) -> None:
+    """Say that the ledger was brought back by other means, such as a snapshot of its disk, so that it reads before it
+    writes and undoes nothing across the gap. Before anything else is run on it.
+
+    Example: connector db mark-gap --as Ada
+    """
+    from connector.app.commands.db import db_mark_gap as body
+
+    guarded(json, lambda: body(given=as_, json=json))
+
+
 @db_app.command("restore")
 def db_restore(
     file: Annotated[Path, typer.Argument(help="A file that `connector db backup` wrote.")],

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from connector.core.model import JsonValue
 from connector.core.notify import REVOPS, SUMMARY
@@ -33,6 +33,14 @@ def gaps(db: Connection) -> list[Gap]:
         )
         for row in found
     ]
+
+
+def last_moment(db: Connection) -> datetime | None:
+    """The last that any run tells of; None where there was none."""
+    found: datetime | None = db.execute(
+        select(func.max(func.coalesce(RUN.c.finished_at, RUN.c.started_at)))
+    ).scalar()
+    return found
 
 
 def mark(db: Connection, made_at: datetime, at: datetime, by: str) -> int:

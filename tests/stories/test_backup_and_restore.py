@@ -20,7 +20,7 @@ from connector.ledger import open_ledger, upgrade
 from connector.ledger.engine import build_engine, parse_url
 from connector.ledger.upgrade import HEAD
 from connector.ledger.whole.backup import back_up, opened
-from connector.ledger.whole.restore import restore
+from connector.ledger.whole.restore import mark_gap, restore
 from connector.ledger.whole.rows import Seal
 from connector.ports import job_lease, serving
 from tests.databases import fresh_url
@@ -258,6 +258,25 @@ def test_a_backup_needs_a_ledger_of_this_schema(database_url: str, tmp_path: Pat
             back_up(database_url, tmp_path / "a.zip", now)
     engine.dispose()
     assert list(tmp_path.glob("*.zip*")) == []
+
+
+async def test_a_ledger_that_came_back_by_other_means_is_marked_by_hand(sqlite_url: str) -> None:
+    async with world(sqlite_url, people=12) as made:
+        with pytest.raises(FixConfig, match="nothing yet"):
+            mark_gap(sqlite_url, made.clock.now(), "Ada")
+        run = await made.sync()
+        made.later(hours=3)
+
+        gap = mark_gap(sqlite_url, made.clock.now(), "Ada")
+
+        assert await made.ledger.gaps() == [gap]
+        info = await made.ledger.run(run.run)
+        assert info is not None
+        assert info.finished_at == gap.since
+        with pytest.raises(FixConfig, match=r"cannot be undone: the ledger was restored"):
+            await made.undo(run.run)
+    answer = CliRunner().invoke(app, ["db", "mark-gap", "--json"], env={"CONNECTOR_DATABASE_URL": sqlite_url})
+    assert (answer.exit_code, json.loads(answer.stdout)["run"]) == (0, 3)
 
 
 async def test_an_undo_after_the_gap_is_as_ever(sqlite_url: str, tmp_path: Path) -> None:

@@ -118,6 +118,19 @@ def db_restore(file: Path, *, replace: bool, yes: bool, given: str | None, json:
     return OK
 
 
+def db_mark_gap(*, given: str | None, json: bool) -> int:
+    """Mark it, and say from when to when."""
+    from connector.ledger.whole.restore import mark_gap
+
+    settings = load_settings()
+    gap = mark_gap(settings.database_url, SystemClock().now(), actor(given), box=key_box(settings))
+    if json:
+        print_json({"run": gap.run, "since": gap.since, "until": gap.until})
+    else:
+        out.print(f"Run {gap.run} marks the gap, from {when(gap.since)} to {when(gap.until)} UTC.")
+    return OK
+
+
 def _confirm(what: str, json: bool) -> None:
     """FixConfig where nobody can be asked, or they do not want it."""
     asked = sys.stdin.isatty() and not json

@@ -30,7 +30,7 @@ from connector.ledger.upgrade import (
     upgrade_connection,
     version,
 )
-from connector.ledger.whole.backup import Kept, Manifest, Said, damaged, lines_of, opened
+from connector.ledger.whole.backup import Kept, Manifest, Said, damaged, lines_of, opened, refuse_other
 from connector.ledger.whole.rows import (
     AT_ONCE,
     Sealing,
@@ -45,6 +45,7 @@ from connector.ledger.whole.rows import (
 from connector.ledger.whole.special import ENDURES, NOT_CARRIED
 from connector.ledger.whole.standing import nobody_at_work, rows_standing
 from connector.ledger.whole.tables import all_tables
+from connector.ports import Gap
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,30 @@ def restore(
                 erased = len(store_erase.erase_again(db, at, box))
                 run = store_gap.mark(db, manifest.made_at, at, by)
                 return Restored(manifest, run, before.rows, erased)
+    except DBAPIError as error:
+        raise unreachable(parsed.render_as_string(hide_password=True), error) from error
+    finally:
+        engine.dispose()
+
+
+def mark_gap(url: str, at: datetime, by: str, *, box: KeyBox | None = None) -> Gap:
+    """For a ledger that came back by other means, a snapshot of its disk for instance: mark the lost time, from the
+    last thing that its runs tell of. Raises FixConfig where there is no ledger of this schema or no run, LeaseBusy."""
+    parsed = parse_url(url)
+    check_place(parsed, create=False)
+    engine = build_engine(parsed)
+    try:
+        with engine.begin() as db:
+            alone(db)
+            refuse_other(version(db))
+            nobody_at_work(db, at)
+            since = store_gap.last_moment(db)
+            if since is None:
+                raise FixConfig(
+                    "The ledger has done nothing yet: there is no gap.", next_step="Run `connector sync`."
+                )
+            store_erase.erase_again(db, at, box)
+            return Gap(store_gap.mark(db, since, at, by), since, at)
     except DBAPIError as error:
         raise unreachable(parsed.render_as_string(hide_password=True), error) from error
     finally:
