@@ -62,3 +62,23 @@ def person_allow(
     from connector.app.commands.person import person_allow as body
 
     guarded(json, lambda: body(who, reason=reason, given=given, json=json))
+
+
+@person_app.command("reseal")
+def person_reseal(
+    old_key: Annotated[
+        Path | None, typer.Option("--old-key", help="A file with the CONNECTOR_SECRET_KEY of before.")
+    ] = None,
+    lost: Annotated[
+        bool, typer.Option("--lost", help="It is lost: let go of the hashes; erased people may come back.")
+    ] = False,
+    given: As = None,
+    json: Json = False,
+) -> None:
+    """After CONNECTOR_SECRET_KEY was changed: go on keeping erased people out under the new one.
+
+    Example: connector person reseal --old-key /run/secrets/old_secret_key
+    """
+    from connector.app.commands.person import person_reseal as body
+
+    guarded(json, lambda: body(old_key=old_key, lost=lost, given=given, json=json))

@@ -15,9 +15,11 @@ _LABEL = "erasure"  # what a sealed key is for
 
 def key_box(settings: Settings) -> KeyBox | None:
     """How the key of the hashes is sealed; None without CONNECTOR_SECRET_KEY."""
-    if settings.secret_key is None:
-        return None
-    secret = settings.secret_key.get_secret_value()
+    return None if settings.secret_key is None else box_of(settings.secret_key.get_secret_value())
+
+
+def box_of(secret: str) -> KeyBox:
+    """The same under this secret."""
 
     @lru_cache(maxsize=8)
     def opened(text: str) -> bytes:
@@ -26,7 +28,8 @@ def key_box(settings: Settings) -> KeyBox | None:
         except FixConfig:
             raise FixConfig(
                 "CONNECTOR_SECRET_KEY is another than the one under which the ledger keeps erased people out.",
-                next_step="Set the key of then: with another one, erased people would come back unseen.",
+                next_step="Set the key of then, or seal it anew: `connector person reseal --old-key FILE`. Without it, "
+                "erased people would come back unseen.",
                 where="CONNECTOR_SECRET_KEY",
             ) from None
 

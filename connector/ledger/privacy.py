@@ -42,3 +42,11 @@ class Privacy:
     async def erased_among(self, names: Sequence[str]) -> frozenset[str]:
         """Which of these addresses, records (`crm:object:id`) and visitors are an erased person's."""
         return frozenset(await self._db.read(store_erased.erased_among, names, self.box))
+
+    async def reseal_erasures(self, box: KeyBox, old: KeyBox | None, *, by: str, at: datetime) -> int:
+        """Seal the keys of the hashes by `box`; those that were sealed were by `old`. How many there are."""
+        return await self._db.write(store_erase.resealed, box, old, by, at)
+
+    async def forget_erasures(self, *, by: str, at: datetime) -> int:
+        """Nobody is kept out any more: their key is lost. How many hashes that were."""
+        return await self._db.write(store_erase.forgotten, by, at)

@@ -118,6 +118,20 @@ def allow(db: Connection, who: str, *, by: str, reason: str, at: datetime, box: 
     return len(numbers)
 
 
+def resealed(db: Connection, box: KeyBox, old: KeyBox | None, by: str, at: datetime) -> int:
+    """See `store_erased.reseal`."""
+    many = store_erased.reseal(db, box, old)
+    audit(db, at, by, "reseal erasures", "erasures", {"keys": many})
+    return many
+
+
+def forgotten(db: Connection, by: str, at: datetime) -> int:
+    """See `store_erased.forget_all`."""
+    many = store_erased.forget_all(db)
+    audit(db, at, by, "forget erasures", "erasures", {"hashes": many})
+    return many
+
+
 def _all_names(db: Connection) -> Iterable[str]:
     for column in (
         RECORD.c.ref, ADDRESS.c.email, ENGAGEMENT.c.email, ENGAGEMENT.c.about, OVERRIDE.c.target, PLAN_ROW.c.ref,

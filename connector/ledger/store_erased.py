@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from connector.core.erasure import KEY_BYTES, hashed
 from connector.core.model import PersonRecord, Ref
@@ -72,6 +72,13 @@ def reseal(db: Connection, box: KeyBox, old: KeyBox | None = None) -> int:
         sealed = box.seal(_opened(row.kept, old))
         db.execute(update(ERASURE_KEY).where(ERASURE_KEY.c.id == row.id).values(kept=sealed))
     return len(rows)
+
+
+def forget_all(db: Connection) -> int:
+    """Nobody is kept out any more: the key is lost by which they are known. Returns how many hashes that were."""
+    done = db.execute(delete(ERASED)).rowcount
+    db.execute(delete(ERASURE_KEY))
+    return done
 
 
 def _key(db: Connection, box: KeyBox | None, at: datetime) -> tuple[str, bytes]:

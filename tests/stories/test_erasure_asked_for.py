@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 from typer.testing import CliRunner
 
@@ -16,8 +17,9 @@ from tests.stories.world import somebody, world
 
 
 async def test_the_commands_show_erase_and_let_in_again(sqlite_url, tmp_path):
-    def say(*words: str):
-        done = CliRunner().invoke(app, ["person", *words], env={"CONNECTOR_DATABASE_URL": sqlite_url})
+    def say(*words: str, **more: str):
+        env = {"CONNECTOR_DATABASE_URL": sqlite_url, **more}
+        done = CliRunner().invoke(app, ["person", *words], env=env)
         return done.exit_code, done.stdout, done.stderr
 
     async with world(sqlite_url, people=12) as w:
@@ -48,6 +50,16 @@ async def test_the_commands_show_erase_and_let_in_again(sqlite_url, tmp_path):
     assert cells(sqlite_url, lea.email) == []
     code, text, said = await asyncio.to_thread(say, "export", lea.email)
     assert (code, lea.email in said) == (2, False)
+    old = tmp_path / "old"
+    old.write_text("a key of twenty letters\n")
+    env = {"CONNECTOR_SECRET_KEY": "another of twenty letters"}
+    assert (await asyncio.to_thread(say, "reseal", "--old-key", str(old)))[0] == 2  # there is no new one
+    sealed = await asyncio.to_thread(partial(say, "reseal", "--old-key", str(old), "--json", **env))
+    assert (sealed[0], json.loads(sealed[1])) == (0, {"resealed": 1})
+    assert (await asyncio.to_thread(say, "allow", lea.email, "--reason", "signed up"))[
+        0
+    ] == 2  # without the key
+    say = partial(say, **env)
     assert (await asyncio.to_thread(say, "allow", lea.email, "--reason", "signed up"))[0] == 0
     assert (await asyncio.to_thread(say, "allow", lea.email, "--reason", "signed up"))[0] == 2
 

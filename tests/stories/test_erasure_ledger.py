@@ -293,6 +293,15 @@ async def test_the_key_of_the_hashes_is_sealed_and_without_it_nothing_is_taken_i
     for ledger in (bare, wrong):
         with pytest.raises(FixConfig, match="CONNECTOR_SECRET_KEY"):
             await Desk(ledger).keep(adas())
+
+    with pytest.raises(FixConfig, match="CONNECTOR_SECRET_KEY"):
+        await wrong.reseal_erasures(wrong.box, wrong.box, by="Grace", at=NOON)
+    assert await wrong.reseal_erasures(wrong.box, sealed.box, by="Grace", at=NOON) == 1
+    assert (await Desk(wrong).keep(adas())).erased == 1
+    with pytest.raises(FixConfig):
+        await Desk(sealed).keep(adas())
+    assert await sealed.forget_erasures(by="Grace", at=NOON) > 0
+    assert (await Desk(sealed).keep(adas())).erased == 0
     for each in (bare, sealed, wrong):
         await each.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from connector.app.asking import ask_ledger
 from connector.app.erasing import erase, erased_document, unknown
+from connector.app.erasure_key import box_of
 from connector.app.exits import LOOK, OK
 from connector.app.output import out, print_json, to_json
 from connector.app.who import actor
@@ -126,3 +127,38 @@ def person_allow(who: str, *, reason: str, given: str | None, json: bool) -> int
             "What was erased does not come back."
         )
     return OK
+
+
+def person_reseal(*, old_key: Path | None, lost: bool, given: str | None, json: bool) -> int:
+    """Seal the key of the hashes under today's CONNECTOR_SECRET_KEY, or let go of them where the old one is lost."""
+    if (old_key is None) != lost:
+        raise FixConfig("Is the old key there, or lost?", next_step="Give one of --old-key FILE, --lost.")
+    old = box_of(_secret(old_key)) if old_key is not None else None
+
+    async def question(ledger: SqlLedger) -> int:
+        at = SystemClock().now()
+        if lost:
+            return await ledger.forget_erasures(by=actor(given), at=at)
+        if ledger.box is None:
+            raise FixConfig("CONNECTOR_SECRET_KEY is not set.", next_step="Set the new key first.")
+        return await ledger.reseal_erasures(ledger.box, old, by=actor(given), at=at)
+
+    many = ask_ledger(question)
+    if json:
+        print_json({"forgotten" if lost else "resealed": many})
+    elif lost:
+        out.print(
+            f"{many:,} hashes are gone: whoever was erased comes in again. Erase anew whom a CRM still has."
+        )
+    else:
+        out.print(f"{many:,} keys are sealed under today's CONNECTOR_SECRET_KEY.")
+    return OK
+
+
+def _secret(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FixConfig(
+            f"{file} cannot be read ({type(error).__name__}).", next_step="Name the file.", where="--old-key"
+        ) from error
