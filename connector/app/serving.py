@@ -15,6 +15,7 @@ import structlog
 
 from connector.app.error_document import error_document
 from connector.app.leases import held
+from connector.app.log_errors import frames_of
 from connector.app.observed import CORRELATION, observed, work
 from connector.app.progress import said_to
 from connector.app.requests import fingerprint
@@ -166,7 +167,7 @@ class Requests:
         except ConnectorError as error:
             status, answer = "failed", {"error": error_document(_second_try(error, asked))}
         except Exception as error:  # the sidecar goes on
-            log.exception("request failed", request=asked.id)
+            log.error("request failed", request=asked.id, error=type(error).__name__, frames=frames_of(error))
             told = ConnectorError(
                 f"The sidecar met an error that nobody foresaw ({type(error).__name__}).",
                 next_step="Its log says where. Report it.",

@@ -17,6 +17,7 @@ import structlog
 
 from connector.app.incoming.early import sync_early
 from connector.app.leases import held
+from connector.app.log_errors import frames_of
 from connector.app.pruning import prune
 from connector.app.reminding import remind_of_review
 from connector.app.sidecar.nightly import full_compare, sweep
@@ -175,6 +176,6 @@ class Jobs:
             log.warning("job failed", job=job.name, error=str(error), next_step=error.next_step)
             return str(error)
         except Exception as error:  # the sidecar goes on
-            log.exception("job failed", job=job.name)
+            log.error("job failed", job=job.name, error=type(error).__name__, frames=frames_of(error))
             return f"an error that nobody foresaw ({type(error).__name__})"
         return ""
