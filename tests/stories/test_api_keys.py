@@ -167,6 +167,26 @@ async def test_an_answer_that_could_not_be_kept_is_given_and_not_done_twice(sqli
     assert "its answer is lost" in again[1]["detail"]
 
 
+async def test_half_a_request_is_none(sqlite_url: str) -> None:
+    begun: list[str] = []
+    came = iter([{"type": "http.request", "body": b"{}", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["path"])
+
+    async def receive() -> Any:
+        return next(came)
+
+    async def send(message: Any) -> None:
+        begun.append(message["type"])
+
+    async with world(sqlite_url, people=1) as w:
+        keyed = Keyed(inner, parts_of(w), Access("127.0.0.1:8080", TOKENS))
+        await keyed({"type": "http", "method": "POST", "path": "/api/x", "headers": []}, receive, send)
+
+    assert begun == []
+
+
 async def test_no_writing_route_is_without_keys_and_a_limit(sqlite_url: str) -> None:
     async with world(sqlite_url, people=1) as w, api(w) as it:
         now = w.clock.now()

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connector.app.access import LOCAL, SAFE, Access
@@ -54,7 +55,10 @@ class Keyed:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
-        body = await _whole(receive, headers.get("content-length", ""))
+        try:
+            body = await _whole(receive, headers.get("content-length", ""))
+        except ClientDisconnect:
+            return None  # half a request is none
         if body is None:
             told = problem(
                 413, "The body is larger than 1 MiB.", next_step="Send less at once.", where="body"
@@ -133,16 +137,18 @@ class Keyed:
 
 
 async def _whole(receive: Receive, told: str) -> bytes | None:
-    """The body; None: too large."""
+    """The body; None: too large. ClientDisconnect where it ends before its end."""
     if told.isdecimal() and int(told) > LARGEST:
         return None
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         body += message.get("body", b"")
         if len(body) > LARGEST:
             return None
-        if not message.get("more_body"):  # at its end, or the client is gone
+        if not message.get("more_body"):
             return bytes(body)
 
 
