@@ -207,19 +207,19 @@ async def test_who_was_erased_or_shut_out_since_the_backup_stays_so(sqlite_url: 
         assert kept.revoked_at is not None
 
 
-async def test_a_restore_that_must_not_be_changes_nothing(database_url: str, tmp_path: Path) -> None:
-    async with world(database_url, people=12) as made:
+async def test_a_restore_that_must_not_be_changes_nothing(sqlite_url: str, tmp_path: Path) -> None:
+    async with world(sqlite_url, people=12) as made:
         await made.sync()
         file = taken(made, tmp_path / "ledger.zip")
         now = made.clock.now()
         with pytest.raises(FixConfig, match="there already"):
-            back_up(database_url, file, now)
+            back_up(sqlite_url, file, now)
 
         with pytest.raises(FixConfig, match="holds a ledger already"):
-            restore(database_url, file, now, "Ada")
+            restore(sqlite_url, file, now, "Ada")
         lease = await made.ledger.acquire(serving("hubspot"), "sidecar", now)
         with pytest.raises(LeaseBusy, match="serve:hubspot"):
-            restore(database_url, file, now, "Ada", replace=True)
+            restore(sqlite_url, file, now, "Ada", replace=True)
         await made.ledger.release(lease)
 
         (tmp_path / "letter.zip").write_text("Dear Ada,")
@@ -236,10 +236,10 @@ async def test_a_restore_that_must_not_be_changes_nothing(database_url: str, tmp
             (tmp_path / "none.zip", "No such file"),
         ):
             with pytest.raises(FixConfig, match=why) as caught:
-                restore(database_url, broken, now, "Ada", replace=True)
+                restore(sqlite_url, broken, now, "Ada", replace=True)
             assert caught.value.next_step
         with pytest.raises(ConnectionAbortedError):  # as a kill would, it never comes to the commit
-            restore(database_url, file, now, "Ada", replace=True, said=broken_at_record)
+            restore(sqlite_url, file, now, "Ada", replace=True, said=broken_at_record)
         taken(made, tmp_path / "after.zip")
         assert {**seals(file), "lease": None} == {**seals(tmp_path / "after.zip"), "lease": None}
         assert (await made.sync()).status == "succeeded"

@@ -80,16 +80,16 @@ def test_the_refusal_names_both_schemas_and_what_to_do(database_url: str) -> Non
 
 
 async def test_a_program_whose_ledger_is_upgraded_under_it_writes_no_more_and_the_newer_one_loses_nothing(
-    database_url: str,
+    sqlite_url: str,
 ) -> None:
-    async with world(database_url, people=12) as made:
+    async with world(sqlite_url, people=12) as made:
         await made.sync()
         who = await somebody(made)
         made.later(minutes=10)
         made.hubspot.create("form_submissions", {"form": "Request a demo", "email": who.email})
         made.later(minutes=5)
         made.hubspot.log.clear()
-        stated(database_url, "9999")
+        stated(sqlite_url, "9999")
 
         with pytest.raises(OtherSchemaError, match="9999"):
             await made.sync()
@@ -98,7 +98,7 @@ async def test_a_program_whose_ledger_is_upgraded_under_it_writes_no_more_and_th
         assert made.writes("hubspot") == []
         assert (await made.ledger.runs(1))[0].id == 1, "what is only read is still told"
 
-        stated(database_url, HEAD)
+        stated(sqlite_url, HEAD)
         result = await made.sync()
         assert (result.status, result.entered) == ("succeeded", 1)
         made.later(minutes=5)

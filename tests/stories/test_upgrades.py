@@ -103,9 +103,8 @@ async def test_rows_of_every_schema_there_was_survive_the_upgrade_and_the_ledger
     await ledger.close()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0010"])
 async def test_a_ledger_of_long_ago_goes_on_after_its_upgrade_and_writes_nothing_twice(
-    revision: str, sqlite_url: str, tmp_path: Path
+    sqlite_url: str, tmp_path: Path
 ) -> None:
     async with world(sqlite_url, people=12) as made:
         await made.sync()
@@ -113,7 +112,7 @@ async def test_a_ledger_of_long_ago_goes_on_after_its_upgrade_and_writes_nothing
         older, now = f"sqlite:///{tmp_path}/older.db", build_engine(parse_url(sqlite_url), begin="BEGIN")
         then = build_engine(parse_url(older))
         with now.begin() as db, then.begin() as there:
-            upgrade_connection(there, to=revision)
+            upgrade_connection(there, to=revisions()[0])
             for table in tables_there(there):  # what the real ledger holds, as far as that version knew of it
                 filler = a_row(table, "1")
                 # As the driver gives it: the old tables, as they are reflected here, have none of our types.
