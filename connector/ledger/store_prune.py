@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, or_, select, update
 
 from connector.core.model import Outcome
 from connector.ledger import codec, store_lease
@@ -65,12 +65,17 @@ def let_payloads_go(
     """Keep of these values a digest, by which they are known again when they are read the same, and the fields that
     plans are told by (`kept`, by `crm:object`). One that was read anew meanwhile stays whole."""
     store_lease.check(db, lease)
-    gone = 0
-    for ref, vendor, at in rows:
-        fields = kept.get(":".join(ref.split(":", 2)[:2]), ())
-        same = (RECORD.c.ref == ref, RECORD.c.observed_at == at, RECORD.c.vendor == vendor)
-        gone += db.execute(update(RECORD).where(*same).values(vendor=codec.let_go(vendor, fields))).rowcount
-    return gone
+    same = (RECORD.c.ref == bindparam("its_ref"), RECORD.c.observed_at == bindparam("since"))
+    change = update(RECORD).where(*same, RECORD.c.vendor == bindparam("was"))
+    left = [
+        {"its_ref": ref, "since": at, "was": vendor, "left": codec.let_go(vendor, kept.get(_object(ref), ()))}
+        for ref, vendor, at in rows
+    ]
+    return db.execute(change.values(vendor=bindparam("left")), left).rowcount
+
+
+def _object(ref: str) -> str:
+    return ":".join(ref.split(":", 2)[:2])
 
 
 # ------------------------------------------------------------------------------------------------------- before-images
@@ -125,12 +130,17 @@ def let_images_go(db: Connection, plan: int, after: int, lease: Lease) -> int:
     rows = db.execute(
         query.where(PLAN_ROW.c.plan == plan, PLAN_ROW.c.id > after).order_by(PLAN_ROW.c.id).limit(BATCH)
     ).all()
+    left = []
     for row in rows:
-        writes = [replace(each, before=None) for each in codec.load_writes(row.writes)]
-        held = [replace(each, before=None) for each in codec.load_held_back(row.held_back)]
-        values = {"writes": codec.dump_writes(writes), "held_back": codec.dump_held_back(held)}
-        if values != {"writes": row.writes, "held_back": row.held_back}:
-            db.execute(update(PLAN_ROW).where(PLAN_ROW.c.id == row.id).values(values))
+        writes = codec.dump_writes([replace(each, before=None) for each in codec.load_writes(row.writes)])
+        held = codec.dump_held_back(
+            [replace(each, before=None) for each in codec.load_held_back(row.held_back)]
+        )
+        if (writes, held) != (row.writes, row.held_back):
+            left.append({"its_id": row.id, "left": writes, "held": held})
+    if left:
+        change = update(PLAN_ROW).where(PLAN_ROW.c.id == bindparam("its_id"))
+        db.execute(change.values(writes=bindparam("left"), held_back=bindparam("held")), left)
     return rows[-1].id if rows else 0
 
 
