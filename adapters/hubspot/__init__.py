@@ -17,6 +17,7 @@ from adapters.hubspot import owners as owning
 from adapters.hubspot import probe as probing
 from adapters.hubspot import pull as pulling
 from adapters.hubspot import push as pushing
+from adapters.hubspot import tasks as tasking
 from adapters.hubspot.api import Api, Paths
 from adapters.hubspot.auth import OAuth, StaticToken
 from adapters.hubspot.byid import READ_BATCH, missing_of, read_refs, type_of
@@ -27,6 +28,7 @@ from adapters.hubspot.payload import field_info, read_rows
 from adapters.hubspot.rows import results_of
 from adapters.hubspot.stage_dates import Answers
 from adapters.hubspot.webhooks import hook
+from connector.core.crm_task import CrmTask
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig, Problem, RetryLater
@@ -232,6 +234,15 @@ class HubSpot:
     async def catalog(self) -> Sequence[Named]:
         """Stages, statuses, forms, lists, owners and pipelines, as far as the token may see them."""
         return await cataloguing.catalog(self._api)
+
+    async def make_task(self, task: CrmTask, *, alive: Alive) -> str:
+        """See `adapters.hubspot.tasks`."""
+        with leaving(alive):
+            return await tasking.make_task(self._api, task)
+
+    async def find_task(self, task: CrmTask) -> str | None:
+        """See `adapters.hubspot.tasks`."""
+        return await tasking.find_task(self._api, task)
 
     async def users(self) -> Sequence[CrmUser]:
         """See `adapters.hubspot.owners`."""

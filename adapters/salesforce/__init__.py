@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.salesforce import auth, in_use, soql
+from adapters.salesforce import auth, in_use, soql, tasks
 from adapters.salesforce.access import access
 from adapters.salesforce.automations import automations
 from adapters.salesforce.backfill import backfill, estimate
@@ -26,6 +26,7 @@ from adapters.salesforce.push import BATCH, Pace, push
 from adapters.salesforce.rest import Rest, urgent
 from adapters.salesforce.setup import Admin, Door
 from adapters.salesforce.source import as_source
+from connector.core.crm_task import CrmTask
 from connector.core.mapping import CrmMapping
 from connector.core.model import JsonValue, Page, Receipt, Ref, VendorRecord, Write
 from connector.errors import FixConfig, StopRun
@@ -226,6 +227,15 @@ class Salesforce:
     async def catalog(self) -> Sequence[Named]:
         """See catalog.catalog."""
         return await catalog(self._rest)
+
+    async def make_task(self, task: CrmTask, *, alive: Alive) -> str:
+        """See tasks.make_task."""
+        with leaving(alive), urgent():
+            return await tasks.make_task(self._rest, self._clock, task)
+
+    async def find_task(self, task: CrmTask) -> str | None:
+        """See tasks.find_task."""
+        return await tasks.find_task(self._rest, task)
 
     async def users(self) -> Sequence[CrmUser]:
         """See owners.owners."""

@@ -271,6 +271,7 @@ _ROW_STEPS: Mapping[str, str] = {
     "NUMBER_OUTSIDE_VALID_RANGE": "Give the number field more digits.",
     "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST": "Add the value to the picklist and to the record type.",
     "INVALID_TYPE_ON_FIELD_IN_RECORD": "Map to a field of the right type.",
+    "INACTIVE_OWNER_OR_USER": "Give the record to a user who is active.",
     "DUPLICATES_DETECTED": "A duplicate rule blocks it; exempt the integration user or merge the records.",
     "DUPLICATE_VALUE": "The field is unique in this org; map to another.",
     "STORAGE_LIMIT_EXCEEDED": "The org's storage is full.",

@@ -25,6 +25,10 @@ def lines_now(found: Explained, *, email: bool = False) -> Iterator[str]:
             yield f"  left alone: {hold.field} of {hold.ref} ({hold.why})"
     for notice in found.gathered.notices:
         yield f"  {notice_in_words(notice, name=False)}"
+    for kept in found.gathered.tasks:
+        why = f": {kept.why}" if kept.why else ""
+        id = f" {kept.id}" if kept.id else ""
+        yield f"  task{id} for {kept.task.owner} on {kept.task.record}: {kept.status.value}{why}"
     yield "History"
     for entry in found.gathered.story:
         yield f"  {when(entry.at)}  {entry.kind:<12} {entry.text}"

@@ -32,7 +32,7 @@ from connector.insight.explain.missing import Missing, missing
 from connector.insight.explain.past import Past, Recomputed, past_of, recompute, state_before
 from connector.insight.explain.why import NAMES_SOMEBODY, Why, why
 from connector.ledger import SqlLedger
-from connector.ports import Hold, Notice, PersonView, StageStep, StoryLine
+from connector.ports import Hold, KeptTask, Notice, PersonView, StageStep, StoryLine
 
 Definitions = Callable[[int | None], Awaitable[Definition | None]]
 """A version of the definition. None where it cannot be read by today's rules: what was decided is told all the same."""
@@ -53,6 +53,7 @@ class Gathered:
     story: tuple[StoryLine, ...]
     holds: tuple[Hold, ...]
     notices: tuple[Notice, ...]  # what somebody is, or was, told of this person
+    tasks: tuple[KeptTask, ...]  # in the CRMs, for whoever the person was handed to
     definition: Definition | None
 
     def past(self, at: datetime, definition: Definition | None = None) -> Past:
@@ -135,6 +136,7 @@ async def gather(ledger: SqlLedger, person: PersonView, definitions: Definitions
         story=tuple(await ledger.story(person.id, judge)),
         holds=tuple(await ledger.holds(person.refs)),
         notices=tuple(await ledger.notices(person.id)),
+        tasks=tuple(await ledger.tasks(person.id)),
         definition=definition,
     )
 
@@ -288,6 +290,22 @@ def whole_document(explained: Explained, now: datetime, *, email: bool = False) 
         "holds": [hold_document(hold) for hold in gathered.holds if hold.holds],
         "overrides": [override_document(word, now) for word in gathered.facts.overrides],
         "notices": [asdict(notice) for notice in gathered.notices],
+        "tasks": [task_document(task) for task in gathered.tasks],
+    }
+
+
+def task_document(kept: KeptTask) -> dict[str, Any]:
+    """One task in a CRM as JSON."""
+    return {
+        "spell": kept.task.spell,
+        "record": str(kept.task.record),
+        "owner": kept.task.owner,
+        "subject": kept.task.subject,
+        "due_at": kept.task.due_at,
+        "status": kept.status.value,
+        "id": kept.id or None,
+        "why": kept.why or None,
+        "asked_at": kept.asked_at,
     }
 
 

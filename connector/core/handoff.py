@@ -41,6 +41,7 @@ class Handoff:
     pool: tuple[str, ...] = ()
     bdr: tuple[str, ...] = ()
     queue: str = ""
+    task: bool = False  # one in the CRM for each spell, for its owner
 
     def in_zone(self, zone: tzinfo) -> Handoff:
         """The same, its hours in this zone."""

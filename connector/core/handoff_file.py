@@ -12,7 +12,7 @@ from connector.core.handoff import Handoff
 from connector.core.names import nearest
 from connector.core.worktime import DAYS, WorkTime
 
-KEYS = ("sla", "remind", "escalate", "take_back", "hours", "days", "holidays", "pool", "bdr", "queue")
+KEYS = ("sla", "remind", "escalate", "take_back", "hours", "days", "holidays", "pool", "bdr", "queue", "task")
 _HOURS = re.compile(r"([0-2]?\d):([0-5]\d)\s*-\s*([0-2]?\d):([0-5]\d)")
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
@@ -39,6 +39,7 @@ def read_handoff(read: Reading, top: Mapping[str, object]) -> Handoff | None:
         _addresses(read, doc, path, "pool"),
         _addresses(read, doc, path, "bdr"),
         _address(read, doc["queue"], (*path, "queue")) if "queue" in doc else "",
+        read.yes(doc, path, "task"),
     )
 
 

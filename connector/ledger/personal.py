@@ -129,6 +129,11 @@ DECLARED: Mapping[str, Declared] = {
         neither="id scope until expires_at made_at ended_at",
     ),
     # what we write and tell
+    "crm_task": _table(
+        "tasks in the CRMs", Erase.DELETE,
+        person="person", key="ref", personal="subject body task why", staff="owner",
+        neither="spell crm due_at status asked_at settled_at",
+    ),
     "plan_row": _table(
         "planned writes, with their before-images", Erase.ANONYMISE,
         key="ref", person="person", personal="writes held_back because reason stage job",

@@ -48,6 +48,7 @@ from connector.ledger.incoming import Incoming
 from connector.ledger.keyed import Keyed
 from connector.ledger.paging import Paging
 from connector.ledger.privacy import Privacy
+from connector.ledger.tasking import Tasks
 from connector.ledger.telling import Telling
 from connector.ledger.upgrade import refuse_other_schema, unreachable, upgrade_connection
 from connector.ports import (
@@ -108,7 +109,7 @@ def open_ledger(url: str, *, create: bool = True) -> SqlLedger:
     return SqlLedger(database)
 
 
-class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing, Privacy):
+class SqlLedger(Telling, Tokens, Incoming, Keyed, Paging, Growing, Privacy, Tasks):
     """The only memory, on SQLite or PostgreSQL. See `connector.ports.Ledger` for every promise."""
 
     def __init__(self, database: Database) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from connector.errors import FixConfig
 from connector.ledger.engine import build_engine, check_place, parse_url
 
-HEAD = "0016"
+HEAD = "0017"
 """The newest migration, known without loading Alembic, so that opening an up-to-date ledger stays quick."""
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from connector.core.crm_task import CrmTask
 from connector.core.handoff import CrmUser
 from connector.core.mapping import CrmMapping
 from connector.core.model import (
@@ -327,6 +328,15 @@ class CrmSink(Protocol):
         A bad record fails only itself. Raises OutcomeUnknown when nobody can tell whether the batch arrived,
         RetryLater when the allowance is spent, FixConfig when no write can succeed.
         """
+        ...
+
+    async def make_task(self, task: CrmTask, *, alive: Alive) -> str:
+        """Make a task for a user of the CRM: the CRM's id of it. SkipRecord where it is refused, OutcomeUnknown where
+        nobody can tell whether it arrived; RetryLater and FixConfig: it did not. `alive` as in `push`."""
+        ...
+
+    async def find_task(self, task: CrmTask) -> str | None:
+        """The id of the task with this mark on its record; None: it never arrived. Raises RetryLater, FixConfig."""
         ...
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from connector.core.approval import Agreed, Proof
+from connector.core.crm_task import CrmTask, TaskStatus
 from connector.core.facts import Hold
 from connector.core.handoff import Spell
 from connector.core.model import (
@@ -430,6 +431,29 @@ class KeptSpell:
     person: int
     spell: Spell
     fields: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDue:
+    """A spell of which a task in the CRM is due: its number, whose it is, and the person's live records."""
+
+    spell: int
+    person: int
+    owner: str
+    due_at: datetime | None
+    because: str
+    records: tuple[PersonRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTask:
+    """A task that was asked for, and what became of it; `id` is the CRM's."""
+
+    task: CrmTask
+    status: TaskStatus
+    id: str
+    why: str
+    asked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

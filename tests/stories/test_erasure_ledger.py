@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, insert, select
 from connector.app.erasing import undisturbed
 from connector.app.erasure_key import key_box
 from connector.app.settings import Settings
+from connector.core.crm_task import CrmTask
 from connector.core.hints import Hint
 from connector.core.model import Outcome, Quarantined, Ref
 from connector.core.override import NEVER, Override
@@ -115,6 +116,8 @@ async def a_full_life(desk: Desk) -> tuple[int, int]:
     [(number, _)] = await ledger.unrouted(10)
     await ledger.route_notices({number: [Way("sales", "")]}, await desk.lease("telling"), at)
     person = await desk.person_of(ADA)
+    task = CrmTask(1, ADA, "80001", f"MQL: secret {MAIL} [MQL 1]", "secret", None)
+    await ledger.ask_task(task, person, await desk.lease("tasks"), at)
     plan = (await desk.plan(a_write(ADA, secret="before"), a_write(BOB, mql_score=1)))[0].plan
     await desk.send([row for row in await ledger.plan_rows(plan) if row.ref == ADA])
     await desk.receive(await ledger.sending("hubspot"), Outcome.REJECTED, reason="secret")

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from adapters.hubspot.sandbox.api import Api
 from adapters.hubspot.sandbox.schema import BadValue, clean
+from adapters.hubspot.sandbox.store import TYPE_IDS
 from adapters.hubspot.sandbox.table import Row, Table
 from adapters.hubspot.sandbox.wire import Refused, batch_reply, error_body, invalid, problem
 
@@ -104,6 +105,23 @@ def address_taken_by(table: Table, row: Row | None, values: Mapping[str, str]) -
 def refuse_blocked(api: Api, values: Mapping[str, str]) -> None:
     if values.get("email") in api.store.blocked:
         raise invalid("This contact was permanently deleted and cannot be added again.")
+
+
+def associated(api: Api, kind: str, given: Any) -> list[tuple[str, int]]:
+    """What a new record is to be linked to, by HubSpot's own association types."""
+    kinds = {number: to for (of, to), number in TYPE_IDS.items() if of == kind}
+    found = []
+    for each in given or ():
+        for type_ in each.get("types") or ():
+            to = kinds.get(type_.get("associationTypeId"))
+            if to is None or type_.get("associationCategory") != "HUBSPOT_DEFINED":
+                raise invalid(f"No association type {type_.get('associationTypeId')} from {kind}.")
+            table = api.store.table(to)
+            other = resolve(table, str(each["to"]["id"]), None) if table is not None else None
+            if other is None or other.archived_at is not None:
+                raise invalid(f"{to} {each['to']['id']} could not be found for association.")
+            found.append((to, other.id))
+    return found
 
 
 def bad_values(bad: list[BadValue], trace: str | None) -> dict[str, Any]:

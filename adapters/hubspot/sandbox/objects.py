@@ -16,6 +16,7 @@ from adapters.hubspot.sandbox.api import Api, Endpoint, flag, names, whole
 from adapters.hubspot.sandbox.inputs import (
     address_taken_by,
     against_rules,
+    associated,
     bad_values,
     batch_answer,
     cleaned,
@@ -172,7 +173,7 @@ def update_record(api: Api, request: Request, body: Any) -> Response:
 
 
 def create_record(api: Api, request: Request, body: Any) -> Response:
-    """One new record; an address that a contact has is a 409."""
+    """One new record, with what it is associated with; an address that a contact has is a 409."""
     table = api.table(request)
     values, bad = cleaned(table, body.get("properties"))
     if bad:
@@ -181,7 +182,10 @@ def create_record(api: Api, request: Request, body: Any) -> Response:
     if taken is not None:
         raise Refused(409, conflict_error(taken, None))
     refuse_blocked(api, values)
+    others = associated(api, table.name, body.get("associations"))
     row = api.store.insert(table, values, "api")
+    for kind, id in others:
+        api.store.link(table.name, row.id, kind, id)
     return json_response(written(table, row, values), 201)
 
 

@@ -236,6 +236,7 @@ def activity_properties(kind: str) -> dict[str, Property]:
         "notes": (_string("hs_note_body"),),
         "tasks": (
             *(_string(f"hs_task_{part}") for part in ("subject", "body", "status", "type")),
+            _choice("hubspot_owner_id", (), external_options=True),
             _read_only(_moment("hs_task_completion_date")),
         ),
         "communications": tuple(

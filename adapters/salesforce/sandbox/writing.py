@@ -368,6 +368,9 @@ def _check_references(org: Org, kind: ObjectType, values: Mapping[str, Json]) ->
             raise RecordError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", (name,))
         if found[1].get("IsDeleted"):
             raise RecordError("ENTITY_IS_DELETED", "entity is deleted", (name,))
+        if name == "OwnerId" and found[0] == "User" and found[1].get("IsActive") is False:
+            told = f"operation performed with inactive user [{value}] as owner of {kind.name.lower()}"
+            raise RecordError("INACTIVE_OWNER_OR_USER", told, (name,))
 
 
 def _check_unique(org: Org, kind: ObjectType, id: str, values: Mapping[str, Json]) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from connector.app.crm_tasks import EVERY as TASKS_EVERY
+from connector.app.crm_tasks import make_tasks
 from connector.app.incoming.early import sync_early
 from connector.app.leases import held
 from connector.app.log_errors import frames_of
@@ -97,6 +99,7 @@ JOBS: tuple[Job | CrmJob, ...] = (
     Job("review-reminder", timedelta(hours=1), _remind),
     Job("telling", EVERY, tell),
     CrmJob("owners", DAY, refresh_owners),
+    CrmJob("tasks", TASKS_EVERY, make_tasks),
     Job("forget-keys", timedelta(hours=1), _forget_keys),
     CrmJob("sweep", DAY, sweep, night=time(2), again=timedelta(minutes=30)),
     CrmJob("full-compare", 7 * DAY, full_compare, night=time(3), again=timedelta(hours=6)),

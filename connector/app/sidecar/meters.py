@@ -65,6 +65,7 @@ class Meters:
             buckets=(1, 3, 10, 30, 60, 180, 600, 1_800, 3_600, 10_800), registry=registry,
         )  # fmt: skip
         self.calls = counter("crm_calls_total", "Requests to the CRM by what they were for", "crm", "feature")
+        self.tasks = counter("tasks_total", "Tasks asked for in the CRM", "crm", "outcome")
         self.tracked = counter(
             "tracked_total",
             "First-party events by outcome: stored, duplicate, set_aside, left_out, sent_away",

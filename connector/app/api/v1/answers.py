@@ -169,6 +169,20 @@ class OverrideTold(BaseModel):
     in_force: bool
 
 
+class TaskTold(BaseModel):
+    """A task in a CRM for whoever a new MQL was handed to, and what became of it."""
+
+    spell: int
+    record: str
+    owner: str
+    subject: str
+    due_at: datetime | None
+    status: str
+    id: str | None
+    why: str | None
+    asked_at: datetime
+
+
 class Explanation(BaseModel):
     """Why somebody is an MQL, why not yet, why it changed, and what happened. Scores are unrounded."""
 
@@ -204,5 +218,6 @@ class Explanation(BaseModel):
     holds: list[HoldTold]
     overrides: list[OverrideTold]
     notices: list[Notice]
+    tasks: list[TaskTold]
     changed: Changed | None = None
     past: Past | None = None
