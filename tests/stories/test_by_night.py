@@ -22,7 +22,7 @@ NIGHTLY = {each.name: each for each in JOBS if isinstance(each, CrmJob)}
 
 async def done(side: Sidecar, name: str) -> dict[str, str]:
     """A look for this job; what came of it, by CRM: empty is well."""
-    jobs = Jobs(side, [NIGHTLY[name]])
+    jobs = Jobs(side, [NIGHTLY[name]], since=side.parts.clock.now() - timedelta(days=1))
     await side.served.look()
     await asyncio.gather(*await jobs.look())
     known = await side.parts.ledger.jobs()
@@ -132,6 +132,12 @@ def test_a_job_of_a_week_comes_back_in_the_seventh_night() -> None:
 
     begun = START.replace(hour=2, minute=0, second=7)  # 3:00:07 in Berlin
 
-    assert due_at(job, JobRun(job.name, begun, begun), BERLIN) == begun.replace(second=0) + timedelta(days=7)
-    assert due_at(job, JobRun(job.name, START, START), BERLIN) == START.replace(hour=2) + timedelta(days=7)
-    assert due_at(job, JobRun(job.name, begun, None, "no"), BERLIN) == begun + job.again > begun + AGAIN
+    assert due_at(job, JobRun(job.name, begun, begun), BERLIN, START) == begun.replace(second=0) + timedelta(
+        days=7
+    )
+    assert due_at(job, JobRun(job.name, START, START), BERLIN, START) == START.replace(hour=2) + timedelta(
+        days=7
+    )
+    assert (
+        due_at(job, JobRun(job.name, begun, None, "no"), BERLIN, START) == begun + job.again > begun + AGAIN
+    )

@@ -148,6 +148,7 @@ def test_a_night_is_the_night_of_the_time_zone(begun: str, due: str) -> None:
     at = datetime.fromisoformat(begun).replace(tzinfo=UTC)
     job = Job("sweep", timedelta(days=1), nothing, night=time(2, 30))
 
-    found = due_at(job, JobRun("sweep", at, at), BERLIN)
+    found = due_at(job, JobRun("sweep", at, at), BERLIN, at)
 
     assert found == datetime.fromisoformat(due).replace(tzinfo=UTC)
+    assert due_at(job, None, BERLIN, at) == found, "one that was never done waits for the first night"

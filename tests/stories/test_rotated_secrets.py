@@ -28,6 +28,7 @@ ADMIN, NEXT_ADMIN, VIEWER = (
     "another-admin-token-of-32-letters",
     "v" * 40,
 )
+TARGETS = "sales=json://localhost:9/a-secret-place"
 SECRETS = {
     "hubspot": FULL_TOKEN,
     "admin": ADMIN,
@@ -93,7 +94,8 @@ async def test_a_token_that_is_rotated_is_used_without_a_restart(
         running["hubspot"].act("tokens", FULL_TOKEN, "revoke")
         await side.sync(HUBSPOT)
         refused = side.health.crms["hubspot"]
-        mounted.put(**{**SECRETS, "hubspot": SERVICE_KEY, "admin": NEXT_ADMIN})
+        monkeypatch.setenv("CONNECTOR_NOTIFY_URLS_FILE", str(tmp_path / "secrets/targets"))
+        mounted.put(**{**SECRETS, "hubspot": SERVICE_KEY, "admin": NEXT_ADMIN, "targets": TARGETS})
         changed = await rotation.look()
         soon = [each.args[0] for each in side._scheduler.get_jobs() if each.func == side.sync]
         await side.sync(HUBSPOT)
@@ -105,7 +107,8 @@ async def test_a_token_that_is_rotated_is_used_without_a_restart(
 
     assert (first, nothing) == ({"hubspot": None}, [])
     assert refused is not None
-    assert changed == ["CONNECTOR_ADMIN_TOKEN", "hubspot"]
+    assert changed == ["CONNECTOR_ADMIN_TOKEN", "CONNECTOR_NOTIFY_URLS", "hubspot"]
+    assert [each.name for each in side.outbox.targets] == ["sales/json"]
     assert soon == [HUBSPOT]
     assert again is None
     assert (admin.role, viewer.role) == (Role.ADMIN, Role.VIEWER)

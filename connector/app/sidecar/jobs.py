@@ -109,26 +109,35 @@ JOBS: tuple[Job | CrmJob, ...] = (
 )
 
 
-def due_at(job: Job, last: JobRun | None, zone: tzinfo) -> datetime | None:
-    """When a job is due next, in UTC; None: at once."""
+def due_at(job: Job, last: JobRun | None, zone: tzinfo, since: datetime) -> datetime | None:
+    """When a job is due next, in UTC; None: at once. `since`: from when on this process has looked; what is done by
+    night and was never done yet waits for the first night after it."""
     if last is None:
-        return None
+        return None if job.night is None else _night(job.night, since, zone)
     if last.done_at is None or last.done_at < last.begun_at:  # it failed, or its process died
         return None if last.failed == STOPPED else last.begun_at + min(job.again, job.every)
     if job.night is None:
         return last.begun_at + job.every
-    local = last.begun_at.astimezone(zone) + (job.every - DAY)
-    tonight = datetime.combine(local.date(), job.night, zone)
+    return _night(job.night, last.begun_at + (job.every - DAY), zone)
+
+
+def _night(hour: time, after: datetime, zone: tzinfo) -> datetime:
+    """The first such hour after a moment."""
+    local = after.astimezone(zone)
+    tonight = datetime.combine(local.date(), hour, zone)
     if tonight <= local:
-        tonight = datetime.combine(local.date() + DAY, job.night, zone)
-    return tonight.astimezone(last.begun_at.tzinfo)
+        tonight = datetime.combine(local.date() + DAY, hour, zone)
+    return tonight.astimezone(after.tzinfo)
 
 
 class Jobs:
     """Does what is due, each job beside the others and never beside itself."""
 
-    def __init__(self, side: Sidecar, jobs: Sequence[Job | CrmJob] = JOBS) -> None:
+    def __init__(
+        self, side: Sidecar, jobs: Sequence[Job | CrmJob] = JOBS, since: datetime | None = None
+    ) -> None:
         self._side, self._jobs = side, jobs
+        self._since = since or side.parts.clock.now()
         self.tasks = Tasks()  # by job
 
     def ours(self) -> Iterator[Job]:
@@ -149,7 +158,7 @@ class Jobs:
         return list(self.tasks.under_way)
 
     def _due(self, job: Job, last: JobRun | None) -> bool:
-        at = due_at(job, last, self._side.parts.zone)
+        at = due_at(job, last, self._side.parts.zone, self._since)
         return at is None or at <= self._side.parts.clock.now()
 
     async def _do(self, job: Job) -> None:
