@@ -186,12 +186,17 @@ class Database:
         if not self.sqlite or in_memory(self.url):
             return await self.write(work, *args, **kwargs)
 
+        first = FIRST.get()
+
         def once() -> T:
             with self._write_engine.connect() as connection:
                 driver: Any = connection.connection.dbapi_connection
                 driver.execute("PRAGMA synchronous=FULL")
                 try:
                     with connection.begin():
+                        self._guard(connection)
+                        if first is not None:
+                            first(connection)
                         return work(connection, *args, **kwargs)
                 finally:
                     driver.execute("PRAGMA synchronous=NORMAL")

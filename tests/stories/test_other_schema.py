@@ -95,6 +95,8 @@ async def test_a_program_whose_ledger_is_upgraded_under_it_writes_no_more_and_th
             await made.sync()
         with pytest.raises(OtherSchemaError, match="9999"):
             await made.ledger.acquire("decide", "story", made.clock.now())
+        with pytest.raises(OtherSchemaError, match="9999"):
+            await made.ledger.keep_tracked([], [], made.clock.now())
         assert made.writes("hubspot") == []
         assert (await made.ledger.runs(1))[0].id == 1, "what is only read is still told"
 

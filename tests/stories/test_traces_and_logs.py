@@ -147,6 +147,7 @@ async def test_the_id_of_a_request_goes_into_its_answer_its_span_and_the_run_tha
                             "traceparent": f"00-{trace}-b7ad6b7169203331-01",
                         },
                     )
+                    await client.get("/api/v1/people/lookup", params={"email": "zelda@example.com"})
                     strange = await client.get("/healthz", headers={"x-correlation-id": "what is <this>"})
                 task = await side._requests.look(side.served.crms)
                 assert task is not None
@@ -165,6 +166,8 @@ async def test_the_id_of_a_request_goes_into_its_answer_its_span_and_the_run_tha
         "http.response.status_code": 200,
         "connector.correlation_id": "from-the-host-1",
     }
+    [looked_up] = found.named("GET /api/v1/people/lookup")
+    assert looked_up.attributes["http.route"] == "/api/v1/people/lookup", "with the prefix of its routers"
     [run] = found.named("sync")
     assert run.attributes["connector.correlation_id"] == "from-the-host-1"
     assert run.attributes["connector.request"] == asked

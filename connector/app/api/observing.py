@@ -42,9 +42,18 @@ class Observing:
                 try:
                     await self._app(scope, receive, _marked(send, own, answered))
                 finally:
-                    route = getattr(scope.get("route"), "path", None)  # as it is declared
+                    route = _declared(scope)
                     note(http__route=route, http__response__status_code=answered.get("status"))
                     note(name=f"{scope['method']} {route}" if route else scope["method"])
+
+
+def _declared(scope: Scope) -> str | None:
+    """The route as it is declared, with the prefix of the routers that hold it, which a route does not know."""
+    own: str | None = getattr(scope.get("route"), "path", None)
+    if own is None:
+        return None
+    parts = str(scope["path"]).split("/")
+    return "/".join(parts[: len(parts) - own.count("/")]) + own
 
 
 def _marked(send: Send, own: str, answered: dict[str, Any]) -> Send:
