@@ -34,20 +34,27 @@ class Standing:
 
 
 async def standing(ledger: SqlLedger, number: int, read: Read) -> Standing:
-    """A draft that can be put in force. StopRun where there is none, FixConfig where its files are not right by today's
-    rules or break their own examples."""
+    """A draft that can be put in force. StopRun where there is none, and for one that was made of an earlier version:
+    it would take back what came since. FixConfig where its files are not right by today's rules or break their own
+    examples."""
     found = await ledger.drafts(number=number)
     if not found:
         raise StopRun(f"There is no draft {number}.", next_step="`connector criteria history` lists them.")
-    definition = await read(found[0].files)
+    draft, version, files = found[0], await ledger.version() or 0, await ledger.files()
+    if draft.base != version and dict(draft.files) != dict(files):
+        raise StopRun(
+            f"Draft {number} was made of version {draft.base}, and version {version} is in force.",
+            next_step="Make the same edit to the version in force, so that nothing of it is lost.",
+        )
+    definition = await read(draft.files)
     if definition is None:
         raise FixConfig(
             f"The files of draft {number} are not right by today's rules.", next_step="Edit them anew."
         )
     refuse_red(definition.criteria)
-    before = await read(await ledger.files())
+    before = await read(files)
     asked = owners(before.criteria if before else None, definition.criteria)
-    return Standing(found[0], definition, before, asked, await ledger.version() or 0)
+    return Standing(draft, definition, before, asked, version)
 
 
 async def agreed(

@@ -199,6 +199,21 @@ def test_a_roll_back_that_was_approved_says_which_version_it_brings_back(office:
     assert [each["brings_back"] for each in versions] == [2, None, None, None]
 
 
+def test_a_draft_of_an_earlier_version_takes_back_nothing_that_came_since(office: Office) -> None:
+    office.edit("agreed_by: {marketing: Ada Example, sales: Grace Example}", BOTH)
+    office.run("criteria", "publish", "--as", "Ada", code=3)
+    office.run("criteria", "approve", "1", "--side", "sales", "--as", "Grace")
+    newsletter(office, 6)
+    old = office.run("criteria", "publish", "--as", "Ada", code=3)["draft"]
+    newsletter(office, 8, was=6)
+    new = office.run("criteria", "publish", "--as", "Ada", code=3)["draft"]
+    office.run("criteria", "approve", str(new), "--side", "sales", "--as", "Grace")
+    late = office.run("criteria", "approve", str(old), "--side", "sales", "--as", "Grace", code=1)
+
+    assert "version 3 is in force" in late["error"]["message"]
+    assert office.in_force()[0] == 8
+
+
 async def files_of(url: str) -> dict[str, str]:
     ledger = open_ledger(url)
     try:
