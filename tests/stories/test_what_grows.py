@@ -74,7 +74,8 @@ async def test_a_ledger_that_is_away_loses_no_count(ledger: SqlLedger) -> None:
 async def test_size_growth_and_calls_of_the_day_are_in_the_numbers(sqlite_url: str) -> None:
     async with world(sqlite_url, people=6) as made:
         side = await sidecar(made)
-        jobs = Jobs(side, [each for each in JOBS if each.name == "sizes"])
+        sizes = [each for each in JOBS if each.name == "sizes"]
+        jobs = Jobs(side, sizes, since=made.clock.now() - timedelta(days=1))  # a night has gone by
         for task in await jobs.look():
             await task
         fresh = await numbers(side)
