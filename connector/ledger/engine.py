@@ -163,14 +163,11 @@ class Database:
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run `work(connection, ...)` as one writing transaction. Database errors become LedgerFailed."""
-
-        first = FIRST.get()  # here: threads have a context of their own
+        opened = self._opening()
 
         def once() -> T:
             with self._write_engine.begin() as connection:
-                self._guard(connection)
-                if first is not None:
-                    first(connection)
+                opened(connection)
                 return work(connection, *args, **kwargs)
 
         return await self._in(self._writers, once)
@@ -186,7 +183,7 @@ class Database:
         if not self.sqlite or in_memory(self.url):
             return await self.write(work, *args, **kwargs)
 
-        first = FIRST.get()
+        opened = self._opening()
 
         def once() -> T:
             with self._write_engine.connect() as connection:
@@ -194,14 +191,23 @@ class Database:
                 driver.execute("PRAGMA synchronous=FULL")
                 try:
                     with connection.begin():
-                        self._guard(connection)
-                        if first is not None:
-                            first(connection)
+                        opened(connection)
                         return work(connection, *args, **kwargs)
                 finally:
                     driver.execute("PRAGMA synchronous=NORMAL")
 
         return await self._in(self._writers, once)
+
+    def _opening(self) -> Callable[[Connection], None]:
+        """What every writing transaction begins with. Asked outside of its thread, which has a context of its own."""
+        first = FIRST.get()
+
+        def opened(connection: Connection) -> None:
+            self._guard(connection)
+            if first is not None:
+                first(connection)
+
+        return opened
 
     async def write_over(
         self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
