@@ -24,9 +24,7 @@ log = structlog.get_logger("connector.tasks")
 
 EVERY = timedelta(minutes=1)
 AT_ONCE = 20  # a call each; the rest has its turn a minute later
-STALE = timedelta(
-    days=3
-)  # a spell that began longer ago is no news; nor are those from before `task` was asked for
+STALE = timedelta(days=3)  # what began longer ago is no news, nor is what stood before `task` was asked for
 SETTLES = timedelta(minutes=2)  # until what has left can be seen by whoever looks for it
 
 
@@ -62,14 +60,14 @@ async def _look_for(parts: Wired, crm: str, task: CrmTask, hold: Heartbeat) -> N
 
 async def _make(side: Sidecar, crm: str, task: CrmTask, person: int, hold: Heartbeat) -> None:
     parts = side.parts
-    ledger, clock = parts.ledger, parts.clock
+    ledger, clock, adapter = parts.ledger, parts.clock, parts.adapters[crm]
+    # A ledger that was restored from a backup does not know what was made since.
+    found = await adapter.find_task(task)
     await hold.whole()
     await ledger.ask_task(task, person, hold.lease, clock.now())
     status, id, why = TaskStatus.WRITTEN, "", ""
     try:
-        adapter = parts.adapters[crm]
-        # A ledger that was restored from a backup does not know what was made since.
-        id = await adapter.find_task(task) or await adapter.make_task(task, alive=hold)
+        id = found or await adapter.make_task(task, alive=hold)
     except OutcomeUnknown as error:
         status, why = TaskStatus.UNKNOWN, str(error)
     except LeaseBusy:

@@ -14,7 +14,7 @@ from connector.app.crm_tasks import SETTLES, make_tasks
 from connector.app.sidecar import Sidecar
 from connector.core.handoff import Handoff
 from connector.core.worktime import WorkTime
-from connector.errors import RetryLater
+from connector.errors import RetryLater, StopRun
 from connector.ports import KeptTask
 from tests.stories.sidecar_words import parts_of
 from tests.stories.world import Somebody, World, look, somebody, world
@@ -146,6 +146,18 @@ async def test_one_that_never_arrived_is_made_later(sqlite_url: str) -> None:
         for _ in range(2):
             made.clock.advance(SETTLES)
             await round_of(made)
+        [task] = await kept(made, who)
+        assert (task.status, len(in_salesforce(made))) == ("written", 1)
+
+
+async def test_a_look_that_cannot_be_read_refuses_nothing_and_leaves_nothing_behind(sqlite_url: str) -> None:
+    async with raised(sqlite_url, "salesforce") as (made, who):
+        made.salesforce.faults.add(method="GET", path="*/query*", status=200, json={"no": "page"}, times=None)
+        with pytest.raises(StopRun):
+            await round_of(made)
+        assert await kept(made, who) == []
+        made.salesforce.faults.clear()
+        await round_of(made)
         [task] = await kept(made, who)
         assert (task.status, len(in_salesforce(made))) == ("written", 1)
 
